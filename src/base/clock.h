@@ -1,0 +1,14 @@
+/* clock.h - time in microseconds. */
+#ifndef HIKYAKU_BASE_CLOCK_H
+#define HIKYAKU_BASE_CLOCK_H
+
+#include <stdint.h>
+
+/* Monotonic time for deadlines and delays. */
+int64_t clock_mono(void);
+/* Wall clock since 1970-01-01 UTC. */
+int64_t clock_wall(void);
+/* Shifts both clocks by delta microseconds. Tests only. */
+void clock_shift(int64_t delta);
+
+#endif

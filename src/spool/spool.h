@@ -1,0 +1,79 @@
+/*
+ * spool.h - queue entries under MailRoot/queue: one file an entry (envelope, blank line,
+ * message), never changed; a checksummed journal beside it says what became of each recipient.
+ */
+#ifndef HIKYAKU_SPOOL_SPOOL_H
+#define HIKYAKU_SPOOL_SPOOL_H
+
+#include "base/base.h"
+#include "mail/address.h"
+#include "sys/commit.h"
+
+struct envelope_recipient {
+    struct address address;  /* as given in RCPT TO */
+    struct address resolved; /* the account it means */
+};
+struct envelope {
+    struct address reverse_path;
+    struct str auth_user; /* empty: not authenticated */
+    struct str client;    /* "[1.2.3.4]:5678" */
+    struct str server;    /* "[5.6.7.8]:25" */
+    struct str helo;
+    usec_t received_at;
+    bool smtputf8, body_8bit;
+    size_t recipient_count;
+    struct envelope_recipient *recipients;
+};
+
+void spool_init(struct commit *commit);
+
+/* --- making an entry (smtpd, later others)
+ * ---------------------------------------------------- */
+struct spool_put;
+enum rc spool_put_begin(const struct envelope *env, struct spool_put **out,
+                        struct err *e) CHECK_RESULT;
+/* The id that names the entry in logs, Received and replies. */
+struct str spool_put_id(const struct spool_put *put);
+enum rc spool_put_write(struct spool_put *put, struct str octets, uint64_t wire_octets,
+                        struct err *e) CHECK_RESULT;
+/* Durable in the queue. Ends and frees the put whatever the result; *out_id (in a) names it. */
+enum rc spool_put_commit(struct spool_put **put, struct arena *a, struct str *out_id,
+                         struct err *e) CHECK_RESULT;
+void spool_put_abort(struct spool_put **put);
+
+/* --- working on entries (queue role) --------------------------------------------------------
+ */
+enum delivery_state { DELIVERY_PENDING, DELIVERY_DONE, DELIVERY_FAILED };
+struct spool_entry {
+    struct str id;
+    struct envelope env;
+    enum delivery_state *states; /* one a recipient */
+    unsigned tries;
+    usec_t next_try;
+    int message_fd;          /* open on the entry's file */
+    uint64_t message_offset; /* where the message begins */
+    uint64_t message_octets, wire_octets;
+};
+/* Ids of all entries, oldest first, in pieces: calls fn for each; stops when it returns false.
+ */
+enum rc spool_scan(bool (*fn)(void *ctx, struct str id), void *ctx, struct err *e) CHECK_RESULT;
+/* RC_PERM: damaged (set aside under queue/damaged by the caller with spool_set_aside). */
+enum rc spool_open(struct str id, struct arena *a, struct spool_entry *out,
+                   struct err *e) CHECK_RESULT;
+void spool_close(struct spool_entry *entry);
+/* Journal: what became of recipient i, with the reason. Batched with other results by the
+ * caller. */
+enum rc spool_record(struct spool_entry *entry, size_t i, enum delivery_state state,
+                     struct str reason, struct err *e) CHECK_RESULT;
+enum rc spool_record_retry(struct spool_entry *entry, unsigned tries, usec_t next_try,
+                           struct err *e) CHECK_RESULT;
+/* All recipients are settled: removes entry and journal, durably enough that no recovery
+ * repeats it. */
+enum rc spool_remove(struct spool_entry *entry, struct err *e) CHECK_RESULT;
+enum rc spool_set_aside(struct str id, struct str reason, struct err *e) CHECK_RESULT;
+
+/* commit_recover's callback: a recovered mailbox put with tag "ID RECIPIENT" is a recipient
+ * done. */
+enum rc spool_recover_tag(void *ctx, struct str tag, const char *final_path, struct err *e);
+
+#endif

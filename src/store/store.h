@@ -1,0 +1,91 @@
+/*
+ * store.h - mailboxes. No code above this layer knows that a mailbox is a folder.
+ * Maildir/ and mailbox/ (one file a message) are both read and written; which one exists
+ * decides.
+ */
+#ifndef HIKYAKU_STORE_STORE_H
+#define HIKYAKU_STORE_STORE_H
+
+#include "base/base.h"
+#include "sys/commit.h"
+#include "users/users.h"
+
+/* The commit log of this role for mailboxes (NULL: none yet, puts fail). Called once at start.
+ */
+void store_init(struct commit *commit);
+
+/* --- putting a message in ------------------------------------------------------------------
+ */
+
+struct store_put; /* one message on its way into one mailbox */
+
+/*
+ * Begins a message for the account. fixed_name: the file name to use up to ",S=" (for
+ * deliveries that must be recognised after a crash), or empty: a fresh Maildir name. Small
+ * messages stay in memory.
+ */
+enum rc store_put_begin(const struct account *account, struct str fixed_name,
+                        struct store_put **out, struct err *e) CHECK_RESULT;
+/* Octets as they go to disk (LF). wire_octets: what they count with CRLF. */
+enum rc store_put_write(struct store_put *put, struct str octets, uint64_t wire_octets,
+                        struct err *e) CHECK_RESULT;
+/* In the mailbox, durable, counted, announced. RC_PERM 5.2.2: over max_mailbox_kb (0: no limit;
+ * a message that itself doesn't fit is refused). Ends and frees the put whatever the result.
+ * tag: see commit.h. */
+enum rc store_put_commit(struct store_put **put, uint64_t max_mailbox_kb, struct str tag,
+                         struct err *e) CHECK_RESULT;
+void store_put_abort(struct store_put **put);
+
+/* Octets (as POP3 would send) and messages in the account's mailbox, from counters. */
+enum rc store_usage(const struct account *account, uint64_t *out_octets, uint64_t *out_messages,
+                    struct err *e) CHECK_RESULT;
+/* Would a message of `octets` (0: unknown) fit? RC_TEMP 4.2.2 / RC_PERM 5.2.3 as RFC 3463. */
+enum rc store_fits(const struct account *account, uint64_t max_mailbox_kb, uint64_t octets,
+                   struct err *e) CHECK_RESULT;
+/* Was a message with this fixed_name ever put here and is still there (any flags)? */
+bool store_has(const struct account *account, struct str fixed_name);
+
+/* --- reading a mailbox -----------------------------------------------------------------------
+ */
+
+struct mailbox;
+struct mailbox_message {
+    struct str uid;       /* POP3 UIDL: the file's name up to the flags */
+    uint64_t wire_octets; /* as sent with CRLF, without dot-stuffing */
+    bool deleted;         /* marked, not yet removed */
+};
+/*
+ * Opens for one POP3 session: a stable list in order of arrival. scan_cur: Maildir's cur/ too.
+ * Exclusive: RC_TEMP 4.2.0 "in use" when another session holds it (pop3locks/user@domain).
+ * Reads no message whose size its name (or the sizes remembered) tells.
+ */
+enum rc mailbox_open(const struct account *account, bool scan_cur, struct mailbox **out,
+                     struct err *e) CHECK_RESULT;
+size_t mailbox_count(const struct mailbox *m);
+struct mailbox_message *mailbox_message(struct mailbox *m, size_t i); /* 0-based */
+/* Removes the messages marked deleted, durably. */
+enum rc mailbox_expunge(struct mailbox *m, size_t *out_removed, struct err *e) CHECK_RESULT;
+void mailbox_close(struct mailbox **m);
+
+/* A message being sent: CRLF line ends, dot-stuffed, ended by CRLF "." CRLF; read in pieces. */
+struct mailbox_reader;
+/* body_lines: how many lines of the body (TOP), SIZE_MAX: all (RETR). RC_PERM: the file is
+ * gone. */
+enum rc mailbox_reader_open(struct mailbox *m, size_t i, size_t body_lines,
+                            struct mailbox_reader **out, struct err *e) CHECK_RESULT;
+/* Appends about chunk octets to out; *out_done at the end (the final dot is then in out). */
+enum rc mailbox_reader_next(struct mailbox_reader *r, size_t chunk, struct buf *out,
+                            bool *out_done, struct err *e) CHECK_RESULT;
+void mailbox_reader_close(struct mailbox_reader **r);
+
+/* --- change notices --------------------------------------------------------------------------
+ */
+
+/* One shared page of counters (memory file made by the master), one step for each change of a
+ * mailbox. */
+enum rc store_notices_make(int *out_fd, struct err *e) CHECK_RESULT;
+enum rc store_notices_use(int fd, struct err *e) CHECK_RESULT;
+/* The counter of the account's mailbox: another value means something may have changed. */
+uint32_t store_notice(const struct account *account);
+
+#endif

@@ -1,0 +1,53 @@
+/* file.h - whole files and folders on top of io.h. */
+#ifndef HIKYAKU_SYS_FILE_H
+#define HIKYAKU_SYS_FILE_H
+
+#include "base/base.h"
+#include "sys/io.h"
+
+/* What tells two versions of a file apart. A missing file has all members 0. */
+struct file_id {
+    uint64_t dev, ino, size;
+    int64_t mtime_ns, ctime_ns;
+};
+
+/* Identity of the file at path (following links); missing: zeroed and RC_OK. */
+enum rc file_id_get(const char *path, struct file_id *out, struct err *e) CHECK_RESULT;
+bool file_id_eq(const struct file_id *a, const struct file_id *b);
+
+/*
+ * The whole file, at most max_bytes, in `a`, NUL behind its end. A missing file is RC_PERM with
+ * e->sys == ENOENT; too large is RC_PERM with sys EFBIG. out_id may be NULL.
+ */
+enum rc file_read(const char *path, size_t max_bytes, struct arena *a, struct str *out,
+                  struct file_id *out_id, struct err *e) CHECK_RESULT;
+
+/* Replaces or makes the file: new file beside it, sync, rename, folder sync. Keeps an existing
+ * file's mode (and owner where permitted), else uses mode. */
+enum rc file_replace(const char *path, struct str content, mode_t mode,
+                     struct err *e) CHECK_RESULT;
+
+/* Syncs the folder at path. */
+enum rc folder_sync(const char *path, struct err *e) CHECK_RESULT;
+/* Makes the folder and missing parents; existing ones are fine. */
+enum rc folder_make(const char *path, mode_t mode, struct err *e) CHECK_RESULT;
+
+bool file_exists(const char *path);
+bool folder_exists(const char *path);
+
+/* Reading a folder. Names "." and ".." are left out; order is the kernel's. */
+struct folder;
+enum rc folder_open(const char *path, struct folder **out, struct err *e) CHECK_RESULT;
+/* The next name (valid until the next call), false at the end; out_type is DT_REG, DT_DIR ...
+ */
+bool folder_next(struct folder *f, struct str *out_name, unsigned char *out_type);
+void folder_close(struct folder **f);
+
+/*
+ * An advisory lock on the file at path (made when missing), held by the returned descriptor;
+ * wait: blocks until it's free, else RC_TEMP at once when someone holds it. Released by
+ * io_close.
+ */
+enum rc file_lock(const char *path, bool wait, int *out_fd, struct err *e) CHECK_RESULT;
+
+#endif

@@ -1,0 +1,55 @@
+/* lock.h - mutexes and conditions. A lock has a rank; debug builds check that ranks only
+ * increase. */
+#ifndef HIKYAKU_SYS_LOCK_H
+#define HIKYAKU_SYS_LOCK_H
+
+#include "base/base.h"
+#include <pthread.h>
+
+/* Every mutex of the program, outermost first. */
+enum lock_rank {
+    LOCK_TABLES = 1, /* conf/: a cached table is being replaced */
+    LOCK_USERS,      /* users/: the current index */
+    LOCK_LIMITS,     /* wire/: sessions per address */
+    LOCK_STORE,      /* store/ */
+    LOCK_SPOOL,      /* spool/ */
+    LOCK_QUEUE,      /* queue/: the scheduler's inbox */
+    LOCK_COMMIT,     /* sys/commit.c */
+    LOCK_TLS,        /* sys/tls.c: the current certificates */
+    LOCK_NOTES,      /* sys/notes.c: one frame at a time */
+    LOCK_POOL,       /* sys/pool.c: the run queue */
+    LOCK_TIMERS,     /* sys/pool.c: the timer wheel */
+    LOCK_LEAF,       /* small caches that call nothing */
+};
+
+struct lock {
+    pthread_mutex_t mutex;
+    enum lock_rank rank;
+};
+
+#define LOCK_INIT(r)                                                                           \
+    {                                                                                          \
+        .mutex = PTHREAD_MUTEX_INITIALIZER, .rank = (r)                                        \
+    }
+
+void lock_init(struct lock *l, enum lock_rank rank);
+void lock_take(struct lock *l);
+void lock_drop(struct lock *l);
+
+/* AUTO_UNLOCK struct lock *held = lock_hold(&x->lock); dropped at the end of the scope. */
+struct lock *lock_hold(struct lock *l) CHECK_RESULT;
+void lock_drop_at(struct lock **l);
+#define AUTO_UNLOCK __attribute__((cleanup(lock_drop_at)))
+
+/* Waits on c with l held, until signalled or the deadline (clock_mono); false when it passed.
+ */
+bool lock_wait(struct lock *l, pthread_cond_t *c, usec_t deadline) CHECK_RESULT;
+/* A condition whose waits use the monotonic clock. */
+void lock_cond_init(pthread_cond_t *c);
+
+/* Starts a thread with a small stack and all signals blocked. RC_TEMP when there are too many.
+ */
+enum rc thread_start(void *(*fn)(void *), void *arg, const char *name, pthread_t *out,
+                     struct err *e) CHECK_RESULT;
+
+#endif

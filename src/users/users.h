@@ -1,0 +1,123 @@
+/*
+ * users.h - domains, accounts, aliases, passwords, rights, access tables of one MailRoot.
+ * The index of accounts is one sealed memory file, built by the control role and mapped
+ * read-only by the others; everything else is read from its table when it changes.
+ */
+#ifndef HIKYAKU_USERS_USERS_H
+#define HIKYAKU_USERS_USERS_H
+
+#include "base/base.h"
+#include "conf/options.h"
+#include "mail/address.h"
+
+/* --- the index ------------------------------------------------------------------------------
+ */
+
+struct users_report {
+    size_t domains, accounts, aliases, alias_domains, problems;
+    size_t memory_bytes;
+};
+/* Reads domains.tab, aliasdomain.tab, mailusers.tab, aliases.tab (extaliases.tab, cmdaliases
+ * and custdomains are looked up where they lie) and makes a sealed memory file. Problems are
+ * logged once each. A table that is missing or unreadable is noted in the index, so that a miss
+ * is temporary. */
+enum rc users_index_build(int *out_fd, struct users_report *out, struct err *e) CHECK_RESULT;
+/* True when one of those tables changed (and has been still for 200 ms) since the index was
+ * built. */
+bool users_index_is_stale(void);
+/* Maps the index in fd (which is then closed) and makes it the current one of this process.
+ * Look-ups under way finish with the old one. */
+enum rc users_index_use(int fd, struct err *e) CHECK_RESULT;
+void users_close(void);
+
+/* --- look-ups (any thread; results are copies in `a`)
+ * ----------------------------------------- */
+
+enum account_type { ACCOUNT_USER = 'U', ACCOUNT_LIST = 'M' };
+struct account {
+    struct str domain, name; /* as the tables write them */
+    struct str password;     /* stored form */
+    struct str folder;       /* "domains/DOMAIN/DIR" */
+    uint32_t id;
+    enum account_type type;
+};
+
+enum recipient_kind {
+    RECIPIENT_REMOTE,     /* not a domain of ours */
+    RECIPIENT_ACCOUNT,    /* a local user */
+    RECIPIENT_LIST,       /* a mailing list */
+    RECIPIENT_CMDALIAS,   /* cmdaliases/DOMAIN/USER.tab */
+    RECIPIENT_CUSTDOMAIN, /* custdomains/... */
+    RECIPIENT_EXTERNAL,   /* an alias that leads to a remote address (or one that needs another
+                             look-up) */
+    RECIPIENT_UNKNOWN,    /* a local domain, no such user */
+};
+struct recipient {
+    enum recipient_kind kind;
+    struct account account; /* ACCOUNT, LIST */
+    struct address target;  /* EXTERNAL */
+    bool via_alias;
+};
+/*
+ * What an address in RCPT TO means (specification 1, section 2: aliases.tab; 6, items 7 and 8).
+ * Bare <postmaster> is PostMaster's address; postmaster@local-domain always resolves (to
+ * PostMaster unless an account or alias says otherwise; RFC 5321 4.5.1). user+tag is user when
+ * the option RecipientDelimiter is set and user+tag itself isn't known. RC_TEMP: a table is
+ * missing or suspect.
+ */
+enum rc users_resolve(const struct address *to, struct arena *a, struct recipient *out,
+                      struct err *e) CHECK_RESULT;
+bool users_domain_is_local(struct str domain);
+
+/* The account a login name means: "user@domain", "user:domain", or "user" in default_domain; a
+ * domain alias works, an alias of the user doesn't (6, item 31). RC_PERM: none. Lists can't log
+ * in. */
+enum rc users_login(struct str login, struct str default_domain, struct arena *a,
+                    struct account *out, struct err *e) CHECK_RESULT;
+/* May this account use `from` as its sender: itself, its aliases, alias domains, external
+ * aliases? */
+bool users_may_send_as(const struct account *account, const struct address *from,
+                       struct arena *a);
+/* extaliases.tab: the local address that stands for ext, else false. */
+bool users_external_alias(const struct address *ext, struct arena *a,
+                          struct address *out_local);
+
+/* user.tab of the account (missing variables: XMail's defaults). RC_TEMP: unreadable. */
+enum rc users_options(const struct account *account, struct arena *a, struct user_options *out,
+                      struct err *e) CHECK_RESULT;
+/* Does mail for this account need mailproc.tab or a filter (later roles)? */
+bool users_needs_processing(const struct account *account, struct arena *a);
+
+/* --- passwords (specification 1, section 3)
+ * ----------------------------------------------------- */
+
+enum password_scheme { PASSWORD_XMCRYPT, PASSWORD_SCRAM, PASSWORD_YESCRYPT };
+enum password_scheme password_scheme_of(struct str stored);
+/* The stored form of `clear` (SASLprep for SCRAM). */
+enum rc password_make(enum password_scheme scheme, struct str clear, struct arena *a,
+                      struct str *out, struct err *e) CHECK_RESULT;
+/* Constant time in the comparison. A malformed stored form matches nothing. */
+bool password_matches(struct str stored, struct str clear);
+/* Spends the time password_matches would, for unknown users. */
+void password_waste(enum password_scheme scheme, struct str clear);
+/* The clear text of an XMCrypt value; false for other schemes. */
+bool password_clear(struct str stored, struct arena *a, struct str *out);
+struct scram_keys {
+    unsigned iterations;
+    struct str salt; /* octets */
+    uint8_t stored_key[32], server_key[32];
+};
+/* From a SCRAM or XMCRYPT value (computed then). False when there are none. */
+bool password_scram_keys(struct str stored, struct arena *a, struct scram_keys *out);
+
+/* --- access by client address ---------------------------------------------------------------
+ */
+
+/* smtp.ipmap.tab, pop3.ipmap.tab ...: the matching line with the highest precedence decides; no
+ * line: allowed. path: "smtp.ipmap.tab" or "domains/D/U/pop3.ipmap.tab". *out_line: 0 when no
+ * line matched. */
+bool access_is_allowed(const char *path, const struct ip *client, unsigned *out_line);
+/* smtprelay.tab: "ip" "netmask". */
+bool access_may_relay(const struct ip *client);
+
+#endif
