@@ -44,7 +44,7 @@ typedef int64_t usec_t;
 
 /* Functions with no length, no state of their own, or a race: a compile error to use them. */
 #pragma GCC poison strcpy strcat strncpy strncat vsprintf gets strtok strtok_r atoi atol sscanf
-#pragma GCC poison gmtime localtime ctime asctime strerror rand system popen tmpnam mktemp
+#pragma GCC poison gmtime localtime ctime asctime strerror system popen tmpnam mktemp
 #pragma GCC poison sleep usleep gethostbyname
 
 #include "base/arena.h"

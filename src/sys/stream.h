@@ -11,15 +11,16 @@ struct tls;     /* sys/tls.h: the state of one TLS connection */
 struct tls_ctx; /* certificates and settings of a server */
 
 struct stream {
-    int fd;          /* -1: memory stream */
-    struct tls *tls; /* NULL: plain */
-    struct buf in;   /* received, not yet used */
-    struct buf out;  /* written, not yet sent */
-    size_t in_used;  /* octets of `in` already consumed */
-    size_t out_sent; /* octets of `out` already sent */
-    bool eof;        /* the peer will send no more */
-    bool failed;     /* the connection broke */
-    bool tls_wants_write;
+    int fd;               /* -1: memory stream */
+    struct tls *tls;      /* NULL: plain */
+    struct buf in;        /* received, not yet used */
+    struct buf out;       /* written, not yet sent */
+    size_t in_used;       /* octets of `in` already consumed */
+    size_t out_sent;      /* octets of `out` already sent */
+    bool eof;             /* the peer will send no more */
+    bool failed;          /* the connection broke */
+    bool drained;         /* the last read emptied the socket */
+    bool tls_wants_write; /* TLS waits for the socket to take octets, not for input */
     uint64_t octets_in, octets_out;
 };
 

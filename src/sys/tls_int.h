@@ -1,0 +1,17 @@
+/* tls_int.h - between stream.c and tls.c. */
+#ifndef HIKYAKU_SYS_TLS_INT_H
+#define HIKYAKU_SYS_TLS_INT_H
+
+#include "sys/tls.h"
+
+enum rc tls_new(struct tls_ctx *ctx, int fd, struct tls **out, struct err *e) CHECK_RESULT;
+void tls_free(struct tls **t);
+enum rc tls_handshake(struct tls *t, bool *out_wants_write, struct err *e) CHECK_RESULT;
+/* Octets, 0 at the peer's close, -1 with *out_rc AGAIN or GONE. */
+ssize_t tls_read(struct tls *t, char *p, size_t n, bool *out_wants_write, enum rc *out_rc);
+ssize_t tls_write(struct tls *t, const char *p, size_t n, bool *out_wants_write,
+                  enum rc *out_rc);
+const char *tls_version(const struct tls *t);
+const char *tls_cipher(const struct tls *t, int *out_bits);
+
+#endif
