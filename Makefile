@@ -1,6 +1,10 @@
 # Hikyaku. "make help" lists the targets. No configure step: pkg-config is asked and nothing else.
 .DEFAULT_GOAL := all
-CC      ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+V ?= 0
+Q := $(if $(filter 0,$(V)),@)
 PREFIX  ?= /usr/local
 DESTDIR ?=
 VERSION := $(shell cat VERSION)
@@ -43,26 +47,30 @@ FUZZ_BIN := $(FUZZ:src/%.c=$(B)/fuzz/%)
 all: $(B)/hikyaku $(B)/XMail ## build the program (BUILD=release, san, tsan)
 
 $(B)/hikyaku: $(B)/main.o $(B)/libhikyaku.a
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	@echo '  link  $@'
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(B)/XMail: $(B)/hikyaku
 	ln -sf hikyaku $@
 
 $(B)/libhikyaku.a: $(OBJ)
-	rm -f $@
-	ar rcs $@ $^
+	@rm -f $@
+	$(Q)ar rcs $@ $^
 
 $(B)/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -c -o $@ $<
+	@echo '  cc    $<'
+	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 
 $(B)/test/%: src/%.c $(B)/libhikyaku.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libhikyaku.a $(LIBS) -lcmocka
+	@echo '  link  $@'
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libhikyaku.a $(LIBS) -lcmocka
 
 $(B)/fuzz/%: src/%.c $(B)/libhikyaku.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(B)/libhikyaku.a $(LIBS)
+	@echo '  link  $@'
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(B)/libhikyaku.a $(LIBS)
 
 -include $(OBJ:.o=.d) $(B)/main.d $(TEST_BIN:=.d) $(FUZZ_BIN:=.d)
 

@@ -3,6 +3,7 @@
 #define HIKYAKU_BASE_BASE_H
 
 #include <errno.h>
+#include <inttypes.h>
 #include <netdb.h>
 #include <signal.h>
 #include <stdbool.h>

@@ -72,7 +72,9 @@ enum rc err_wrap(struct err *e, const char *fmt, ...)
     int n = vsnprintf(e->text, sizeof(e->text), fmt, ap);
     va_end(ap);
     size_t used = n < 0 ? 0 : MIN((size_t)n, sizeof(e->text) - 1);
-    (void)snprintf(e->text + used, sizeof(e->text) - used, ": %s", inner);
+    size_t room = sizeof(e->text) - used;
+    if (room > 3)
+        (void)snprintf(e->text + used, room, ": %.*s", (int)room - 3, inner);
     return e->rc;
 }
 

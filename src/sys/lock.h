@@ -43,7 +43,7 @@ void lock_drop_at(struct lock **l);
 
 /* Waits on c with l held, until signalled or the deadline (clock_mono); false when it passed.
  */
-bool lock_wait(struct lock *l, pthread_cond_t *c, usec_t deadline) CHECK_RESULT;
+bool lock_wait(struct lock *l, pthread_cond_t *c, usec_t deadline);
 /* A condition whose waits use the monotonic clock. */
 void lock_cond_init(pthread_cond_t *c);
 

@@ -88,6 +88,11 @@ struct session {
     bool discarding;   /* skipping the rest of an over-long line */
     bool closing;      /* after the output: close */
     bool counted;      /* in the per-address count */
+    bool stopping;     /* the role is draining */
+    bool fresh_input;  /* octets came that s->more hasn't seen */
+    bool deadline_set; /* the handler gave the coming wait its deadline */
+    bool lingering;    /* closed for writing; what still comes in is dropped */
+    size_t lingered;   /* octets dropped so */
     unsigned errors;   /* bad commands and refusals so far */
     unsigned commands; /* so far */
     session_fn *more;
@@ -121,17 +126,23 @@ bool engine_has_tls(struct engine *en);
 enum rc engine_listen(struct engine *en, struct listener *l, struct err *e) CHECK_RESULT;
 /* Asked before the greeting; false: refuse with the protocol's busy words (low disk, ...). */
 void engine_set_admit(struct engine *en, bool (*admit)(struct session *s));
+/* Sessions now, and since the start. */
 size_t engine_sessions(const struct engine *en);
+uint64_t engine_sessions_total(const struct engine *en);
 void engine_run(struct engine *en);
 void engine_free(struct engine **en);
 
 /* Logs old -> new and changes the state. */
 void session_enter(struct session *s, unsigned state);
+/* The wait that the present handler asks for ends at `deadline` (clock_mono); without it a
+ * STEP_INPUT keeps the deadline of the wait before, or gets the protocol's idle time when it is
+ * the first. */
+void session_set_deadline(struct session *s, usec_t deadline);
 /* Writes "text" CRLF. */
 void session_reply(struct session *s, const char *fmt, ...) PRINTF(2, 3);
 /* The same, and counts an error. */
 void session_refuse(struct session *s, const char *fmt, ...) PRINTF(2, 3);
-/* "smtpd-1f3a" : names the session in logs; NUL-terminated in s->mem. */
+/* "smtp-1f3a": names the session in logs; NUL-terminated in s->tmp. */
 struct str session_id(struct session *s);
 
 /* Tests: a session over a memory stream, driven by hand. Feed octets, then session_step until
