@@ -20,8 +20,9 @@ enum address_rule {
     ADDRESS_UTF8 = 1u << 2,       /* RFC 6531 */
 };
 
-/* "local@domain" as a whole. RC_PERM with reason and 5.1.3 (or 5.1.7 as the caller overrides).
- */
+/* "local@domain" as a whole. RC_PERM with reason and 5.1.3 (or 5.1.7 as the caller overrides);
+ * 5.6.7 when it isn't ASCII and ADDRESS_UTF8 isn't given. Control characters are refused under
+ * all rules. */
 enum rc address_parse(struct str s, unsigned rules, struct arena *a, struct address *out,
                       struct err *e) CHECK_RESULT;
 /*
@@ -32,10 +33,13 @@ enum rc address_parse(struct str s, unsigned rules, struct arena *a, struct addr
  */
 enum rc address_parse_path(struct str s, unsigned rules, struct arena *a, struct address *out,
                            struct str *out_rest, struct err *e) CHECK_RESULT;
-/* "local@domain" with the local part quoted where RFC 5321 needs it; "" for the null path. */
+/* "local@domain" with the local part quoted where RFC 5321 needs it; "" for the null path.
+ * address_parse_path takes "<" this ">" back under the rules that the address came with. */
 struct str address_print(const struct address *addr, struct arena *a);
 bool address_eq(const struct address *x, const struct address *y);
-/* A domain name: length, LDH labels, IDNA to A-labels (lower case). */
+/* A domain name: length, LDH labels, IDNA (2008, non-transitional) to A-labels in lower case.
+ * Underscores are taken, as old tables have them; an address takes them in its domain with
+ * ADDRESS_LOOSE_DOTS only. */
 enum rc domain_parse(struct str s, bool utf8_ok, struct arena *a, struct str *out,
                      struct err *e) CHECK_RESULT;
 

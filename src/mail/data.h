@@ -25,26 +25,32 @@ struct data {
     bool complete;
     struct str delivered_to; /* set by the caller: "Delivered-To: <this>" is looked for */
     struct str extra_header; /* set by the caller's on_header_end */
-    struct data_state {
-        uint8_t line_state;
-        bool in_header;
-        size_t line_octets;
-        size_t name_n;
-        char name[80];
+    struct data_state {      /* data.c's own */
+        uint8_t line_state, field_state;
+        bool in_header, has_field;
+        uint8_t name_n;        /* of the field name in held, when blanks follow it */
+        size_t line_octets;    /* content of this line so far */
+        uint64_t added_octets; /* of wire_octets: ours, they don't count for the limit */
+        size_t held_n, value_n;
+        char held[80];   /* start of a header line that may turn out to be body */
+        char value[264]; /* of a Delivered-To field */
     } state;
 };
 
 /* Longest text line taken, octets. */
 #define DATA_LINE_MAX ((size_t)65536)
 
+/* A fresh message. Set delivered_to afterwards where loops are looked for. */
 void data_init(struct data *d, enum data_mode mode, uint64_t limit_octets);
 /*
  * Consumes input: *out_used octets of in are done with; what belongs on disk is appended to out
  * (at most about in.n octets more). When too_large, bad_line or bad_bytes is set nothing more
  * is written but input is still consumed to the end of the message. At the end of the header
  * fields (before the blank line) on_header_end may append fields (Date, Message-ID) to out;
- * it's called once, also when there is no blank line. d->complete: CRLF.CRLF was seen
- * (DATA_DOTS); octets behind it aren't used.
+ * it's called once, also when there is no blank line, but not for a message already refused.
+ * NULL: nothing to append. d->complete: CRLF.CRLF was seen (DATA_DOTS); octets behind it aren't
+ * used.
+ * Fails as buf_add or on_header_end do: out and d are of no use then.
  */
 typedef enum rc data_header_fn(void *ctx, struct data *d, struct buf *out);
 enum rc data_feed(struct data *d, struct str in, struct buf *out, data_header_fn *on_header_end,
@@ -52,5 +58,7 @@ enum rc data_feed(struct data *d, struct str in, struct buf *out, data_header_fn
 /* The last BDAT chunk has been fed: sets complete (a missing final CRLF is added). */
 enum rc data_finish(struct data *d, struct buf *out, data_header_fn *on_header_end,
                     void *ctx) CHECK_RESULT;
+/* Octets that text with LF line ends has on the wire, with CRLF. */
+uint64_t data_wire_octets(struct str text);
 
 #endif
