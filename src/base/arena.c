@@ -101,3 +101,12 @@ void arena_release(struct arena *a)
         UNPOISON(a->head->data, a->head->cap);
     mem_free(&a->head);
 }
+
+void arena_wipe(struct arena *a)
+{
+    for (struct arena_block *b = a->head; b != NULL; b = b->next) {
+        UNPOISON(b->data, b->cap);
+        mem_wipe(b->data, b->cap);
+    }
+    arena_release(a);
+}

@@ -27,6 +27,8 @@ struct str arena_printf(struct arena *a, const char *fmt, ...)
 void arena_reset(struct arena *a);
 /* Frees everything. */
 void arena_release(struct arena *a);
+/* The same, all octets overwritten first: for arenas that held secrets. */
+void arena_wipe(struct arena *a);
 
 #define AUTO_RELEASE_ARENA __attribute__((cleanup(arena_release)))
 
