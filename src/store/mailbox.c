@@ -4,11 +4,12 @@
  *
  * One session at a time (RFC 1939 3): a lock on pop3locks/user@domain, a file that exists while
  * it's held, as XMail's did; a file left by a crash holds nobody up, since the lock counts and
- * not the file. Other programs don't know the lock: their changes show as messages that are
- * gone.
+ * not the file. Other programs don't know the lock: what they move to cur/ or flag is followed,
+ * what they remove shows as gone.
  */
 #include "store/mailbox_int.h"
 #include "sys/file.h"
+#include <dirent.h>
 
 /* More messages than this aren't listed: what a list costs in memory has an end. */
 #define MESSAGES_MAX ((size_t)1 << 24)
@@ -19,6 +20,7 @@ struct mailbox {
     struct account account; /* copies in mem */
     struct place place;
     const char *folder_new, *folder_cur;
+    struct file_id cur_seen; /* when cur/ was last looked at; Maildir only */
     const char *lock_path;
     int lock_fd;
     struct mailbox_entry *entries;
@@ -119,6 +121,8 @@ static enum rc list(struct mailbox *m, bool scan_cur, struct err *e)
     m->folder_cur = place_cur(&m->place, &m->mem);
     if (!m->place.exists)
         return RC_OK;
+    if (m->folder_cur != NULL && file_id_get(m->folder_cur, &m->cur_seen, NULL) != RC_OK)
+        m->cur_seen = (struct file_id){ .dev = 0 };
     place_sweep(&m->place);
     enum rc rc = place_scan(&m->place, place_notes_folder(&m->account, &m->mem), scan_cur,
                             add_entry, m, e);
@@ -174,6 +178,37 @@ const char *mailbox_path(const struct mailbox *m, const struct mailbox_entry *en
         .p;
 }
 
+static void follow_name(struct mailbox *m, const struct map *entries, struct str file)
+{
+    struct message_name name;
+    struct mailbox_entry *entry = NULL;
+    if (name_parse(file, &name))
+        entry = map_get(entries, name.base);
+    if (entry == NULL || (entry->in_cur && str_eq(entry->file, file)))
+        return;
+    entry->file = arena_str(&m->mem, file);
+    entry->in_cur = true;
+}
+
+void mailbox_follow(struct mailbox *m)
+{
+    struct file_id now;
+    struct folder *f = NULL;
+    struct map entries = { .cap = 0 };
+    struct str file;
+    unsigned char type = DT_UNKNOWN;
+    if (m->folder_cur == NULL || file_id_get(m->folder_cur, &now, NULL) != RC_OK ||
+        file_id_eq(&now, &m->cur_seen) || folder_open(m->folder_cur, &f, NULL) != RC_OK)
+        return;
+    m->cur_seen = now;
+    for (size_t i = 0; i < m->count; i++)
+        (void)map_put(&entries, m->entries[i].base, &m->entries[i]);
+    while (folder_next(f, &file, &type))
+        follow_name(m, &entries, file);
+    folder_close(&f);
+    map_release(&entries);
+}
+
 /* The marked entries' paths, their number and octets. */
 static size_t marked(struct mailbox *m, struct arena *a, const char **paths,
                      uint64_t *out_octets)
@@ -197,6 +232,7 @@ enum rc mailbox_expunge(struct mailbox *m, size_t *out_removed, struct err *e)
     struct usage_change change;
     uint64_t octets = 0;
     const char **paths = arena_new(&mem, (m->count + 1) * sizeof(*paths));
+    mailbox_follow(m);
     size_t n = marked(m, &mem, paths, &octets);
     *out_removed = 0;
     if (n == 0)

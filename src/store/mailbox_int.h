@@ -17,5 +17,8 @@ struct mailbox_entry *mailbox_entry(struct mailbox *m, size_t i);
 /* Where its file lies. */
 const char *mailbox_path(const struct mailbox *m, const struct mailbox_entry *entry,
                          struct arena *a);
+/* Other programs move messages from new/ to cur/ and change their flags: when cur/ has changed,
+ * finds the entries' files again. */
+void mailbox_follow(struct mailbox *m);
 
 #endif

@@ -187,9 +187,17 @@ enum rc mailbox_reader_open(struct mailbox *m, size_t i, size_t body_lines,
     const struct mailbox_entry *entry = mailbox_entry(m, i);
     int fd = -1;
     uint64_t size = 0;
-    enum rc rc = open_message(mailbox_path(m, entry, &mem), &fd, &size, e);
-    if (rc != RC_OK)
+    struct err why = { .rc = RC_OK };
+    enum rc rc = open_message(mailbox_path(m, entry, &mem), &fd, &size, &why);
+    if (rc != RC_OK && why.sys == ENOENT) {
+        mailbox_follow(m);
+        rc = open_message(mailbox_path(m, entry, &mem), &fd, &size, &why);
+    }
+    if (rc != RC_OK) {
+        if (e != NULL)
+            *e = why;
         return rc;
+    }
     struct mailbox_reader *r = mem_new(sizeof(*r));
     r->fd = fd;
     r->size = size;

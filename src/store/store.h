@@ -10,8 +10,8 @@
 #include "sys/commit.h"
 #include "users/users.h"
 
-/* The commit log of this role for mailboxes (NULL: none yet, puts fail). Called once at start.
- */
+/* The commit log of this role for mailboxes (NULL: none yet, puts fail). Called once at start,
+ * before threads; reads hikyaku/run and the time of the takeover in hikyaku/marker. */
 void store_init(struct commit *commit);
 
 /* --- putting a message in ------------------------------------------------------------------
@@ -29,20 +29,23 @@ enum rc store_put_begin(const struct account *account, struct str fixed_name,
 /* Octets as they go to disk (LF). wire_octets: what they count with CRLF. */
 enum rc store_put_write(struct store_put *put, struct str octets, uint64_t wire_octets,
                         struct err *e) CHECK_RESULT;
-/* In the mailbox, durable, counted, announced. RC_PERM 5.2.2: over max_mailbox_kb (0: no limit;
- * a message that itself doesn't fit is refused). Ends and frees the put whatever the result.
- * tag: see commit.h. */
+/* In the mailbox, durable, counted, announced. RC_TEMP 4.2.2: it would be fuller than
+ * max_mailbox_kb (0: no limit); RC_PERM 5.2.3: the message alone is larger than that. Ends and
+ * frees the put whatever the result. tag: see commit.h. */
 enum rc store_put_commit(struct store_put **put, uint64_t max_mailbox_kb, struct str tag,
                          struct err *e) CHECK_RESULT;
 void store_put_abort(struct store_put **put);
 
-/* Octets (as POP3 would send) and messages in the account's mailbox, from counters. */
+/* Octets (as POP3 would send) and messages in the account's mailbox (new/ and cur/), from
+ * counters; the first question makes them. */
 enum rc store_usage(const struct account *account, uint64_t *out_octets, uint64_t *out_messages,
                     struct err *e) CHECK_RESULT;
-/* Would a message of `octets` (0: unknown) fit? RC_TEMP 4.2.2 / RC_PERM 5.2.3 as RFC 3463. */
+/* Would a message of `octets` (0: unknown) fit? RC_TEMP 4.2.2 full, RC_PERM 5.2.3 larger than
+ * the whole mailbox may be. */
 enum rc store_fits(const struct account *account, uint64_t max_mailbox_kb, uint64_t octets,
                    struct err *e) CHECK_RESULT;
-/* Was a message with this fixed_name ever put here and is still there (any flags)? */
+/* Was a message with this fixed_name ever put here and is still there (any flags)? Reads the
+ * folder: for use after a crash. */
 bool store_has(const struct account *account, struct str fixed_name);
 
 /* --- reading a mailbox -----------------------------------------------------------------------
@@ -50,7 +53,8 @@ bool store_has(const struct account *account, struct str fixed_name);
 
 struct mailbox;
 struct mailbox_message {
-    struct str uid;       /* POP3 UIDL: the file's name up to the flags */
+    struct str uid; /* POP3 UIDL: the file's name up to the flags, or "h-" and a hash of it
+                       where RFC 1939 doesn't allow the name; not NUL-terminated */
     uint64_t wire_octets; /* as sent with CRLF, without dot-stuffing */
     bool deleted;         /* marked, not yet removed */
 };
@@ -63,14 +67,16 @@ enum rc mailbox_open(const struct account *account, bool scan_cur, struct mailbo
                      struct err *e) CHECK_RESULT;
 size_t mailbox_count(const struct mailbox *m);
 struct mailbox_message *mailbox_message(struct mailbox *m, size_t i); /* 0-based */
-/* Removes the messages marked deleted, durably. */
+/* Removes the messages marked deleted, durably. A second call removes only what was marked
+ * since.
+ */
 enum rc mailbox_expunge(struct mailbox *m, size_t *out_removed, struct err *e) CHECK_RESULT;
 void mailbox_close(struct mailbox **m);
 
 /* A message being sent: CRLF line ends, dot-stuffed, ended by CRLF "." CRLF; read in pieces. */
 struct mailbox_reader;
 /* body_lines: how many lines of the body (TOP), SIZE_MAX: all (RETR). RC_PERM: the file is
- * gone. */
+ * gone (another program removed it). */
 enum rc mailbox_reader_open(struct mailbox *m, size_t i, size_t body_lines,
                             struct mailbox_reader **out, struct err *e) CHECK_RESULT;
 /* Appends about chunk octets to out; *out_done at the end (the final dot is then in out). */

@@ -552,6 +552,31 @@ static void test_gone(void **state)
     assert_int_equal(files_in(AMY "/Maildir/new"), 0);
 }
 
+/* Another program moves and flags messages: they are still fetched and removed. */
+static void test_follows_moves(void **state)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    struct err e;
+    size_t removed = 0;
+    (void)state;
+    deliver_ok("1\n");
+    deliver_ok("2\n");
+    struct timespec tick = { .tv_nsec = 20000000 };
+    (void)nanosleep(&tick, NULL);
+    struct mailbox *m = open_mailbox(false);
+    for (size_t i = 0; i < 2; i++) {
+        const struct mailbox_entry *entry = mailbox_entry(m, i);
+        const char *to = arena_printf(&mem, AMY "/Maildir/cur/%s:2,S", entry->file.p).p;
+        assert_int_equal(io_rename(mailbox_path(m, entry, &mem), to), 0);
+    }
+    assert_true(str_eq(fetch(m, 0, &mem), STR("1\r\n.\r\n")));
+    mailbox_message(m, 0)->deleted = true;
+    mailbox_message(m, 1)->deleted = true;
+    assert_int_equal(mailbox_expunge(m, &removed, &e), RC_OK);
+    mailbox_close(&m);
+    assert_int_equal(files_in(AMY "/Maildir/cur"), 0);
+}
+
 static void test_lock(void **state)
 {
     struct err e;
@@ -617,6 +642,7 @@ int main(void)
         T(test_order_and_kinds_of_file),
         T(test_sizes_are_remembered),
         T(test_gone),
+        T(test_follows_moves),
         T(test_lock),
         T(test_sweep),
         T(test_notices),

@@ -102,10 +102,10 @@ static bool record_is_current(const struct count_record *r, const struct place *
 {
     usec_t now = clock_wall();
     struct folder_mark in_new, in_cur;
-    if (r->pending > 0)
-        return is_recent(r->changed_at, now, PENDING_MAX);
     if (!is_recent(r->counted_at, now, COUNT_AGE_MAX))
         return false;
+    if (r->pending > 0)
+        return is_recent(r->changed_at, now, PENDING_MAX);
     take_marks(place, &in_new, &in_cur);
     return same_mark(r->folder_new, in_new) && same_mark(r->folder_cur, in_cur);
 }
