@@ -57,10 +57,10 @@ static void test_received(void **state)
     (void)state;
     struct trace t = sample();
     struct buf out AUTO_RELEASE_BUF = print(&t);
-    assert_string_equal(out.p,
-                        "Received: from client.test ([192.0.2.7]:4321) by mx.x.test with\n"
-                        "\tESMTP (Hikyaku) id smtpd-1f3a for <amy@x.test>\n"
-                        "\t(envelope-from <bob@y.test>); Sat, 1 Aug 2026 12:34:56 +0900\n");
+    assert_string_equal(
+        out.p, "Received: from client.test ([192.0.2.7]:4321) by mx.x.test with ESMTP\n"
+               "\t(Hikyaku) id smtpd-1f3a for <amy@x.test>\n"
+               "\t(envelope-from <bob@y.test>); Sat, 1 Aug 2026 12:34:56 +0900\n");
     check_shape(buf_str(&out));
 }
 
@@ -149,7 +149,7 @@ static void test_injection(void **state)
     struct buf out AUTO_RELEASE_BUF = print(&t);
     check_shape(buf_str(&out));
     assert_null(strstr(out.p, "\nBcc"));
-    assert_non_null(strstr(out.p, "from x??Bcc:?y???z????body ("));
+    assert_non_null(strstr(out.p, "from x??Bcc:?y???z????body"));
 
     buf_reset(&out);
     assert_int_equal(trace_print_auth_user(STR("amy\r\nBcc: x\0y"), &out), RC_OK);
@@ -159,7 +159,8 @@ static void test_injection(void **state)
     assert_string_equal(out.p, "Delivered-To: amy?@x?.test\n");
     buf_reset(&out);
     assert_int_equal(trace_print_return_path(&quoted, &out), RC_OK);
-    assert_string_equal(out.p, "Return-Path: <\"a)??Bcc: x?" "?(\\\\\\\"b\"@x.test>\n");
+    assert_string_equal(out.p, "Return-Path: <\"a)??Bcc: x?"
+                               "?(\\\\\\\"b\"@x.test>\n");
 }
 
 static void test_small_fields(void **state)
