@@ -302,6 +302,8 @@ static enum sasl_status step_scram(struct sasl *x, struct str input, struct str 
 {
     if (input.n == 0)
         return SASL_BAD;
+    if (x->steps == 0 && input.p[0] == 'p')
+        return SASL_FAILED; /* channel binding that isn't offered; gsasl would ignore it */
     enum sasl_status status = gsasl_turn(x, input, out_reply);
     bool good = x->known && may_act_as(x, gsasl_property_fast(x->gsasl, GSASL_AUTHZID));
     return status == SASL_DONE && !good ? SASL_FAILED : status;

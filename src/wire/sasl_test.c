@@ -89,8 +89,9 @@ static void hmac(const uint8_t *key, struct str text, uint8_t out[32])
 }
 
 /* RFC 5802 3: the client's final message and the server's answer, both in clear. */
-static void scram_client(struct arena *a, struct str password, struct str first_bare,
-                         struct str server_first, struct str *out_final, struct str *out_server)
+static void scram_client(struct arena *a, struct str password, struct str gs2,
+                         struct str first_bare, struct str server_first, struct str *out_final,
+                         struct str *out_server)
 {
     struct str rest = server_first, nonce, salt, count;
     uint64_t iterations = 0;
@@ -106,7 +107,8 @@ static void scram_client(struct arena *a, struct str password, struct str first_
     hmac(salted, STR("Client Key"), key);
     hmac(salted, STR("Server Key"), server_key);
     (void)SHA256(key, sizeof(key), stored);
-    struct str without_proof = arena_printf(a, "c=biws,%.*s", STR_ARG(nonce));
+    struct str without_proof =
+        arena_printf(a, "c=%.*s,%.*s", STR_ARG(to_base64(a, gs2)), STR_ARG(nonce));
     struct str auth = arena_printf(a, "%.*s,%.*s,%.*s", STR_ARG(first_bare),
                                    STR_ARG(server_first), STR_ARG(without_proof));
     hmac(stored, auth, signature);
@@ -124,7 +126,7 @@ static void test_client_is_right(void **state)
     (void)state;
     struct arena a AUTO_RELEASE_ARENA = { 0 };
     struct str final, server;
-    scram_client(&a, STR("pencil"), STR("n=user,r=rOprNGfwEbeRWgbNEkqO"),
+    scram_client(&a, STR("pencil"), STR("n,,"), STR("n=user,r=rOprNGfwEbeRWgbNEkqO"),
                  STR("r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,"
                      "s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"),
                  &final, &server);
@@ -261,7 +263,8 @@ static enum sasl_status run_scram(const struct sasl_realm *r, const char *name,
     enum sasl_status status = sasl_step(x, to_base64(a, first), &reply);
     if (status == SASL_CONTINUE) {
         *out_first = from_base64(a, reply);
-        scram_client(a, str_from_c(password), bare, *out_first, &final, &server);
+        scram_client(a, str_from_c(password), str_from_c(gs2), bare, *out_first, &final,
+                     &server);
         status = sasl_step(x, to_base64(a, final), &reply);
     }
     if (status == SASL_CONTINUE) {
@@ -284,7 +287,10 @@ static void test_scram(void **state)
         { "xmcrypt account", "amy@x.test", "pencil", "n,,", SASL_DONE },
         { "scram account", "sue@x.test", "pencil", "n,,", SASL_DONE },
         { "smtpauth line", "relay", "pencil", "n,,", SASL_DONE },
-        { "client could bind", "sue@x.test", "pencil", "y,,", SASL_FAILED },
+        { "client could bind", "sue@x.test", "pencil", "y,,", SASL_DONE },
+        { "client binds", "sue@x.test", "pencil", "p=tls-unique,,", SASL_FAILED },
+        { "own authzid", "sue@x.test", "pencil", "n,a=Sue@x.test,", SASL_DONE },
+        { "other authzid", "sue@x.test", "pencil", "n,a=amy@x.test,", SASL_FAILED },
         { "escaped name", "b=3Dc=2Cd", "p w,=\xe6\x97\xa5", "n,,", SASL_DONE },
         { "wrong, xmcrypt", "amy@x.test", "pencils", "n,,", SASL_FAILED },
         { "wrong, scram", "sue@x.test", "pencils", "n,,", SASL_FAILED },
@@ -298,7 +304,6 @@ static void test_scram(void **state)
         struct arena a AUTO_RELEASE_ARENA = { 0 };
         struct str first;
         print_message("  %s\n", rows[i / 2].what);
-        /* "y" proves another header than the "c=biws" that this client sends. */
         assert_int_equal(run_scram(realms[i % 2], rows[i / 2].name, rows[i / 2].password,
                                    rows[i / 2].gs2, &a, &first),
                          rows[i / 2].want);
