@@ -1,0 +1,119 @@
+/*
+ * cmd_mail.c - MAIL FROM (RFC 5321 4.1.1.2) with SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8
+ * (RFC 6531) and AUTH (RFC 4954 5): who may begin a transaction, and with which sender.
+ */
+#include "smtpd/smtpd_int.h"
+
+/* xtext of RFC 3461 4: printable ASCII but "+" and "=", and "+" with two hex digits. */
+static bool is_xtext(struct str s)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < s.n; i++) {
+        char ch = s.p[i];
+        if (ch <= ' ' || ch > '~' || ch == '=')
+            return false;
+        if (ch != '+')
+            continue;
+        if (i + 2 >= s.n || memchr(hex, s.p[i + 1], 16) == NULL ||
+            memchr(hex, s.p[i + 2], 16) == NULL)
+            return false;
+        i += 2;
+    }
+    return s.n > 0;
+}
+
+/* One parameter into tx; NULL when it was good, else the code of the refusal. */
+static const char *take_param(struct transaction *tx, struct str keyword, struct str value)
+{
+    if (str_ieq(keyword, STR("SIZE")))
+        return value.n <= 20 && str_to_u64(value, &tx->size_octets) ? NULL : "501 5.5.4";
+    if (str_ieq(keyword, STR("BODY"))) {
+        tx->body_8bit = str_ieq(value, STR("8BITMIME"));
+        return tx->body_8bit || str_ieq(value, STR("7BIT")) ? NULL : "501 5.5.4";
+    }
+    if (str_ieq(keyword, STR("SMTPUTF8"))) {
+        tx->smtputf8 = true;
+        return value.p == NULL ? NULL : "501 5.5.4";
+    }
+    /* Whom another server believes to have authenticated isn't passed on: it counts as <>. */
+    if (str_ieq(keyword, STR("AUTH")))
+        return is_xtext(value) ? NULL : "501 5.5.4";
+    return "555 5.5.4";
+}
+
+static bool take_params(struct smtp *c, struct str rest, enum step *out)
+{
+    struct str keyword, value;
+    while (smtp_next_param(&rest, &keyword, &value)) {
+        const char *code = c->esmtp ? take_param(c->tx, keyword, value) : "555 5.5.4";
+        if (code == NULL)
+            continue;
+        *out = smtp_refuse(c, code, "MAIL parameter not known or its value not good");
+        return false;
+    }
+    return true;
+}
+
+/* The path into tx->sender. */
+static bool take_sender(struct smtp *c, struct str args, struct str *out_rest, enum step *out)
+{
+    struct err e = { .rc = RC_OK };
+    struct transaction *tx = c->tx;
+    if (!smtp_skip_word(&args, STR("FROM:"))) {
+        *out = smtp_refuse(c, "501 5.5.4", "Syntax: MAIL FROM:<address> [parameters]");
+        return false;
+    }
+    if (address_parse_path(args, smtp_address_rules(), &tx->mem, &tx->sender, out_rest, &e) !=
+        RC_OK) {
+        *out = smtp_refuse(c, "501 5.1.7", "Sender address refused: %s", e.text);
+        return false;
+    }
+    if (tx->sender.is_null && !conf()->allow_null_sender) {
+        *out = smtp_refuse(c, "550 5.7.1", "The empty sender is not taken here");
+        return false;
+    }
+    return true;
+}
+
+static bool size_fits(struct smtp *c, enum step *out)
+{
+    uint64_t limit = smtp_size_limit(c);
+    if (limit > 0 && c->tx->size_octets > limit) {
+        *out = smtp_refuse(c, "552 5.3.4", "Message too large, the limit is %" PRIu64 " octets",
+                           limit);
+        return false;
+    }
+    if (!policy_disk_has_room(c->tx->size_octets)) {
+        *out = smtp_refuse(c, "452 4.3.1", "Insufficient system storage, try again later");
+        return false;
+    }
+    return true;
+}
+
+/* Everything that can speak against this MAIL; the first that does has replied. */
+static bool mail_is_good(struct smtp *c, struct str args, enum step *out)
+{
+    struct str rest;
+    if (!take_sender(c, args, &rest, out) || !take_params(c, rest, out))
+        return false;
+    if (c->tx->sender.needs_utf8 && !c->tx->smtputf8) {
+        *out = smtp_refuse(c, "553 5.6.7", "This address needs SMTPUTF8");
+        return false;
+    }
+    return size_fits(c, out) && policy_sender(c, &c->tx->sender, out);
+}
+
+enum step cmd_mail(struct session *s, struct str args)
+{
+    struct smtp *c = smtp_of(s);
+    enum step step = STEP_NEXT;
+    if (!policy_may_send(c, &step))
+        return step;
+    c->tx = transaction_new(c);
+    if (!mail_is_good(c, args, &step)) {
+        transaction_free(c);
+        return step;
+    }
+    session_enter(s, SMTP_MAIL);
+    return smtp_ok(c, "250 2.1.0", "Sender ok");
+}

@@ -1,0 +1,128 @@
+/*
+ * smtpd.c - the protocol's entry: greeting, end of a session, waiting times; and what a session
+ * may do, from its port, its login and the settings in force.
+ */
+#include "smtpd/login.h"
+#include "smtpd/smtpd_int.h"
+
+static void (*notify)(struct str id);
+
+enum rc smtpd_init(struct commit *commit, void (*notify_queue)(struct str id), struct err *e)
+{
+    notify = notify_queue;
+    store_init(commit);
+    login_init();
+    enum rc rc = spool_init(commit, e);
+    return rc == RC_OK ? sasl_warm_up(e) : rc;
+}
+
+void smtp_notify_queue(struct str id)
+{
+    if (notify != NULL)
+        notify(id);
+}
+
+bool smtpd_admit(struct session *s)
+{
+    (void)s;
+    return policy_disk_has_room(0);
+}
+
+/* --- what the session may do
+ * -------------------------------------------------------------------
+ */
+
+bool smtp_is_submission(const struct smtp *c)
+{
+    const char *service = c->s.listener->service;
+    return strcmp(service, "submission") == 0 ||
+           (strcmp(service, "smtps") == 0 && conf()->origin == CONF_NEW);
+}
+
+bool smtp_has_right(const struct smtp *c, enum smtp_right right)
+{
+    return c->login != NULL && (c->login->rights & (unsigned)right) != 0;
+}
+
+bool smtp_may_relay(const struct smtp *c)
+{
+    return c->login != NULL ? smtp_has_right(c, RIGHT_RELAY)
+                            : access_may_relay(&c->s.client_ip);
+}
+
+uint64_t smtp_size_limit(const struct smtp *c)
+{
+    if (smtp_has_right(c, RIGHT_SIZE))
+        return 0;
+    uint64_t kb = conf()->max_message_size;
+    if (c->login != NULL && c->login->has_size_limit)
+        kb = c->login->max_message_kb;
+    return kb * 1024;
+}
+
+size_t smtp_max_recipients(void)
+{
+    return MAX((size_t)100, (size_t)conf()->smtp_max_recipients); /* RFC 5321 4.5.3.1.8 */
+}
+
+bool smtp_offers_tls(const struct smtp *c)
+{
+    return !stream_is_tls(&c->s.st) && conf()->enable_smtp_tls && engine_has_tls(c->s.engine);
+}
+
+bool smtp_vrfy_is_allowed(const struct smtp *c)
+{
+    return conf()->allow_smtp_vrfy || smtp_has_right(c, RIGHT_VRFY);
+}
+
+unsigned smtp_rights_parse(struct str letters)
+{
+    static const char known[] = "MRVTZS"; /* in the order of enum smtp_right */
+    unsigned rights = 0;
+    for (size_t i = 0; i < letters.n; i++) {
+        const char *at = strchr(known, ascii_upper(letters.p[i]));
+        if (letters.p[i] != '\0' && at != NULL)
+            rights |= 1u << (at - known);
+    }
+    return rights;
+}
+
+/* --- the protocol
+ * ------------------------------------------------------------------------------
+ */
+
+enum step smtp_greet(struct session *s)
+{
+    struct smtp *c = smtp_of(s);
+    if (!policy_client(c))
+        return STEP_CLOSE;
+    session_reply(s, "220 %.*s ESMTP Hikyaku", STR_ARG(smtp_domain()));
+    return smtp_next(c);
+}
+
+void smtp_end(struct session *s)
+{
+    struct smtp *c = smtp_of(s);
+    transaction_free(c);
+    auth_free(&c->auth);
+    login_free(&c->login);
+    mem_free(&c->helo);
+}
+
+usec_t smtp_idle(struct session *s)
+{
+    (void)s;
+    return conf()->smtp_timeout;
+}
+
+unsigned smtp_max_errors(struct session *s)
+{
+    (void)s;
+    return (unsigned)conf()->smtp_max_errors;
+}
+
+struct str smtp_listener_flags(const struct smtp *c)
+{
+    (void)c;
+    return STR("");
+}

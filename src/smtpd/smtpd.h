@@ -1,0 +1,26 @@
+/*
+ * smtpd.h - the SMTP server: ports 25 ("smtp"), 465 ("smtps") and 587 ("submission") on the
+ * engine of wire/session.h. RFC 5321, 2920, 1870, 6152, 6531, 2034, 3030, 3207, 4954, 9422.
+ */
+#ifndef HIKYAKU_SMTPD_SMTPD_H
+#define HIKYAKU_SMTPD_SMTPD_H
+
+#include "base/base.h"
+#include "sys/commit.h"
+#include "wire/session.h"
+
+/* For listeners whose service is "smtp", "smtps" or "submission". */
+extern const struct protocol smtp_protocol;
+
+/*
+ * Makes the role ready: once, before the first session. commit: the role's log, given on to
+ * store and spool. notify_queue is called, from any worker, for each new queue entry once it is
+ * durable; id is valid during the call.
+ */
+enum rc smtpd_init(struct commit *commit, void (*notify_queue)(struct str id),
+                   struct err *e) CHECK_RESULT;
+
+/* The engine's admit hook: false when disk or inodes run short. */
+bool smtpd_admit(struct session *s);
+
+#endif

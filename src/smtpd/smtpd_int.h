@@ -1,0 +1,207 @@
+/*
+ * smtpd_int.h - what the files of smtpd/ share: one client's state, replies, the transaction.
+ *
+ * An idle session owns struct smtp and the name given in HELO; struct login is there only after
+ * AUTH, struct auth only during it, struct transaction only between MAIL and the end of the
+ * transaction. The states:
+ *
+ *   CONNECTED --HELO, EHLO--> GREETED --MAIL--> MAIL --RCPT--> RCPT --BDAT--> CHUNKS
+ *   RCPT --DATA--> GREETED    CHUNKS --BDAT LAST, or refused--> GREETED
+ *   HELO, EHLO, RSET: any --> GREETED (RSET stays in CONNECTED)    STARTTLS --> CONNECTED
+ */
+#ifndef HIKYAKU_SMTPD_SMTPD_INT_H
+#define HIKYAKU_SMTPD_SMTPD_INT_H
+
+#include "conf/options.h"
+#include "mail/address.h"
+#include "mail/data.h"
+#include "smtpd/smtpd.h"
+#include "spool/spool.h"
+#include "store/store.h"
+#include "users/guard.h"
+#include "users/users.h"
+#include "wire/sasl.h"
+
+enum smtp_state { SMTP_CONNECTED, SMTP_GREETED, SMTP_MAIL, SMTP_RCPT, SMTP_CHUNKS };
+
+/* Rights after AUTH: the letters of SmtpPerms. */
+enum smtp_right {
+    RIGHT_MAIL = 1u << 0,   /* M: send */
+    RIGHT_RELAY = 1u << 1,  /* R: to remote recipients */
+    RIGHT_VRFY = 1u << 2,   /* V */
+    RIGHT_ETRN = 1u << 3,   /* T */
+    RIGHT_SIZE = 1u << 4,   /* Z: no size limit */
+    RIGHT_NO_TLS = 1u << 5, /* S: WantTLS doesn't count */
+};
+
+/* Who authenticated. */
+struct login {
+    struct arena mem;
+    struct str name;     /* as the client gave it */
+    bool has_account;    /* else a line of smtpauth.tab */
+    bool hide_name;      /* DisableEmitAuthUser: no X-AuthUser field */
+    unsigned rights;     /* of enum smtp_right */
+    bool has_size_limit; /* user.tab has MaxMessageSize, which counts instead of the server's */
+    uint64_t max_message_kb;
+    struct account account; /* has_account; without its password */
+};
+
+/* One mailbox that the transaction leads to. */
+struct rcpt {
+    struct address given; /* in RCPT TO */
+    struct account account;
+    uint64_t max_mailbox_kb;
+    uint64_t max_message_kb; /* 0: no limit */
+};
+
+struct transaction {
+    struct arena mem;
+    struct address sender;
+    uint64_t size_octets; /* SIZE=, 0: not told */
+    bool body_8bit, smtputf8;
+    size_t accepted;   /* RCPT commands answered with 250, doubles too */
+    size_t rcpt_count; /* different mailboxes */
+    size_t rcpt_room;
+    struct rcpt *rcpts;
+
+    /* While the message comes in (receive.c). */
+    struct str id;
+    struct data data;
+    struct store_put *mailbox; /* one recipient: straight into the mailbox */
+    struct spool_put *queue;   /* several: one queue entry */
+    bool failed;               /* the put was given up: `failure` says why */
+    struct err failure;
+    usec_t began;
+    uint64_t octets;     /* received so far, before unstuffing */
+    uint64_t chunk_left; /* BDAT */
+    bool chunk_is_last;
+};
+
+struct auth; /* an AUTH exchange under way: cmd_auth.c */
+
+/* One client. */
+struct smtp {
+    struct session s;
+    char *helo; /* heap; NULL before HELO or EHLO */
+    struct login *login;
+    struct auth *auth;
+    struct transaction *tx;
+    uint64_t swallow; /* octets of a refused BDAT chunk still to come */
+    uint16_t delay_s; /* between commands, for clients that smtp.ipmap slows down */
+    bool esmtp;       /* EHLO */
+    bool needs_auth;  /* smtp.ipmap: only authenticated users may send */
+};
+
+static inline struct smtp *smtp_of(struct session *s)
+{
+    return CONTAINER_OF(s, struct smtp, s);
+}
+
+/* --- replies (reply.c) -----------------------------------------------------------------------
+ * code: "550 5.1.1". Each returns the step after the reply: the next command, delayed for
+ * clients that are slowed down.
+ */
+enum step smtp_ok(struct smtp *c, const char *code, const char *fmt, ...) PRINTF(3, 4);
+/* A 4xx or 5xx with CustomSMTPMessage behind it; 5xx counts as an error of the client. */
+enum step smtp_refuse(struct smtp *c, const char *code, const char *fmt, ...) PRINTF(3, 4);
+/* Trouble of ours: logged with its reason, which the client doesn't see; 4xx from e->dsn. */
+enum step smtp_trouble(struct smtp *c, const char *what, const struct err *e);
+/* Not a reply: the step that follows a finished command. */
+enum step smtp_next(struct smtp *c);
+/* The server's name: SmtpServerDomain, else RootDomain. */
+struct str smtp_domain(void);
+
+/* --- what the session is ---------------------------------------------------------------------
+ */
+/* Mail of our own users comes in here: 587, and 465 of a MailRoot that isn't taken over. */
+bool smtp_is_submission(const struct smtp *c);
+bool smtp_has_right(const struct smtp *c, enum smtp_right right);
+/* May this client send to other servers through us? */
+bool smtp_may_relay(const struct smtp *c);
+/* The largest message this client may send, in octets; 0: no limit. */
+uint64_t smtp_size_limit(const struct smtp *c);
+/* RCPT commands accepted in one transaction. */
+size_t smtp_max_recipients(void);
+/* The flags that SmtpConfig gives to this session's listener: "MailAuth,WantTLS". */
+struct str smtp_listener_flags(const struct smtp *c);
+/* May STARTTLS be used now? */
+bool smtp_offers_tls(const struct smtp *c);
+/* Does VRFY tell? AllowSmtpVRFY, or right V. */
+bool smtp_vrfy_is_allowed(const struct smtp *c);
+/* Names of the mechanisms for AUTH, blanks between; empty: none. In s.tmp. */
+struct str smtp_mechanisms(struct smtp *c);
+unsigned smtp_rights_parse(struct str letters);
+void login_free(struct login **login);
+void auth_free(struct auth **auth);
+
+/* --- policies: true, or a reply has been written
+ * -----------------------------------------------
+ */
+/* smtp.ipmap at connect time; false: the client has been told to go. (policy_access.c) */
+bool policy_client(struct smtp *c);
+/* May this client begin a transaction: authentication, TLS, rights. (policy_access.c) */
+bool policy_may_send(struct smtp *c, enum step *out);
+/* May it use this sender? (policy_sender.c) */
+bool policy_sender(struct smtp *c, const struct address *from, enum step *out);
+/* Room on disk for a message of this size (0: unknown). Any thread. (policy_disk.c) */
+bool policy_disk_has_room(uint64_t octets);
+
+/* --- the transaction
+ * ---------------------------------------------------------------------------
+ */
+/* Ends the transaction, if there is one: what it was writing is given up. (transaction.c) */
+void transaction_free(struct smtp *c);
+/* The same, and back to GREETED. */
+void transaction_reset(struct smtp *c);
+struct transaction *transaction_new(struct smtp *c);
+/* Is there a mailbox among the recipients already? */
+bool transaction_has(const struct transaction *tx, const struct account *account);
+/* Room for one more recipient at the end of tx->rcpts. */
+struct rcpt *transaction_add(struct transaction *tx);
+/* Says where the message goes, and opens it: one plain mailbox, or a queue entry. */
+enum rc transaction_open(struct smtp *c, enum data_mode mode, struct err *e) CHECK_RESULT;
+/* Octets as they go to disk; wire_octets: what they count with CRLF. */
+enum rc transaction_write(struct smtp *c, struct str octets, uint64_t wire_octets,
+                          struct err *e) CHECK_RESULT;
+/* Makes the message durable where it goes. */
+enum rc transaction_commit(struct smtp *c, struct err *e) CHECK_RESULT;
+/* Gives up what was written, keeping the reason; the rest of the message is still read. */
+void transaction_fail(struct smtp *c, const struct err *e);
+/* Tells the queue role about a new entry. (smtpd.c) */
+void smtp_notify_queue(struct str id);
+
+/* Takes up to max octets of buffered input into the message; *out_used. RC_TEMP: the end of the
+ * message can't be found any more. (receive.c) */
+enum rc receive_input(struct smtp *c, uint64_t max, size_t *out_used) CHECK_RESULT;
+/* After the last BDAT chunk; the same failure. */
+enum rc receive_finish(struct smtp *c) CHECK_RESULT;
+/* After the last octet: the verdict, and the reply. Ends the transaction. */
+enum step receive_end(struct smtp *c);
+/* The reason to refuse what came in so far, as a reply; false: none. */
+bool receive_refusal(struct smtp *c, enum step *out);
+/* Bounds the wait for more octets. */
+void receive_set_deadline(struct smtp *c, usec_t began, uint64_t octets);
+
+/* --- parameters of MAIL and RCPT
+ * ---------------------------------------------------------------
+ */
+/* Cuts the next "KEYWORD[=value]" off *rest; false at the end. value.p is NULL without "=". */
+bool smtp_next_param(struct str *rest, struct str *out_keyword, struct str *out_value);
+/* "FROM:" or "TO:" at the start of args, in any case: skipped. */
+bool smtp_skip_word(struct str *args, struct str word);
+/* How addresses are read: RFC 5321, SMTPLocalRule1, SMTPUTF8 always (the caller checks). */
+unsigned smtp_address_rules(void);
+
+command_fn cmd_helo, cmd_ehlo, cmd_mail, cmd_rcpt, cmd_data, cmd_bdat, cmd_auth, cmd_starttls,
+    cmd_vrfy, cmd_rset, cmd_noop, cmd_help, cmd_quit, cmd_expn, cmd_etrn;
+
+/* Of struct protocol (smtpd.c). */
+session_fn smtp_greet;
+void smtp_end(struct session *s);
+usec_t smtp_idle(struct session *s);
+unsigned smtp_max_errors(struct session *s);
+
+extern const struct command smtp_commands[];
+extern const size_t smtp_command_count;
+
+#endif

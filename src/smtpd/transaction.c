@@ -1,0 +1,191 @@
+/*
+ * transaction.c - the envelope, and where its message goes: a transaction that ends in exactly
+ * one mailbox is delivered in the session; everything else is one queue entry. Either way the
+ * message is durable before the client hears 250; whatever ends the transaction before that
+ * leaves nothing behind.
+ */
+#include "mail/trace.h"
+#include "smtpd/smtpd_int.h"
+#include "store/delivery_headers.h"
+
+struct transaction *transaction_new(struct smtp *c)
+{
+    transaction_free(c);
+    return mem_new(sizeof(struct transaction));
+}
+
+void transaction_free(struct smtp *c)
+{
+    if (c->tx == NULL)
+        return;
+    store_put_abort(&c->tx->mailbox);
+    spool_put_abort(&c->tx->queue);
+    arena_release(&c->tx->mem);
+    mem_free(&c->tx);
+}
+
+void transaction_reset(struct smtp *c)
+{
+    transaction_free(c);
+    if (c->s.state != SMTP_CONNECTED && c->s.state != SMTP_GREETED)
+        session_enter(&c->s, SMTP_GREETED);
+}
+
+bool transaction_has(const struct transaction *tx, const struct account *account)
+{
+    for (size_t i = 0; i < tx->rcpt_count; i++)
+        if (str_ieq(tx->rcpts[i].account.name, account->name) &&
+            str_ieq(tx->rcpts[i].account.domain, account->domain))
+            return true;
+    return false;
+}
+
+struct rcpt *transaction_add(struct transaction *tx)
+{
+    if (tx->rcpt_count == tx->rcpt_room) {
+        size_t room = tx->rcpt_room == 0 ? 1 : tx->rcpt_room * 4;
+        struct rcpt *rcpts = arena_new_array(&tx->mem, struct rcpt, room);
+        if (tx->rcpt_count > 0)
+            memcpy(rcpts, tx->rcpts, tx->rcpt_count * sizeof(*rcpts));
+        tx->rcpts = rcpts;
+        tx->rcpt_room = room;
+    }
+    return &tx->rcpts[tx->rcpt_count++];
+}
+
+/* --- the fields in front
+ * -----------------------------------------------------------------------
+ */
+
+static enum rc print_received(struct smtp *c, struct buf *out)
+{
+    struct transaction *tx = c->tx;
+    int bits = 0;
+    struct trace t = {
+        .helo = str_from_c(c->helo),
+        .client_ip = c->s.client_ip,
+        .server_ip = c->s.local_ip,
+        .client_port = c->s.client_port,
+        .server_port = c->s.local_port,
+        .server_domain = smtp_domain(),
+        .id = tx->id,
+        .tls_version = str_from_c(stream_tls_version(&c->s.st)),
+        .tls_cipher = str_from_c(stream_tls_cipher(&c->s.st, &bits)),
+        .is_esmtp = c->esmtp,
+        .is_authenticated = c->login != NULL,
+        .is_utf8 = tx->smtputf8,
+        .shows = (enum trace_addresses)conf()->received_hdr_type,
+        .rcpt = tx->accepted == 1 ? &tx->rcpts[0].given : NULL,
+        .sender = &tx->sender,
+        .when = clock_wall(),
+    };
+    enum rc rc = trace_print_received(&t, out);
+    if (rc == RC_OK && c->login != NULL && !c->login->hide_name)
+        rc = trace_print_auth_user(c->login->name, out);
+    return rc;
+}
+
+static enum rc write_front(struct smtp *c, struct err *e)
+{
+    struct buf b AUTO_RELEASE_BUF;
+    buf_init(&b, DATA_LINE_MAX);
+    enum rc rc = RC_OK;
+    if (c->tx->mailbox != NULL)
+        rc = delivery_headers_front(&c->tx->sender, &c->tx->rcpts[0].account, &b);
+    if (rc == RC_OK)
+        rc = print_received(c, &b);
+    if (rc != RC_OK)
+        return err_temp(e, "4.3.0", "trace fields are too long");
+    return transaction_write(c, buf_str(&b), data_wire_octets(buf_str(&b)), e);
+}
+
+/* --- where it goes
+ * -----------------------------------------------------------------------------
+ */
+
+static enum rc open_queue(struct smtp *c, struct err *e)
+{
+    struct transaction *tx = c->tx;
+    char client[IP_PORT_TEXT_BYTES], server[IP_PORT_TEXT_BYTES];
+    struct envelope env = {
+        .reverse_path = tx->sender,
+        .auth_user = c->login == NULL ? STR("") : c->login->name,
+        .client = str_from_c(ip_port_print(&c->s.client_ip, c->s.client_port, client)),
+        .server = str_from_c(ip_port_print(&c->s.local_ip, c->s.local_port, server)),
+        .helo = str_from_c(c->helo),
+        .received_at = clock_wall(),
+        .smtputf8 = tx->smtputf8,
+        .body_8bit = tx->body_8bit,
+        .recipient_count = tx->rcpt_count,
+        .recipients = arena_new_array(&tx->mem, struct envelope_recipient, tx->rcpt_count),
+    };
+    for (size_t i = 0; i < tx->rcpt_count; i++)
+        env.recipients[i] = (struct envelope_recipient){
+            .address = tx->rcpts[i].given,
+            .resolved = { .local = tx->rcpts[i].account.name,
+                          .domain = tx->rcpts[i].account.domain },
+        };
+    enum rc rc = spool_put_begin(&env, &tx->queue, e);
+    if (rc == RC_OK)
+        tx->id = arena_str(&tx->mem, spool_put_id(tx->queue));
+    return rc;
+}
+
+static enum rc open_mailbox(struct smtp *c, struct err *e)
+{
+    struct transaction *tx = c->tx;
+    const struct account *account = &tx->rcpts[0].account;
+    enum rc rc = store_put_begin(account, STR(""), &tx->mailbox, e);
+    tx->id =
+        arena_printf(&tx->mem, "%" PRIx64 ".%" PRIx64, (uint64_t)clock_wall(), c->s.number);
+    tx->data.delivered_to =
+        arena_printf(&tx->mem, "%.*s@%.*s", STR_ARG(account->name), STR_ARG(account->domain));
+    return rc;
+}
+
+/* The largest message that sender and recipients allow, in octets; 0: no limit. A queue entry
+ * is refused only for what all its recipients refuse; the rest is the queue's to report. */
+static uint64_t size_limit(const struct smtp *c)
+{
+    uint64_t limit = smtp_size_limit(c);
+    if (c->tx->rcpt_count != 1 || c->tx->rcpts[0].max_message_kb == 0)
+        return limit;
+    uint64_t own = c->tx->rcpts[0].max_message_kb * 1024;
+    return limit == 0 ? own : MIN(limit, own);
+}
+
+enum rc transaction_open(struct smtp *c, enum data_mode mode, struct err *e)
+{
+    data_init(&c->tx->data, mode, size_limit(c));
+    enum rc rc = c->tx->rcpt_count == 1 ? open_mailbox(c, e) : open_queue(c, e);
+    c->tx->began = clock_mono();
+    return rc == RC_OK ? write_front(c, e) : rc;
+}
+
+enum rc transaction_write(struct smtp *c, struct str octets, uint64_t wire_octets,
+                          struct err *e)
+{
+    struct transaction *tx = c->tx;
+    return tx->mailbox != NULL ? store_put_write(tx->mailbox, octets, wire_octets, e)
+                               : spool_put_write(tx->queue, octets, wire_octets, e);
+}
+
+void transaction_fail(struct smtp *c, const struct err *e)
+{
+    c->tx->failed = true;
+    c->tx->failure = *e;
+    store_put_abort(&c->tx->mailbox);
+    spool_put_abort(&c->tx->queue);
+}
+
+enum rc transaction_commit(struct smtp *c, struct err *e)
+{
+    struct transaction *tx = c->tx;
+    if (tx->mailbox != NULL)
+        return store_put_commit(&tx->mailbox, tx->rcpts[0].max_mailbox_kb, STR(""), e);
+    struct str id;
+    enum rc rc = spool_put_commit(&tx->queue, &tx->mem, &id, e);
+    if (rc == RC_OK)
+        smtp_notify_queue(id);
+    return rc;
+}
