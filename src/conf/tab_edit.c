@@ -1,0 +1,176 @@
+/*
+ * tab_edit.c - changing tables. All changes of this program are made under one lock of the
+ * MailRoot; other programs are not, so a rewrite looks once more whether the file is still the
+ * one it read and begins again if not. A crash at any point leaves the old table or the new
+ * one.
+ */
+#include "conf/tab.h"
+
+#define LOCK_FILE "hikyaku/tables.lock"
+#define TRIES 10
+
+static enum rc lock_tables(int *out_fd, struct err *e)
+{
+    enum rc rc = folder_make("hikyaku", 0750, e);
+    return rc == RC_OK ? file_lock(LOCK_FILE, true, out_fd, e) : rc;
+}
+
+/* The line end that the text uses; LF when it has none. */
+static const char *line_end_of(struct str text)
+{
+    size_t lf = str_find(text, '\n');
+    return lf != SIZE_MAX && lf > 0 && text.p[lf - 1] == '\r' ? "\r\n" : "\n";
+}
+
+/* The file's text; a missing one is empty. */
+static enum rc read_text(const char *path, struct arena *a, struct str *out,
+                         struct file_id *out_id, struct err *e)
+{
+    enum rc rc = file_read(path, TAB_FILE_MAX, a, out, out_id, e);
+    if (rc == RC_OK || e->sys != ENOENT)
+        return rc == RC_OK ? RC_OK : RC_TEMP;
+    *out = STR("");
+    *out_id = (struct file_id){ .dev = 0 };
+    return RC_OK;
+}
+
+/* What of the file must be known to append: how it ends, and which line ends it uses. */
+static enum rc look_at_ends(int fd, bool *out_open, const char **out_eol, struct err *e)
+{
+    char head[4096], last = '\n';
+    struct stat st;
+    if (io_fstat(fd, &st) < 0)
+        return err_sys(e, "stat table");
+    ssize_t n = io_pread(fd, head, sizeof(head), 0);
+    if (n < 0 || (st.st_size > 0 && io_pread(fd, &last, 1, (uint64_t)st.st_size - 1) != 1))
+        return err_sys(e, "read table");
+    *out_open = last != '\n';
+    *out_eol = line_end_of(str_from(head, (size_t)n));
+    return RC_OK;
+}
+
+static enum rc append_row(int fd, const struct str *values, size_t count, struct err *e)
+{
+    struct buf line AUTO_RELEASE_BUF;
+    buf_init(&line, TAB_LINE_MAX);
+    bool open = false;
+    const char *eol = "\n";
+    enum rc rc = look_at_ends(fd, &open, &eol, e);
+    if (rc == RC_OK && open)
+        rc = buf_add(&line, eol, strlen(eol));
+    if (rc == RC_OK)
+        rc = tab_print_row(&line, values, count, eol, e);
+    if (rc != RC_OK)
+        return rc;
+    struct iovec part = { line.p, line.n };
+    rc = io_write_all(fd, &part, 1, e);
+    if (rc == RC_OK && io_fdatasync(fd) < 0)
+        rc = err_sys(e, "sync table");
+    return rc;
+}
+
+enum rc tab_append(const char *path, const struct str *values, size_t count, struct err *e)
+{
+    int lock AUTO_CLOSE = -1;
+    enum rc rc = lock_tables(&lock, e);
+    if (rc != RC_OK)
+        return rc;
+    if (!file_exists(path)) {
+        struct buf line AUTO_RELEASE_BUF;
+        buf_init(&line, TAB_LINE_MAX);
+        rc = tab_print_row(&line, values, count, "\n", e);
+        return rc == RC_OK ? file_replace(path, buf_str(&line), 0640, e) : rc;
+    }
+    int fd AUTO_CLOSE = io_open(path, O_RDWR | O_APPEND, 0);
+    if (fd < 0)
+        return err_sys(e, "open %s", path);
+    rc = append_row(fd, values, count, e);
+    return rc == RC_OK ? rc : err_wrap(e, "%s", path);
+}
+
+/* One line of the old text into the new one, as `edit` decides. */
+static enum rc edit_line(struct str line, unsigned number, const char *eol, tab_edit_fn *edit,
+                         void *ctx, struct arena *a, struct buf *out, size_t *changed,
+                         struct err *e)
+{
+    struct str values[64];
+    const struct str *fresh = NULL;
+    size_t count = 0, fresh_count = 0;
+    enum tab_verdict verdict = TAB_KEEP;
+    if (tab_parse_line(line, a, values, ARRAY_LEN(values), &count, NULL) == RC_OK &&
+        count > 0) {
+        struct tab_row row = { number, count, values };
+        verdict = edit(ctx, &row, a, &fresh, &fresh_count);
+    }
+    if (verdict != TAB_KEEP)
+        (*changed)++;
+    if (verdict == TAB_DROP)
+        return RC_OK;
+    if (verdict == TAB_REPLACE)
+        return tab_print_row(out, fresh, fresh_count, eol, e);
+    return buf_add_str(out, line) == RC_OK ? RC_OK
+                                           : err_temp(e, "4.3.0", "out of memory for a table");
+}
+
+/* The new text of the table. */
+static enum rc edit_text(struct str text, tab_edit_fn *edit, void *ctx, struct arena *a,
+                         struct buf *out, size_t *changed, struct err *e)
+{
+    const char *eol = line_end_of(text);
+    enum rc rc = RC_OK;
+    struct str rest = text;
+    for (unsigned number = 1; rest.n > 0 && rc == RC_OK; number++) {
+        size_t lf = str_find(rest, '\n');
+        size_t whole =
+            lf == SIZE_MAX ? rest.n : lf + 1; /* with its line end, so that it survives */
+        struct str line = str_head(rest, whole);
+        struct str content = lf == SIZE_MAX ? line : str_head(line, lf);
+        size_t before = *changed, at = out->n;
+        rc = edit_line(content, number, eol, edit, ctx, a, out, changed, e);
+        if (rc == RC_OK && *changed == before) {
+            buf_truncate(out, at);
+            rc =
+                buf_add_str(out, line) == RC_OK ? RC_OK : err_temp(e, "4.3.0", "out of memory");
+        }
+        rest = str_skip(rest, whole);
+    }
+    return rc;
+}
+
+/* One try at the rewrite. RC_AGAIN: the file changed meanwhile. */
+static enum rc edit_once(const char *path, tab_edit_fn *edit, void *ctx, size_t *out_changed,
+                         struct err *e)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    struct buf fresh AUTO_RELEASE_BUF;
+    struct str text;
+    struct file_id read_id, now_id;
+    size_t changed = 0;
+    buf_init(&fresh, TAB_FILE_MAX);
+    enum rc rc = read_text(path, &mem, &text, &read_id, e);
+    if (rc == RC_OK)
+        rc = edit_text(text, edit, ctx, &mem, &fresh, &changed, e);
+    if (rc == RC_OK)
+        rc = file_id_get(path, &now_id, e);
+    if (rc == RC_OK && !file_id_eq(&read_id, &now_id))
+        return RC_AGAIN;
+    if (rc == RC_OK && changed > 0)
+        rc = file_replace(path, buf_str(&fresh), 0640, e);
+    if (rc == RC_OK)
+        *out_changed = changed;
+    return rc;
+}
+
+enum rc tab_edit(const char *path, tab_edit_fn *edit, void *ctx, size_t *out_changed,
+                 struct err *e)
+{
+    int lock AUTO_CLOSE = -1;
+    enum rc rc = lock_tables(&lock, e);
+    for (int i = 0; i < TRIES && rc == RC_OK; i++) {
+        rc = edit_once(path, edit, ctx, out_changed, e);
+        if (rc != RC_AGAIN)
+            return rc;
+        rc = RC_OK;
+    }
+    return rc == RC_OK ? err_temp(e, "4.3.0", "%s keeps being changed by others", path) : rc;
+}
