@@ -77,9 +77,83 @@ $(B)/fuzz/%: src/%.c $(B)/libhikyaku.a
 .PHONY: unit
 unit: $(TEST_BIN) ## build the unit test programs of this BUILD
 
+# --- using and testing it -------------------------------------------------------------------------
+
+.PHONY: deps
+deps: ## install the build dependencies that are missing (Debian)
+	@tools/install-deps build
+
+.PHONY: run
+run: ## build, make a demo MailRoot in demo/, serve on high ports of loopback
+	@tools/install-deps build
+	@$(MAKE) --no-print-directory all
+	@tools/run-demo $(B)/hikyaku
+
+.PHONY: test
+test: ## build with sanitizers, run every test
+	@tools/install-deps test
+	@$(MAKE) --no-print-directory BUILD=san all unit
+	@$(MAKE) --no-print-directory BUILD=release all
+	@python3 tests/run.py all
+
+.PHONY: test-unit test-e2e test-tsan
+test-unit: ## only the unit tests
+	@$(MAKE) --no-print-directory BUILD=san all unit
+	@python3 tests/run.py unit
+test-e2e: ## only the end-to-end tests
+	@$(MAKE) --no-print-directory BUILD=san all
+	@$(MAKE) --no-print-directory BUILD=release all
+	@python3 tests/run.py e2e
+test-tsan: ## the unit tests under ThreadSanitizer
+	@$(MAKE) --no-print-directory BUILD=tsan unit
+	@BUILD_FOLDER=build/tsan python3 tests/run.py unit
+
+.PHONY: bench
+bench: ## measure against Postfix and Dovecot in the same run
+	@tools/install-deps bench
+	@$(MAKE) --no-print-directory BUILD=release all
+	@python3 tests/bench/bench.py $(B)/hikyaku
+
+FUZZ_SECONDS ?= 60
+.PHONY: fuzz
+fuzz: ## run each fuzz target for FUZZ_SECONDS (60); T=name for one
+	@tools/install-deps fuzz
+	@$(MAKE) --no-print-directory CC=clang BUILD=fuzz fuzz-programs
+	@tools/run-fuzz build/fuzz/fuzz $(FUZZ_SECONDS) $(T)
+.PHONY: fuzz-programs
+fuzz-programs: $(FUZZ_BIN)
+
+.PHONY: lint
+lint: ## layers, banned calls, lengths, docs' references, clang-format, cppcheck, clang-tidy
+	@tools/install-deps lint
+	@python3 tools/lint.py
+	@clang-format --dry-run -Werror $(wildcard src/*/*.[ch] src/*.c)
+	@cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability \
+	    --inline-suppr --suppressions-list=tools/cppcheck.txt -D_GNU_SOURCE -I src src
+	@printf '%s\n' $(SRC) | xargs -P 2 -n 8 clang-tidy --quiet --warnings-as-errors='*' 2>/dev/null
+
+# --- installing -----------------------------------------------------------------------------------
+
+BINDIR  := $(DESTDIR)$(PREFIX)/bin
+MANDIR  := $(DESTDIR)$(PREFIX)/share/man
+DOCDIR  := $(DESTDIR)$(PREFIX)/share/doc/hikyaku
+UNITDIR := $(DESTDIR)$(if $(filter /usr,$(PREFIX)),/lib,$(PREFIX)/lib)/systemd/system
+.PHONY: install
+install: all ## install program, man pages, systemd unit (PREFIX, DESTDIR)
+	install -d $(BINDIR) $(MANDIR)/man5 $(MANDIR)/man8 $(DOCDIR) $(UNITDIR) $(DESTDIR)$(PREFIX)/lib/sysusers.d
+	install -m 755 $(B)/hikyaku $(BINDIR)/hikyaku
+	ln -sf hikyaku $(BINDIR)/XMail
+	install -m 644 $(wildcard man/*.8) $(MANDIR)/man8
+	install -m 644 $(wildcard man/*.5) $(MANDIR)/man5
+	install -m 644 README.md README.ja.md $(wildcard docs/*.md) $(DOCDIR)
+	sed 's|@PREFIX@|$(PREFIX)|g' packaging/hikyaku.service > $(UNITDIR)/hikyaku.service
+	install -m 644 packaging/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/hikyaku.conf
+
+# --- housekeeping ---------------------------------------------------------------------------------
+
 .PHONY: format
 format: ## rewrite the sources with clang-format
-	clang-format -i $(wildcard src/*/*.[ch] src/*.c tests/*/*.c)
+	clang-format -i $(wildcard src/*/*.[ch] src/*.c)
 
 .PHONY: clean
 clean: ## remove what was built
@@ -87,4 +161,4 @@ clean: ## remove what was built
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16

@@ -25,7 +25,8 @@ struct envelope {
     struct envelope_recipient *recipients;
 };
 
-void spool_init(struct commit *commit);
+/* Makes the folders of the queue; commit: this role's log. Before anything else here. */
+enum rc spool_init(struct commit *commit, struct err *e) CHECK_RESULT;
 
 /* --- making an entry (smtpd, later others)
  * ---------------------------------------------------- */
@@ -54,6 +55,8 @@ struct spool_entry {
     uint64_t message_offset; /* where the message begins */
     uint64_t message_octets, wire_octets;
 };
+/* Could this be an id of ours (hex digits, a sensible length)? */
+bool spool_id_is_valid(struct str id);
 /* Ids of all entries, oldest first, in pieces: calls fn for each; stops when it returns false.
  */
 enum rc spool_scan(bool (*fn)(void *ctx, struct str id), void *ctx, struct err *e) CHECK_RESULT;
@@ -75,5 +78,8 @@ enum rc spool_set_aside(struct str id, struct str reason, struct err *e) CHECK_R
 /* commit_recover's callback: a recovered mailbox put with tag "ID RECIPIENT" is a recipient
  * done. */
 enum rc spool_recover_tag(void *ctx, struct str tag, const char *final_path, struct err *e);
+
+/* Removes what a crash left in queue/tmp. Part of recovery, before any role runs. */
+enum rc spool_clear_tmp(struct err *e) CHECK_RESULT;
 
 #endif

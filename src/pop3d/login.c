@@ -1,0 +1,209 @@
+/*
+ * login.c - logging in, whatever the command: delays that bad logins earned, the look-up, the
+ * check, then opening the mailbox. An unknown user costs the same time and gets the same answer
+ * as a wrong password.
+ */
+#include "pop3d/pop3d_int.h"
+
+#define LOGIN_LONGEST ((size_t)1024)
+
+/* A login that waits for its time. Lives in s->mem; the secret is wiped when it's settled. */
+struct login {
+    struct str name, secret;
+    login_check_fn *check;
+    bool checked; /* SASL has done the check */
+    bool good;
+    struct account account; /* good */
+};
+
+static pop3_login_seen_fn *login_seen;
+
+enum rc pop3d_init(pop3_login_seen_fn *seen, struct err *e)
+{
+    login_seen = seen;
+    return sasl_warm_up(e);
+}
+
+bool login_is_protected(const struct session *s)
+{
+    return stream_is_tls(&s->st) || ip_is_loopback(&s->client_ip);
+}
+
+struct sasl_offer login_offer(const struct session *s)
+{
+    const struct options *o = conf();
+    return (struct sasl_offer){
+        .has_tls = login_is_protected(s),
+        .has_scheme = o->password_scheme_set,
+        .scheme = o->password_scheme,
+        .without_tls = o->smtp_no_tls_auths,
+    };
+}
+
+struct str login_stamp(struct session *s)
+{
+    const struct options *o = conf();
+    if (o->password_scheme_set && o->password_scheme != PASSWORD_XMCRYPT)
+        return STR("");
+    struct str host = o->smtp_server_domain.n > 0 ? o->smtp_server_domain : o->root_domain;
+    return arena_printf(&s->tmp, "<%" PRIx64 ".%" PRIu64 "@%.*s>", s->number,
+                        pop3(s)->stamp_time, STR_ARG(host));
+}
+
+struct str login_default_domain(void)
+{
+    const struct options *o = conf();
+    return o->pop3_domain.n > 0 ? o->pop3_domain : o->root_domain;
+}
+
+/* Forgets the login under way. */
+static void forget(struct session *s)
+{
+    struct pop3_session *p = pop3(s);
+    if (p->login != NULL && p->login->secret.n > 0) {
+        void *secret = NULL;
+        memcpy(&secret, &p->login->secret.p, sizeof(secret));
+        mem_wipe(secret, p->login->secret.n);
+    }
+    p->login = NULL;
+    p->user = (struct str){ NULL, 0 };
+    arena_release(&s->mem);
+}
+
+static enum step answer_bad(struct session *s)
+{
+    forget(s);
+    session_refuse(s, "-ERR [AUTH] wrong user name or password");
+    return conf()->pop3_hang_up ? STEP_CLOSE : STEP_NEXT;
+}
+
+/* The mailbox of the account that has logged in, and the TRANSACTION state. */
+static enum step open_mailbox(struct session *s, const struct account *account)
+{
+    struct pop3_session *p = pop3(s);
+    struct user_options options;
+    struct err e;
+    enum rc rc = users_options(account, &s->tmp, &options, &e);
+    if (rc == RC_OK && !options.pop_enable) {
+        session_refuse(s, "-ERR [SYS/PERM] POP3 is not enabled for this account");
+        return STEP_NEXT;
+    }
+    if (rc == RC_OK)
+        rc = mailbox_open(account, options.pop3_scan_cur, &p->mailbox, &e);
+    if (rc != RC_OK) {
+        bool in_use = strcmp(e.dsn, "4.2.0") == 0;
+        log_info(EV("mailbox not opened"), KS("session", session_id(s)),
+                 KS("user", account->name), KS("domain", account->domain), KE(&e));
+        session_refuse(s, in_use ? "-ERR [IN-USE] another session has this mailbox open"
+                                 : "-ERR [SYS/TEMP] mailbox can't be opened now");
+        return STEP_NEXT;
+    }
+    session_enter(s, POP3_TRANSACTION);
+    if (login_seen != NULL)
+        login_seen(account, &s->client_ip);
+    log_info(EV("login"), KS("session", session_id(s)), KS("user", account->name),
+             KS("domain", account->domain), KU("messages", mailbox_count(p->mailbox)),
+             KV("client", ip_print(&s->client_ip, (char[IP_TEXT_BYTES]){ 0 })));
+    session_reply(s, "+OK %zu messages", mailbox_count(p->mailbox));
+    return STEP_NEXT;
+}
+
+/* A right password: may this account come in from here? */
+static enum step let_in(struct session *s, const struct account *account)
+{
+    unsigned line = 0;
+    struct str table = arena_printf(&s->tmp, "%.*s/pop3.ipmap.tab", STR_ARG(account->folder));
+    if (!access_is_allowed(table.p, &s->client_ip, &line)) {
+        log_info(EV("login refused"), KS("session", session_id(s)), KS("user", account->name),
+                 KS("table", table), KU("line", line));
+        return answer_bad(s);
+    }
+    guard_good(&s->client_ip, pop3(s)->login->name);
+    enum step step = open_mailbox(s, account);
+    forget(s);
+    return step;
+}
+
+/* Finds the user and checks the secret. RC_TEMP: tables can't tell now. */
+static enum rc check_now(struct session *s, struct login *l)
+{
+    struct err e;
+    if (l->checked)
+        return RC_OK;
+    enum rc rc = users_login(l->name, login_default_domain(), &s->mem, &l->account, &e);
+    if (rc == RC_OK)
+        l->good = l->check(s, l->account.password, l->secret);
+    else if (rc == RC_PERM)
+        password_waste(conf()->password_scheme, l->secret);
+    return rc == RC_PERM ? RC_OK : rc;
+}
+
+static enum step settle(struct session *s)
+{
+    struct login *l = pop3(s)->login;
+    enum rc rc = check_now(s, l);
+    if (rc != RC_OK) {
+        forget(s);
+        session_refuse(s, "-ERR [SYS/TEMP] users can't be looked up now");
+        return STEP_NEXT;
+    }
+    if (l->good)
+        return let_in(s, &l->account);
+    usec_t delay = guard_bad(&s->client_ip, l->name,
+                             (usec_t)conf()->pop3_bad_login_delay_s * USEC_S, clock_mono());
+    log_info(EV("login failed"), KS("session", session_id(s)), KS("login", l->name),
+             KV("client", ip_print(&s->client_ip, (char[IP_TEXT_BYTES]){ 0 })));
+    s->more = answer_bad;
+    s->wake_at = clock_mono() + delay;
+    return STEP_DELAY;
+}
+
+/* Settles the login when earlier bad ones allow it; never when there were too many. */
+static enum step begin(struct session *s, struct login *l)
+{
+    usec_t wait = guard_delay(&s->client_ip, l->name, clock_mono());
+    pop3(s)->login = l;
+    if (wait == USEC_FOREVER) {
+        log_info(EV("login refused"), KS("session", session_id(s)), KS("login", l->name),
+                 KV("reason", "too many bad logins"),
+                 KV("client", ip_print(&s->client_ip, (char[IP_TEXT_BYTES]){ 0 })));
+        s->more = answer_bad;
+        s->wake_at = clock_mono() + (usec_t)conf()->pop3_bad_login_delay_s * USEC_S;
+        return STEP_DELAY;
+    }
+    if (wait == 0)
+        return settle(s);
+    s->more = settle;
+    s->wake_at = clock_mono() + wait;
+    return STEP_DELAY;
+}
+
+enum step login_try(struct session *s, struct str name, struct str secret,
+                    login_check_fn *check)
+{
+    if (name.n > LOGIN_LONGEST || secret.n > LOGIN_LONGEST || str_has_control(name)) {
+        session_refuse(s, "-ERR [AUTH] wrong user name or password");
+        return STEP_NEXT;
+    }
+    struct login *l = arena_new(&s->mem, sizeof(*l));
+    l->name = arena_str(&s->mem, name);
+    l->secret = arena_str(&s->mem, secret);
+    l->check = check;
+    return begin(s, l);
+}
+
+enum step login_settle(struct session *s, struct str name, const struct account *account)
+{
+    struct login *l = arena_new(&s->mem, sizeof(*l));
+    l->name = arena_str(&s->mem, name);
+    l->checked = true;
+    l->good = account != NULL;
+    if (account != NULL) {
+        l->account = *account;
+        l->account.domain = arena_str(&s->mem, account->domain);
+        l->account.name = arena_str(&s->mem, account->name);
+        l->account.password = STR("");
+        l->account.folder = arena_str(&s->mem, account->folder);
+    }
+    return begin(s, l);
+}

@@ -1,0 +1,65 @@
+/* pop3d_int.h - inside pop3d/. */
+#ifndef HIKYAKU_POP3D_POP3D_INT_H
+#define HIKYAKU_POP3D_POP3D_INT_H
+
+#include "conf/options.h"
+#include "pop3d/pop3d.h"
+#include "store/store.h"
+#include "users/guard.h"
+#include "wire/sasl.h"
+
+/* RFC 1939 3. UPDATE is entered and left by QUIT alone. */
+enum pop3_state { POP3_AUTHORIZATION, POP3_TRANSACTION, POP3_UPDATE };
+
+struct pop3_session {
+    struct session s;              /* first: the engine sees this */
+    struct mailbox *mailbox;       /* TRANSACTION */
+    struct mailbox_reader *reader; /* a RETR or TOP under way */
+    struct sasl *sasl;             /* an AUTH under way */
+    struct login *login;           /* a login under way, in s.mem */
+    struct str user;               /* of USER, in s.mem */
+    uint64_t stamp_time;           /* of the greeting's timestamp, RFC 1939 7 APOP; 0: none */
+    size_t next;                   /* next message of a long list */
+    size_t last;                   /* highest message accessed, RFC 1460 LAST */
+    bool list_uids;                /* the long list is UIDL's */
+};
+
+static inline struct pop3_session *pop3(struct session *s)
+{
+    return CONTAINER_OF(s, struct pop3_session, s);
+}
+
+/* --- login.c: what all ways to log in share -------------------------------------------------
+ */
+
+/* May passwords be sent as they are here: TLS, or this machine, or the settings allow it? */
+bool login_is_protected(const struct session *s);
+/* What AUTH may offer in this session. */
+struct sasl_offer login_offer(const struct session *s);
+/* "<number.time@host>" of this session, in s->tmp; empty when APOP isn't offered. */
+struct str login_stamp(struct session *s);
+/* The domain of a bare user name. */
+struct str login_default_domain(void);
+
+/* How a login's secret is checked against the stored form. */
+typedef bool login_check_fn(struct session *s, struct str stored, struct str secret);
+/* Looks the user up and checks the secret, now or after the delay that earlier bad logins
+ * earned. */
+enum step login_try(struct session *s, struct str name, struct str secret,
+                    login_check_fn *check);
+/* The same for a name that SASL has checked already. account NULL: it failed. */
+enum step login_settle(struct session *s, struct str name, const struct account *account);
+
+/* --- commands -------------------------------------------------------------------------------
+ */
+
+command_fn cmd_apop, cmd_auth, cmd_capa, cmd_dele, cmd_last, cmd_list, cmd_noop, cmd_pass,
+    cmd_quit, cmd_retr, cmd_rset, cmd_stat, cmd_stls, cmd_top, cmd_uidl, cmd_user, cmd_utf8;
+
+extern const struct command pop3_commands[];
+extern const size_t pop3_command_count;
+
+/* The message a number argument names (1-based, not deleted), or NULL after the -ERR. */
+struct mailbox_message *message_named(struct session *s, struct str number, size_t *out_index);
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * journal.c - what became of an entry's recipients, one line an event, appended:
+ *     checksum done RECIPIENT 0 -
+ *     checksum failed RECIPIENT 0 reason
+ *     checksum retry TRIES NEXT-TRY -
+ * A line that a crash cut short has a wrong checksum: it and what follows don't count, which at
+ * worst repeats a try; a delivery itself is recognised by its file name.
+ */
+#include "spool/spool_int.h"
+
+enum rc journal_print(struct buf *out, const char *kind, uint64_t a, int64_t b,
+                      struct str reason)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    char *clean = arena_c(&mem, reason.n > 0 ? str_head(reason, 400) : STR("-"));
+    for (char *p = clean; *p != '\0'; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = ' ';
+    struct str line = arena_printf(&mem, "%s %" PRIu64 " %" PRId64 " %s", kind, a, b, clean);
+    return buf_printf(out, "%016" PRIx64 " %.*s\n", hash_text(line, false, 1), STR_ARG(line));
+}
+
+static bool checksum_holds(struct str sum, struct str line)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    return str_eq(sum, arena_printf(&mem, "%016" PRIx64, hash_text(line, false, 1)));
+}
+
+static bool apply_line(struct str line, struct spool_entry *entry)
+{
+    struct str rest = line, sum = { "", 0 }, kind = { "", 0 }, first = { "", 0 },
+               second = { "", 0 };
+    uint64_t a = 0;
+    int64_t b = 0;
+    if (!str_cut(&rest, ' ', &sum) || rest.p == NULL || !checksum_holds(sum, rest))
+        return false;
+    if (!str_cut(&rest, ' ', &kind) || !str_cut(&rest, ' ', &first) ||
+        !str_cut(&rest, ' ', &second) || !str_to_u64(first, &a) || !str_to_i64(second, &b))
+        return false;
+    if (str_eq(kind, STR("retry"))) {
+        entry->tries = (unsigned)MIN(a, (uint64_t)UINT32_MAX);
+        entry->next_try = b;
+    } else if (a < entry->env.recipient_count) {
+        entry->states[a] = str_eq(kind, STR("done")) ? DELIVERY_DONE : DELIVERY_FAILED;
+    }
+    return true;
+}
+
+void journal_apply(struct str text, struct spool_entry *entry)
+{
+    struct str line;
+    while (text.n > 0 && str_cut(&text, '\n', &line) && text.p != NULL)
+        if (!apply_line(line, entry))
+            return;
+}

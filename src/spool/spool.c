@@ -1,0 +1,275 @@
+/*
+ * spool.c - queue entries on disk: queue/XX/ID (XX: two digits of the id, so that no folder
+ * grows beyond reason), queue/XX/ID.journal, queue/tmp, queue/damaged. Called by the queue role
+ * and recovery.
+ *
+ * INVARIANTS
+ * 1. An entry's file is never changed once it has its name.
+ * 2. An entry is removed only when no recipient is pending, and its removal is logged before.
+ * 3. A damaged entry is moved aside whole; the others go on.
+ */
+#include "spool/spool_int.h"
+#include "sys/file.h"
+#include <dirent.h>
+#include <stdatomic.h>
+
+#define JOURNAL_MAX ((size_t)16 << 20)
+
+static struct commit *the_commit;
+
+struct commit *spool_commit(void)
+{
+    return the_commit;
+}
+
+enum rc spool_init(struct commit *commit, struct err *e)
+{
+    the_commit = commit;
+    enum rc rc = folder_make("queue/tmp", 0700, e);
+    if (rc == RC_OK)
+        rc = folder_make("queue/damaged", 0700, e);
+    bool made = false;
+    for (unsigned i = 0; i < 256 && rc == RC_OK; i++) {
+        char path[16];
+        (void)snprintf(path, sizeof(path), "queue/%02x", i);
+        if (io_mkdir(path, 0700) == 0)
+            made = true;
+        else if (errno != EEXIST)
+            rc = err_sys(e, "make folder %s", path);
+    }
+    return rc == RC_OK && made ? folder_sync("queue", e) : rc;
+}
+
+struct str spool_id_new(struct arena *a)
+{
+    static _Atomic int64_t last;
+    int64_t before = last, now = 0;
+    do
+        now = MAX(clock_wall(), before + 1);
+    while (!atomic_compare_exchange_weak(&last, &before, now));
+    return arena_printf(a, "%013" PRIx64 "%05x", (uint64_t)now, (unsigned)getpid() & 0xfffffu);
+}
+
+bool spool_id_is_valid(struct str id)
+{
+    if (id.n < 14 || id.n > SPOOL_ID_MAX)
+        return false;
+    for (size_t i = 0; i < id.n; i++)
+        if (!ascii_is_digit(id.p[i]) && !(id.p[i] >= 'a' && id.p[i] <= 'f'))
+            return false;
+    return true;
+}
+
+struct str spool_path(struct str id, struct arena *a)
+{
+    return arena_printf(a, "queue/%.2s/%.*s", id.p + 11, STR_ARG(id));
+}
+
+struct str spool_journal_path(struct str id, struct arena *a)
+{
+    return arena_printf(a, "queue/%.2s/%.*s.journal", id.p + 11, STR_ARG(id));
+}
+
+/* --- scanning --------------------------------------------------------------------------------
+ */
+
+static int compare_ids(const void *x, const void *y)
+{
+    return str_cmp(*(const struct str *)x, *(const struct str *)y);
+}
+
+static enum rc list_folder(unsigned number, struct arena *a, struct buf *ids, struct err *e)
+{
+    char path[16];
+    struct folder *f = NULL;
+    struct str name;
+    unsigned char type = 0;
+    (void)snprintf(path, sizeof(path), "queue/%02x", number);
+    if (!folder_exists(path))
+        return RC_OK;
+    enum rc rc = folder_open(path, &f, e);
+    while (rc == RC_OK && folder_next(f, &name, &type)) {
+        if (!spool_id_is_valid(name))
+            continue;
+        struct str id = arena_str(a, name);
+        rc = buf_add(ids, &id, sizeof(id));
+    }
+    folder_close(&f);
+    return rc;
+}
+
+enum rc spool_scan(bool (*fn)(void *ctx, struct str id), void *ctx, struct err *e)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    struct buf ids AUTO_RELEASE_BUF;
+    buf_init(&ids, (size_t)4 << 30);
+    for (unsigned i = 0; i < 256; i++) {
+        enum rc rc = list_folder(i, &mem, &ids, e);
+        if (rc != RC_OK)
+            return rc;
+    }
+    size_t count = ids.n / sizeof(struct str);
+    struct str *list = arena_new_array(&mem, struct str, count + 1);
+    memcpy(list, ids.p, ids.n);
+    qsort(list, count, sizeof(*list), compare_ids);
+    for (size_t i = 0; i < count; i++)
+        if (!fn(ctx, list[i]))
+            break;
+    return RC_OK;
+}
+
+/* --- one entry -------------------------------------------------------------------------------
+ */
+
+/* The envelope's text: as much of the file as it takes to find the blank line. */
+static enum rc read_header(int fd, struct buf *text, struct err *e)
+{
+    size_t looked = 0;
+    for (;;) {
+        if (buf_reserve(text, 8192) != RC_OK)
+            return err_perm(e, "5.3.0", "envelope too large");
+        ssize_t n = io_pread(fd, text->p + text->n, 8192, text->n);
+        if (n < 0)
+            return err_sys(e, "read entry");
+        text->n += (size_t)n;
+        text->p[text->n] = '\0';
+        if (n == 0 || str_find_str(str_skip(buf_str(text), looked), STR("\n\n")) != SIZE_MAX)
+            return RC_OK;
+        looked = text->n - 1;
+    }
+}
+
+static enum rc read_journal(struct spool_entry *entry, struct arena *a, struct err *e)
+{
+    struct str text;
+    struct str path = spool_journal_path(entry->id, a);
+    enum rc rc = file_read(path.p, JOURNAL_MAX, a, &text, NULL, e);
+    if (rc == RC_OK)
+        journal_apply(text, entry);
+    return rc != RC_OK && e->sys == ENOENT ? RC_OK : rc;
+}
+
+enum rc spool_open(struct str id, struct arena *a, struct spool_entry *out, struct err *e)
+{
+    struct buf text AUTO_RELEASE_BUF;
+    struct stat st;
+    size_t header_n = 0;
+    struct spool_entry entry = { .id = arena_str(a, id), .message_fd = -1 };
+    buf_init(&text, SPOOL_HEADER_MAX);
+    if (!spool_id_is_valid(id))
+        return err_perm(e, "5.3.0", "not a queue id");
+    int fd AUTO_CLOSE = io_open(spool_path(id, a).p, O_RDONLY, 0);
+    if (fd < 0 || io_fstat(fd, &st) < 0)
+        return err_sys(e, "open entry %.*s", STR_ARG(id));
+    enum rc rc = read_header(fd, &text, e);
+    if (rc == RC_OK)
+        rc = envelope_parse(arena_str(a, buf_str(&text)), a, &entry, &header_n, e);
+    if (rc == RC_OK && (uint64_t)st.st_size != header_n + entry.message_octets)
+        rc = err_perm(e, "5.3.0", "the message is cut short or was changed");
+    if (rc == RC_OK)
+        rc = read_journal(&entry, a, e);
+    if (rc != RC_OK)
+        return err_wrap(e, "entry %.*s", STR_ARG(id));
+    entry.message_offset = header_n;
+    entry.message_fd = fd;
+    fd = -1;
+    *out = entry;
+    return RC_OK;
+}
+
+void spool_close(struct spool_entry *entry)
+{
+    io_close_at(&entry->message_fd);
+}
+
+/* Appends one line to the entry's journal. Not synced: a delivery is durable in the commit log,
+ * and a checkpoint makes the journal durable before it empties that log. */
+static enum rc append(struct str id, const char *kind, uint64_t a, int64_t b, struct str reason,
+                      struct err *e)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    struct buf line AUTO_RELEASE_BUF;
+    buf_init(&line, 1024);
+    buf_must(journal_print(&line, kind, a, b, reason));
+    struct str path = spool_journal_path(id, &mem);
+    int fd AUTO_CLOSE = io_open(path.p, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    if (fd < 0)
+        return err_sys(e, "open %s", path.p);
+    struct iovec part = { line.p, line.n };
+    return io_write_all(fd, &part, 1, e);
+}
+
+enum rc spool_record(struct spool_entry *entry, size_t i, enum delivery_state state,
+                     struct str reason, struct err *e)
+{
+    enum rc rc = append(entry->id, state == DELIVERY_DONE ? "done" : "failed", i, 0, reason, e);
+    if (rc == RC_OK)
+        entry->states[i] = state;
+    return rc;
+}
+
+enum rc spool_record_retry(struct spool_entry *entry, unsigned tries, usec_t next_try,
+                           struct err *e)
+{
+    entry->tries = tries;
+    entry->next_try = next_try;
+    return append(entry->id, "retry", tries, next_try, STR("-"), e);
+}
+
+enum rc spool_remove(struct spool_entry *entry, struct err *e)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    const char *paths[] = { spool_path(entry->id, &mem).p,
+                            spool_journal_path(entry->id, &mem).p };
+    for (size_t i = 0; i < entry->env.recipient_count; i++)
+        if (entry->states[i] == DELIVERY_PENDING)
+            BUG("spool_remove with a pending recipient");
+    return commit_remove(the_commit, paths, ARRAY_LEN(paths), e);
+}
+
+enum rc spool_set_aside(struct str id, struct str reason, struct err *e)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    struct str aside = arena_printf(&mem, "queue/damaged/%.*s", STR_ARG(id));
+    log_error(EV("queue entry set aside"), KS("id", id), KS("reason", reason),
+              KS("file", aside));
+    if (io_rename(spool_path(id, &mem).p, aside.p) < 0)
+        return err_sys(e, "set aside entry %.*s", STR_ARG(id));
+    (void)io_rename(spool_journal_path(id, &mem).p,
+                    arena_printf(&mem, "%s.journal", aside.p).p);
+    return folder_sync("queue/damaged", e);
+}
+
+/* --- recovery --------------------------------------------------------------------------------
+ */
+
+enum rc spool_recover_tag(void *ctx, struct str tag, const char *final_path, struct err *e)
+{
+    (void)ctx;
+    (void)final_path;
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    struct str id = { "", 0 }, number = tag;
+    uint64_t recipient = 0;
+    if (!str_cut(&number, ' ', &id) || number.p == NULL || !spool_id_is_valid(id) ||
+        !str_to_u64(number, &recipient))
+        return RC_OK; /* not a delivery from the queue */
+    if (!file_exists(spool_path(id, &mem).p))
+        return RC_OK; /* the entry was finished and removed */
+    return append(id, "done", recipient, 0, STR("recovered"), e);
+}
+
+enum rc spool_clear_tmp(struct err *e)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    struct folder *f = NULL;
+    struct str name;
+    unsigned char type = 0;
+    if (!folder_exists("queue/tmp"))
+        return RC_OK;
+    enum rc rc = folder_open("queue/tmp", &f, e);
+    while (rc == RC_OK && folder_next(f, &name, &type))
+        if (type == DT_REG)
+            (void)io_unlink(arena_printf(&mem, "queue/tmp/%.*s", STR_ARG(name)).p);
+    folder_close(&f);
+    return rc;
+}

@@ -1,0 +1,13 @@
+/* tools.h - the commands for people, one function each; argv without "hikyaku COMMAND". They
+ * return the program's exit code. */
+#ifndef HIKYAKU_TOOLS_TOOLS_H
+#define HIKYAKU_TOOLS_TOOLS_H
+
+/* `hikyaku init`: makes a MailRoot for a domain, with safe tables. 0 made, 1 failed, 2 wrong
+ * usage. */
+int tool_init(int argc, char **argv);
+/* `hikyaku check`: reads a whole MailRoot and reports. 0 nothing wrong, 1 warnings, 2 errors, 3
+ * usage. */
+int tool_check(int argc, char **argv);
+
+#endif
