@@ -74,7 +74,9 @@ static void put(struct feed *f, const char *p, size_t n, size_t wire_n)
     if (f->rc != RC_OK || is_refused(d))
         return;
     d->wire_octets += wire_n;
-    if (d->limit_octets > 0 && d->wire_octets - d->state.added_octets > d->limit_octets) {
+    uint64_t sent = d->wire_octets - d->state.added_octets;
+    if ((d->limit_octets > 0 && sent > d->limit_octets) ||
+        (d->state.in_header && sent > DATA_HEADER_MAX)) {
         d->too_large = true;
         return;
     }

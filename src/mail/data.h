@@ -37,8 +37,10 @@ struct data {
     } state;
 };
 
-/* Longest text line taken, octets. */
+/* Longest text line taken, octets without CRLF. */
 #define DATA_LINE_MAX ((size_t)65536)
+/* Largest header taken, octets; a larger one makes the message too_large whatever the limit. */
+#define DATA_HEADER_MAX ((size_t)1 << 20)
 
 /* A fresh message. Set delivered_to afterwards where loops are looked for. */
 void data_init(struct data *d, enum data_mode mode, uint64_t limit_octets);

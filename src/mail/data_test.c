@@ -285,6 +285,32 @@ static void test_long_lines(void **state)
     feed_long_line(DATA_LINE_MAX * 3, true);
 }
 
+/* Feeds n header lines of 64 octets, then a body as large. */
+static void feed_header(size_t n, bool expect_large)
+{
+    struct buf out AUTO_RELEASE_BUF = { 0 };
+    struct data d;
+    size_t used = 0;
+    buf_init(&out, BUF_MAX_DEFAULT);
+    data_init(&d, DATA_DOTS, 0);
+    for (size_t i = 0; i < n * 2 + 1; i++) {
+        struct str line = i == n ? STR("\r\n")
+                                 : STR("X-Field: 6789012345678901234567890123456789012345"
+                                       "678901234567890\r\n");
+        assert_int_equal(data_feed(&d, line, &out, NULL, NULL, &used), RC_OK);
+    }
+    assert_int_equal(data_feed(&d, STR(".\r\n"), &out, NULL, NULL, &used), RC_OK);
+    assert_true(d.complete);
+    assert_int_equal(d.too_large, expect_large);
+}
+
+static void test_header_limit(void **state)
+{
+    (void)state;
+    feed_header(DATA_HEADER_MAX / 66 - 1, false);
+    feed_header(DATA_HEADER_MAX / 66 + 2, true);
+}
+
 static void test_out_is_full(void **state)
 {
     (void)state;
@@ -306,6 +332,7 @@ int main(void)
         cmocka_unit_test(test_added_fields),
         cmocka_unit_test(test_limit_is_for_the_client),
         cmocka_unit_test(test_long_lines),
+        cmocka_unit_test(test_header_limit),
         cmocka_unit_test(test_out_is_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

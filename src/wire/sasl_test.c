@@ -93,7 +93,7 @@ static void scram_client(struct arena *a, struct str password, struct str gs2,
                          struct str first_bare, struct str server_first, struct str *out_final,
                          struct str *out_server)
 {
-    struct str rest = server_first, nonce, salt, count;
+    struct str rest = server_first, nonce = { 0 }, salt = { 0 }, count = { 0 };
     uint64_t iterations = 0;
     uint8_t salted[32], key[32], stored[32], signature[32], server_key[32], server[32];
     assert_true(str_cut(&rest, ',', &nonce) && str_cut(&rest, ',', &salt) &&
