@@ -214,13 +214,12 @@ static int give_keys(struct sasl *x)
     look_up(x, property(x->gsasl, GSASL_AUTHID));
     if (x->lookup_failed || x->has_keys)
         return GSASL_AUTHENTICATION_ERROR;
-    /* With XMCrypt the keys of real accounts are computed here, so those of unknown names are
-     * too; with SCRAM they are at hand for both. */
+    /* Both kinds of names pay for both kinds of keys. With XMCrypt those of real accounts are
+     * computed here, so unknown names get theirs from a password too. */
+    fake_keys(x, &keys);
     bool compute = x->known || x->realm->scheme == PASSWORD_XMCRYPT;
-    if (!compute || !password_scram_keys(stored_form(x), &x->mem, &keys)) {
-        x->known = false;
-        fake_keys(x, &keys);
-    }
+    bool found = compute && password_scram_keys(stored_form(x), &x->mem, &keys);
+    x->known = x->known && found;
     x->has_keys = true;
     (void)snprintf(iterations, sizeof(iterations), "%u", keys.iterations);
     struct str stored_key = str_from((char *)keys.stored_key, sizeof(keys.stored_key));
