@@ -1,7 +1,7 @@
 /*
- * options.h - every setting once: server.tab variables, user.tab variables and command-line
- * switches are rows of options.def; struct options, parser, checks, manual and sample file come
- * from the rows.
+ * options.h - every setting once: server.tab variables are the rows of options.def,
+ * command-line switches those of switches.def, user.tab variables those of user_options.def;
+ * the structs, parsers, checks, the manual and the sample file come from the rows.
  */
 #ifndef HIKYAKU_CONF_OPTIONS_H
 #define HIKYAKU_CONF_OPTIONS_H
@@ -9,29 +9,144 @@
 #include "base/base.h"
 #include "conf/tab.h"
 
-#include "conf/options_gen.h" /* struct options and struct user_options, made from options.def */
+/* How passwords are stored (specification 1, section 3; users/password.c). */
+enum password_scheme { PASSWORD_XMCRYPT, PASSWORD_SCRAM, PASSWORD_YESCRYPT };
 
-/* The settings in force. Never NULL after options_load; a snapshot stays valid for ever. Any
- * thread. */
+/* Was the MailRoot made by `hikyaku init` (safe defaults) or by XMail (its own)? From
+ * hikyaku/marker. */
+enum conf_origin { CONF_TAKEN_OVER, CONF_NEW };
+
+#define SERVICE_BINDS_MAX 16
+
+/* Where and how one service listens. */
+struct service_options {
+    const char *name; /* "smtp" ... */
+    bool off, ipv6, log;
+    uint16_t port; /* where a bind gives none */
+    struct service_bind {
+        struct ip ip;
+        uint16_t port;
+    } binds[SERVICE_BINDS_MAX];
+    size_t bind_count;     /* 0: all addresses */
+    unsigned timeout_s;    /* 0: not given */
+    unsigned max_sessions; /* 0: not given */
+};
+
+enum ip_families { FAMILIES_IPV4, FAMILIES_IPV6, FAMILIES_BOTH };
+
+#define OPTION_TYPE_BOOL bool
+#define OPTION_TYPE_INT int64_t
+#define OPTION_TYPE_KB uint64_t
+#define OPTION_TYPE_SECONDS usec_t
+#define OPTION_TYPE_TEXT struct str /* p is NULL when not set */
+#define OPTION_TYPE_SCHEME enum password_scheme
+
+struct options {
+#define OPT(member, name, kind, xmail, fresh, least, most, when, state, group, en, ja)         \
+    OPTION_TYPE_##kind member;
+#include "conf/options.def"
+#undef OPT
+#define SERVICE(letter, member, name, port, state, listen, en) struct service_options member;
+#include "conf/switches.def"
+#undef SERVICE
+    enum conf_origin origin;
+    bool password_scheme_set; /* else as XMail does */
+    bool store_maildir;       /* -MM, -Mm: what a new account gets */
+    bool debug;               /* -Md */
+    enum ip_families families;
+    usec_t pop3_bad_login_delay; /* LoginDelay or -Pw */
+    bool pop3_hang_up;           /* -Ph */
+    /* SmtpConfig-IP and SmtpConfig-IP,PORT */
+    struct listener_flags {
+        struct str ip, port, flags;
+    } * listener_flags;
+    size_t listener_flag_count;
+    struct arena mem;      /* of the texts above */
+    struct options *older; /* snapshots are kept for ever */
+};
+
+/* user.tab of one account. */
+struct user_options {
+    uint64_t max_mb_size;      /* KB, 0: no limit */
+    uint64_t max_message_size; /* KB, 0: no limit of its own */
+    struct str smtp_perms;
+    bool max_message_size_set, smtp_perms_set;
+    bool receive_enable, pop_enable, disable_emit_auth_user, pop3_scan_cur;
+};
+
+/* --- the settings in force
+ * ---------------------------------------------------------------------- */
+
+/* Never NULL after options_load; a snapshot stays valid for ever. Any thread. */
 const struct options *conf(void);
 
-/* The MailRoot marker: was it made by `hikyaku init` (safe defaults) or taken over (XMail's)?
- */
-enum conf_origin { CONF_TAKEN_OVER, CONF_NEW };
+/* Reads server.tab of the MailRoot that is the working directory plus the command line given
+ * before, and makes it the settings in force. A bad value is reported in the log, and its
+ * default used. RC_TEMP: server.tab can't be read. */
+enum rc options_load(struct err *e) CHECK_RESULT;
+/* Looks whether server.tab changed (at most every 200 ms, once it has been still as long) and
+ * takes over what is LIVE. True when something changed. */
+bool options_refresh(void);
 enum conf_origin conf_origin_read(void);
 
-/* Reads server.tab of the MailRoot that is the working directory plus the command line given
- * before, and makes it the settings in force. A bad value is reported, its default used. */
-enum rc options_load(struct err *e) CHECK_RESULT;
-/* Looks whether server.tab changed (as tab_cache does) and takes over what is live. Cheap; call
- * often. */
-void options_refresh(void);
+/* The flags of SmtpConfig for a listener: SmtpConfig-IP,PORT, else SmtpConfig-IP, else
+ * SmtpConfig. */
+struct str options_smtp_flags(const struct options *o, const struct ip *ip, uint16_t port);
 
-/* The command line (argv without the program), MAIL_CMD_LINE's words appended. Unknown switches
- * and bad values are errors with the switch named. Must be called before options_load when
- * used. */
+/* --- the command line
+ * ---------------------------------------------------------------------------- */
+
+/* argv without the program's name; the words of MAIL_CMD_LINE are appended. RC_PERM with the
+ * switch named when one is unknown or its value is bad. Before options_load. */
 enum rc options_command_line(int argc, char **argv, struct err *e) CHECK_RESULT;
-/* The command line again as words, for handing it to a role process. */
-size_t options_command_words(struct arena *a, const char *const **out_words);
+/* The words taken, for handing them to a role process. */
+size_t options_command_words(const char *const **out_words);
+/* -Ms, else MAIL_ROOT, else /var/MailRoot. */
+const char *options_mailroot(void);
+
+/* --- rows, for check, the manual and tests
+ * --------------------------------------------------------- */
+
+enum option_kind {
+    OPTION_BOOL,
+    OPTION_INT,
+    OPTION_KB,
+    OPTION_SECONDS,
+    OPTION_TEXT,
+    OPTION_SCHEME
+};
+enum option_when { OPTION_LIVE, OPTION_RESTART };
+enum option_state { OPTION_OBEYED, OPTION_LATER, OPTION_LATER_SECURITY };
+
+struct option_row {
+    const char *name;
+    enum option_kind kind;
+    const char *xmail, *fresh; /* defaults; NULL: not set */
+    int64_t least, most;       /* of INT and SECONDS */
+    enum option_when when;
+    enum option_state state;
+    const char *group, *en, *ja;
+    size_t offset; /* in struct options */
+};
+const struct option_row *options_rows(size_t *out_count);
+/* The row of a variable (known misspellings too), or NULL. */
+const struct option_row *options_row(struct str name);
+/* Is the text a value for the row? RC_PERM with the reason. */
+enum rc options_check_value(const struct option_row *row, struct str text,
+                            struct err *e) CHECK_RESULT;
+/* Where a Listen- variable's or -?I switch's text says to listen; RC_PERM with the reason. */
+enum rc options_parse_binds(struct str text, struct service_options *s,
+                            struct err *e) CHECK_RESULT;
+/* Calls fn for each variable and switch that is set but not obeyed in this version. */
+void options_each_later(void (*fn)(void *ctx, const char *name, bool security), void *ctx);
+
+/* user.tab's rows into out; missing or bad ones have XMail's defaults. */
+void user_options_parse(const struct tab *tab, struct user_options *out);
+/* Is the variable one of user.tab's, and the text a value for it? RC_PERM with the reason. */
+enum rc user_options_check(struct str name, struct str value, struct err *e) CHECK_RESULT;
+
+/* The table of variables in mdoc for the manual, and a commented server.tab. */
+void options_print_mdoc(struct buf *out);
+void options_print_sample(struct buf *out, bool japanese);
 
 #endif

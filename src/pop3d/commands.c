@@ -3,6 +3,7 @@
  * Called by wire/session.c.
  */
 #include "pop3d/pop3d_int.h"
+#include "sys/file.h"
 
 #define AUTH_ONLY (1u << POP3_AUTHORIZATION)
 #define OPEN (1u << POP3_TRANSACTION)
@@ -61,7 +62,7 @@ static usec_t idle(struct session *s)
     const struct options *o = conf();
     bool implicit = s->listener->implicit_tls;
     unsigned own = implicit ? o->pop3s.timeout_s : o->pop3.timeout_s;
-    return (usec_t)(own > 0 ? own : o->pop3_timeout_s) * USEC_S;
+    return own > 0 ? own * USEC_S : o->pop3_timeout;
 }
 
 static unsigned max_errors(struct session *s)

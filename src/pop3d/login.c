@@ -149,8 +149,8 @@ static enum step settle(struct session *s)
     }
     if (l->good)
         return let_in(s, &l->account);
-    usec_t delay = guard_bad(&s->client_ip, l->name,
-                             (usec_t)conf()->pop3_bad_login_delay_s * USEC_S, clock_mono());
+    usec_t delay =
+        guard_bad(&s->client_ip, l->name, conf()->pop3_bad_login_delay, clock_mono());
     log_info(EV("login failed"), KS("session", session_id(s)), KS("login", l->name),
              KV("client", ip_print(&s->client_ip, (char[IP_TEXT_BYTES]){ 0 })));
     s->more = answer_bad;
@@ -168,7 +168,7 @@ static enum step begin(struct session *s, struct login *l)
                  KV("reason", "too many bad logins"),
                  KV("client", ip_print(&s->client_ip, (char[IP_TEXT_BYTES]){ 0 })));
         s->more = answer_bad;
-        s->wake_at = clock_mono() + (usec_t)conf()->pop3_bad_login_delay_s * USEC_S;
+        s->wake_at = clock_mono() + conf()->pop3_bad_login_delay;
         return STEP_DELAY;
     }
     if (wait == 0)

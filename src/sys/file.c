@@ -220,3 +220,25 @@ enum rc file_lock(const char *path, bool wait, int *out_fd, struct err *e)
     io_close(fd);
     return failed;
 }
+
+bool memory_is_free(uint64_t least_kb)
+{
+    static _Atomic int64_t look_at;
+    static _Atomic uint64_t free_kb = UINT64_MAX;
+    char text[2048];
+    uint64_t kb = 0;
+    if (least_kb == 0)
+        return true;
+    if (clock_mono() >= look_at) {
+        look_at = clock_mono() + USEC_S;
+        int fd AUTO_CLOSE = io_open("/proc/meminfo", O_RDONLY, 0);
+        ssize_t n = fd < 0 ? -1 : io_read(fd, text, sizeof(text));
+        struct str all = str_from(text, n < 0 ? 0 : (size_t)n);
+        size_t at = str_find_str(all, STR("MemAvailable:"));
+        struct str rest = at == SIZE_MAX ? STR("") : str_trim(str_skip(all, at + 13)),
+                   number = STR("");
+        if (str_cut(&rest, ' ', &number) && str_to_u64(number, &kb))
+            free_kb = kb;
+    }
+    return free_kb >= least_kb;
+}

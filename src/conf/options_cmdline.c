@@ -1,0 +1,298 @@
+/*
+ * options_cmdline.c - XMail's command line: the words given, then those of MAIL_CMD_LINE. They
+ * are checked at once and applied to every snapshot, after server.tab: the command line wins.
+ */
+#include "conf/options_int.h"
+
+#define WORDS_MAX 512
+
+static struct arena words_mem;
+static const char *words[WORDS_MAX];
+static size_t word_count;
+
+static bool ok(struct err *e, enum rc rc, const char *name, struct str value)
+{
+    if (rc == RC_OK)
+        return true;
+    (void)err_perm(e, "5.3.0", "switch %s: \"%.*s\" is not a value for it", name,
+                   STR_ARG(value));
+    return false;
+}
+
+static enum rc number(struct str value, int64_t least, int64_t most, int64_t *out)
+{
+    return str_to_i64(value, out) && *out >= least && *out <= most ? RC_OK : RC_PERM;
+}
+
+/* --- switches of one service
+ * --------------------------------------------------------------------- */
+
+static struct service_options *service_of(struct options *o, char letter)
+{
+#define SERVICE(l, member, name, port, state, listen, en)                                      \
+    if (letter == (l))                                                                         \
+        return &o->member;
+#include "conf/switches.def"
+#undef SERVICE
+    return NULL;
+}
+
+/* What a facet needs, or -1 for a letter that is none. */
+static int facet_takes(char letter)
+{
+#define FACET(l, name, takes, state, en)                                                       \
+    if (letter == (l))                                                                         \
+        return takes;
+#include "conf/switches.def"
+#undef FACET
+    return -1;
+}
+
+static enum rc apply_facet(struct service_options *s, char facet, struct str value)
+{
+    int64_t n = 0;
+    switch (facet) {
+    case '-':
+        s->off = true;
+        return RC_OK;
+    case '6':
+        s->ipv6 = true;
+        return RC_OK;
+    case 'l':
+        s->log = true;
+        return RC_OK;
+    case 'p':
+        if (number(value, 1, 65535, &n) != RC_OK)
+            return RC_PERM;
+        s->port = (uint16_t)n;
+        return RC_OK;
+    case 't':
+        if (number(value, 1, 864000, &n) != RC_OK)
+            return RC_PERM;
+        s->timeout_s = (unsigned)n;
+        return RC_OK;
+    case 'X':
+        if (number(value, 1, 1000000, &n) != RC_OK)
+            return RC_PERM;
+        s->max_sessions = (unsigned)n;
+        return RC_OK;
+    default:
+        return options_parse_binds(value, s, NULL);
+    }
+}
+
+/* --- the other switches
+ * -------------------------------------------------------------------------- */
+
+enum handler {
+    H_mailroot,
+    H_foreground,
+    H_maildir,
+    H_mailbox,
+    H_ipv4_only,
+    H_ipv4_first,
+    H_ipv6_only,
+    H_ipv6_first,
+    H_pop3_delay,
+    H_pop3_hang_up,
+    H_max_recipients,
+    H_ignored,
+};
+
+static const struct {
+    const char *name;
+    int takes;
+    enum handler handler;
+    enum option_state state;
+} switches[] = {
+#define SWITCH(name, takes, handler, state, en) { name, takes, H_##handler, OPTION_##state },
+#include "conf/switches.def"
+#undef SWITCH
+};
+
+static enum rc apply_switch(struct options *o, enum handler handler, struct str value)
+{
+    int64_t n = 0;
+    switch (handler) {
+    case H_mailroot:
+        return value.n > 0 ? RC_OK : RC_PERM;
+    case H_foreground:
+        o->debug = true;
+        return RC_OK;
+    case H_maildir:
+    case H_mailbox:
+        o->store_maildir = handler == H_maildir;
+        return RC_OK;
+    case H_ipv4_only:
+        o->families = FAMILIES_IPV4;
+        return RC_OK;
+    case H_ipv6_only:
+        o->families = FAMILIES_IPV6;
+        return RC_OK;
+    case H_ipv4_first:
+    case H_ipv6_first:
+        o->families = FAMILIES_BOTH;
+        return RC_OK;
+    case H_pop3_delay:
+        if (number(value, 0, 3600, &n) != RC_OK)
+            return RC_PERM;
+        o->pop3_bad_login_delay = n * USEC_S;
+        return RC_OK;
+    case H_pop3_hang_up:
+        o->pop3_hang_up = true;
+        return RC_OK;
+    case H_max_recipients:
+        if (number(value, 1, 100000, &n) != RC_OK)
+            return RC_PERM;
+        o->max_recipients = n;
+        return RC_OK;
+    case H_ignored:
+        return RC_OK;
+    }
+    BUG("switch handler");
+}
+
+/* --- walking the words
+ * ---------------------------------------------------------------------------- */
+
+/* One switch and its value, applied to o. *at moves behind them. */
+static bool take_switch(struct options *o, size_t *at, struct err *e, const char **out_name,
+                        enum option_state *out_state)
+{
+    const char *name = words[(*at)++];
+    struct str value = STR("");
+    int takes = -1;
+    size_t i = 0;
+    while (i < ARRAY_LEN(switches) && strcmp(switches[i].name, name) != 0)
+        i++;
+    struct service_options *service = NULL;
+    if (i < ARRAY_LEN(switches)) {
+        takes = switches[i].takes;
+    } else if (strlen(name) == 3 && name[0] == '-') {
+        service = service_of(o, name[1]);
+        takes = service == NULL ? -1 : facet_takes(name[2]);
+    }
+    if (takes < 0) {
+        (void)err_perm(e, "5.3.0", "unknown switch %s", name);
+        return false;
+    }
+    if (takes == 1 && *at == word_count) {
+        (void)err_perm(e, "5.3.0", "switch %s needs a value", name);
+        return false;
+    }
+    if (takes == 1)
+        value = str_from_c(words[(*at)++]);
+    *out_name = name;
+    *out_state =
+        service != NULL ? (name[2] == 'l' ? OPTION_LATER : OPTION_OBEYED) : switches[i].state;
+    if (service != NULL && name[2] == 'I' && service->bind_count > 0 && !service->off)
+        return ok(e, apply_facet(service, name[2], value), name, value);
+    return ok(e,
+              service != NULL ? apply_facet(service, name[2], value)
+                              : apply_switch(o, switches[i].handler, value),
+              name, value);
+}
+
+/* A service's addresses on the command line replace those of server.tab. */
+static void forget_binds(struct options *o)
+{
+    for (size_t i = 0; i + 1 < word_count; i++) {
+        struct service_options *s =
+            strlen(words[i]) == 3 && words[i][0] == '-' && words[i][2] == 'I'
+                ? service_of(o, words[i][1])
+                : NULL;
+        if (s != NULL)
+            s->bind_count = 0;
+    }
+}
+
+/* A port given alone applies to addresses that server.tab gave without one as well. */
+void cmdline_apply(struct options *o)
+{
+    const char *name = NULL;
+    enum option_state state = OPTION_OBEYED;
+    forget_binds(o);
+    for (size_t at = 0; at < word_count;)
+        if (!take_switch(o, &at, NULL, &name, &state))
+            return; /* options_command_line has refused it */
+}
+
+void cmdline_each_later(void (*fn)(void *ctx, const char *name, bool security), void *ctx)
+{
+    struct options *scratch = mem_new(sizeof(*scratch));
+    const char *name = NULL;
+    enum option_state state = OPTION_OBEYED;
+    for (size_t at = 0; at < word_count && take_switch(scratch, &at, NULL, &name, &state);)
+        if (state != OPTION_OBEYED)
+            fn(ctx, name, state == OPTION_LATER_SECURITY);
+    mem_free(&scratch);
+}
+
+static enum rc add_word(struct str word, struct err *e)
+{
+    if (word_count == WORDS_MAX)
+        return err_perm(e, "5.3.0", "more than %d words on the command line", WORDS_MAX);
+    words[word_count++] = arena_c(&words_mem, word);
+    return RC_OK;
+}
+
+/* MAIL_CMD_LINE: words parted by blanks; quotes hold a word together. */
+static enum rc add_environment(struct err *e)
+{
+    const char *text = getenv("MAIL_CMD_LINE");
+    struct str rest = str_from_c(text);
+    while (rest.n > 0) {
+        rest = str_trim(rest);
+        if (rest.n == 0)
+            break;
+        bool quoted = rest.p[0] == '"';
+        if (quoted)
+            rest = str_skip(rest, 1);
+        size_t end = 0;
+        while (end < rest.n && (quoted ? rest.p[end] != '"' : !ascii_is_space(rest.p[end])))
+            end++;
+        if (quoted && end == rest.n)
+            return err_perm(e, "5.3.0", "MAIL_CMD_LINE has a quote without an end");
+        enum rc rc = add_word(str_head(rest, end), e);
+        if (rc != RC_OK)
+            return rc;
+        rest = str_skip(rest, quoted ? end + 1 : end);
+    }
+    return RC_OK;
+}
+
+enum rc options_command_line(int argc, char **argv, struct err *e)
+{
+    arena_reset(&words_mem);
+    word_count = 0;
+    enum rc rc = RC_OK;
+    for (int i = 0; i < argc && rc == RC_OK; i++)
+        rc = add_word(str_from_c(argv[i]), e);
+    if (rc == RC_OK)
+        rc = add_environment(e);
+    struct options *scratch = mem_new(sizeof(*scratch));
+    const char *name = NULL;
+    enum option_state state = OPTION_OBEYED;
+    for (size_t at = 0; at < word_count && rc == RC_OK;)
+        if (!take_switch(scratch, &at, e, &name, &state))
+            rc = RC_PERM;
+    mem_free(&scratch);
+    if (rc != RC_OK)
+        word_count = 0;
+    return rc;
+}
+
+size_t options_command_words(const char *const **out_words)
+{
+    *out_words = words;
+    return word_count;
+}
+
+const char *options_mailroot(void)
+{
+    const char *given = getenv("MAIL_ROOT");
+    for (size_t i = 0; i + 1 < word_count; i++)
+        if (strcmp(words[i], "-Ms") == 0)
+            given = words[i + 1];
+    return given != NULL && given[0] != '\0' ? given : "/var/MailRoot";
+}

@@ -1,0 +1,11 @@
+/* options_int.h - between options.c and options_cmdline.c. */
+#ifndef HIKYAKU_CONF_OPTIONS_INT_H
+#define HIKYAKU_CONF_OPTIONS_INT_H
+
+#include "conf/options.h"
+
+/* The command line's effect on a snapshot that server.tab has filled. */
+void cmdline_apply(struct options *o);
+void cmdline_each_later(void (*fn)(void *ctx, const char *name, bool security), void *ctx);
+
+#endif
