@@ -26,13 +26,12 @@ void auth_free(struct auth **auth)
  * ---------------------------------------------------------------------------
  */
 
-static struct sasl_offer offer_of(const struct smtp *c, bool has_tls)
+static struct sasl_offer offer(bool has_tls)
 {
     const struct options *o = conf();
-    (void)c;
     return (struct sasl_offer){
         .has_tls = has_tls,
-        .has_scheme = o->has_password_scheme,
+        .has_scheme = o->password_scheme_set,
         .scheme = o->password_scheme,
         .without_tls = o->smtp_no_tls_auths,
     };
@@ -42,8 +41,8 @@ struct str smtp_mechanisms(struct smtp *c)
 {
     struct buf names AUTO_RELEASE_BUF;
     buf_init(&names, 256);
-    struct sasl_offer offer = offer_of(c, stream_is_tls(&c->s.st));
-    if (sasl_mechanisms(&offer, &names) != RC_OK)
+    struct sasl_offer offered = offer(stream_is_tls(&c->s.st));
+    if (sasl_mechanisms(&offered, &names) != RC_OK)
         return STR("");
     return arena_str(&c->s.tmp, buf_str(&names));
 }
@@ -86,7 +85,7 @@ static enum step answer_later(struct smtp *c, bool good)
     char client[IP_TEXT_BYTES];
     c->auth->good = good;
     if (!good) {
-        usec_t delay = guard_bad(&c->s.client_ip, login, conf()->smtp_bad_login_delay, now);
+        usec_t delay = guard_bad(&c->s.client_ip, login, conf()->login_delay, now);
         c->auth->delay = MAX(c->auth->delay, delay);
         log_info(EV("login failed"), KS("session", session_id(&c->s)), KS("login", login),
                  KV("client", ip_print(&c->s.client_ip, client)),
@@ -162,7 +161,7 @@ static enum step auth_more(struct session *s)
 static bool mechanism_is_good(struct smtp *c, struct str name, enum step *out)
 {
     bool tls = stream_is_tls(&c->s.st);
-    struct sasl_offer now = offer_of(c, tls), under_tls = offer_of(c, true);
+    struct sasl_offer now = offer(tls), under_tls = offer(true);
     if (sasl_is_offered(&now, name))
         return true;
     if (!tls && sasl_is_offered(&under_tls, name))

@@ -15,6 +15,11 @@ bool policy_client(struct smtp *c)
     log_info(EV("client refused"), KS("session", session_id(&c->s)),
              KV("client", ip_print(&c->s.client_ip, client)), KV("table", "smtp.ipmap.tab"),
              KU("line", line), KI("code", drop));
+    if (line == 0) { /* the table can't be read: nobody knows whom it refuses */
+        session_reply(&c->s, "421 %.*s Temporary trouble, try again later",
+                      STR_ARG(smtp_domain()));
+        return false;
+    }
     if (drop == 0) {
         c->needs_auth = true;
         return true;
@@ -32,7 +37,7 @@ bool policy_client(struct smtp *c)
 /* The flags of SmtpConfig for this listener: "MailAuth" (or "mail-auth"), "WantTLS". */
 static bool listener_has_flag(const struct smtp *c, struct str flag, struct str other)
 {
-    struct str rest = smtp_listener_flags(c), word;
+    struct str rest = options_smtp_flags(conf(), &c->s.local_ip, c->s.local_port), word;
     while (str_cut(&rest, ',', &word))
         if (str_ieq(str_trim(word), flag) || (other.n > 0 && str_ieq(str_trim(word), other)))
             return true;
@@ -45,6 +50,9 @@ bool policy_may_send(struct smtp *c, enum step *out)
     bool want_tls = listener_has_flag(c, STR("WantTLS"), STR(""));
     bool want_auth = smtp_is_submission(c) || c->needs_auth ||
                      listener_has_flag(c, STR("MailAuth"), STR("mail-auth"));
+    /* Where AUTH is offered under TLS only, the client must know what comes first. */
+    if (want_auth && c->login == NULL && smtp_mechanisms(c).n == 0)
+        want_tls = true;
     if (want_tls && !tls && !smtp_has_right(c, RIGHT_NO_TLS))
         *out = smtp_refuse(c, "530 5.7.0", "Must issue a STARTTLS command first");
     else if (want_auth && c->login == NULL)

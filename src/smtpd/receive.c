@@ -100,8 +100,7 @@ bool receive_refusal(struct smtp *c, enum step *out)
         *out = smtp_refuse(c, "554 5.6.0", "Message has a line longer than %zu octets",
                            DATA_LINE_MAX);
     else if (d->too_large)
-        *out = smtp_refuse(c, "552 5.3.4", "Message too large, the limit is %" PRIu64 " octets",
-                           d->limit_octets);
+        *out = smtp_refuse(c, "552 5.3.4", "Message too large, or its header is");
     else if (tx->failed)
         *out = put_failed(c, &tx->failure);
     else if (loops(d))
@@ -160,7 +159,8 @@ void receive_set_deadline(struct smtp *c, usec_t began, uint64_t octets)
     const struct options *o = conf();
     usec_t now = clock_mono(), deadline = now + o->smtp_timeout;
     if (o->smtp_min_rate > 0)
-        deadline = MIN(deadline, began + GRACE + (usec_t)(octets / o->smtp_min_rate) * USEC_S);
+        deadline = MIN(deadline,
+                       began + GRACE + (usec_t)(octets / (uint64_t)o->smtp_min_rate) * USEC_S);
     if (o->smtp_data_time > 0)
         deadline = MIN(deadline, began + o->smtp_data_time);
     session_set_deadline(&c->s, deadline);

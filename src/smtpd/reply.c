@@ -7,6 +7,7 @@
 
 #define REPLY_MAX ((size_t)510) /* without CRLF */
 
+PRINTF(3, 0)
 static struct str reply_text(struct smtp *c, const char *code, const char *fmt, va_list ap)
 {
     char text[REPLY_MAX + 1];

@@ -46,7 +46,8 @@ static inline void scratch_options(const char *more)
     scratch_write("server.tab", arena_printf(&a,
                                              "\"RootDomain\"\t\"example.org\"\n"
                                              "\"SmtpServerDomain\"\t\"mx.example.org\"\n"
-                                             "\"PostMaster\"\t\"alice@example.org\"\n%s",
+                                             "\"PostMaster\"\t\"alice@example.org\"\n"
+                                             "\"LogLevel\"\t\"error\"\n%s",
                                              more)
                                     .p);
     scratch_must(options_load(&e), &e);
@@ -85,7 +86,7 @@ static inline void scratch_users(void)
     scratch_user(&m, 8, "grace", 'U', "\"SmtpPerms\"\t\"V\"\n");
     scratch_user(&m, 9, "heidi", 'U', "\"SmtpPerms\"\t\"MZ\"\n");
     scratch_write("mailusers.tab", m.p);
-    scratch_write("domains/example.org/frank/mailproc.tab", "\"mailbox\"\n");
+    scratch_write("domains/example.org/frank/mailproc.tab", "\"smtprelay\"\t\"far.test\"\n");
     scratch_write("domains/example.org/dave/Maildir/new/1.1.x,S=2000,W=2000", "x\n");
     scratch_write("domains.tab", "\"example.org\"\n");
     scratch_write("aliasdomain.tab", "\"example.net\"\t\"example.org\"\n");

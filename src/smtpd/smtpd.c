@@ -25,7 +25,7 @@ void smtp_notify_queue(struct str id)
 bool smtpd_admit(struct session *s)
 {
     (void)s;
-    return policy_disk_has_room(0);
+    return policy_disk_has_room(0) && policy_memory_is_free();
 }
 
 /* --- what the session may do
@@ -62,7 +62,7 @@ uint64_t smtp_size_limit(const struct smtp *c)
 
 size_t smtp_max_recipients(void)
 {
-    return MAX((size_t)100, (size_t)conf()->smtp_max_recipients); /* RFC 5321 4.5.3.1.8 */
+    return (size_t)conf()->max_recipients; /* at least 100: RFC 5321 4.5.3.1.8 */
 }
 
 bool smtp_offers_tls(const struct smtp *c)
@@ -111,18 +111,16 @@ void smtp_end(struct session *s)
 
 usec_t smtp_idle(struct session *s)
 {
-    (void)s;
-    return conf()->smtp_timeout;
+    const struct options *o = conf();
+    const struct service_options *services[] = { &o->smtp, &o->smtps, &o->submission };
+    for (size_t i = 0; i < ARRAY_LEN(services); i++)
+        if (services[i]->timeout_s > 0 && strcmp(services[i]->name, s->listener->service) == 0)
+            return services[i]->timeout_s * USEC_S;
+    return o->smtp_timeout;
 }
 
 unsigned smtp_max_errors(struct session *s)
 {
     (void)s;
     return (unsigned)conf()->smtp_max_errors;
-}
-
-struct str smtp_listener_flags(const struct smtp *c)
-{
-    (void)c;
-    return STR("");
 }

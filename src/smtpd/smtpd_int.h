@@ -122,8 +122,6 @@ bool smtp_may_relay(const struct smtp *c);
 uint64_t smtp_size_limit(const struct smtp *c);
 /* RCPT commands accepted in one transaction. */
 size_t smtp_max_recipients(void);
-/* The flags that SmtpConfig gives to this session's listener: "MailAuth,WantTLS". */
-struct str smtp_listener_flags(const struct smtp *c);
 /* May STARTTLS be used now? */
 bool smtp_offers_tls(const struct smtp *c);
 /* Does VRFY tell? AllowSmtpVRFY, or right V. */
@@ -145,6 +143,8 @@ bool policy_may_send(struct smtp *c, enum step *out);
 bool policy_sender(struct smtp *c, const struct address *from, enum step *out);
 /* Room on disk for a message of this size (0: unknown). Any thread. (policy_disk.c) */
 bool policy_disk_has_room(uint64_t octets);
+/* SmtpMinVirtMemSpace. Any thread. (policy_memory.c) */
+bool policy_memory_is_free(void);
 
 /* --- the transaction
  * ---------------------------------------------------------------------------
