@@ -25,7 +25,10 @@ static struct lock users_lock = LOCK_INIT(LOCK_USERS);
 static struct index_map *current;
 static struct file_id built[INDEX_TABLES];
 static bool has_built;
-static usec_t doubt_since[INDEX_TABLES]; /* a table is much shorter or missing; 0: it isn't */
+
+/* Since when a table is much shorter or missing, 0: it isn't. Belongs to the thread that asks
+ * whether the index is stale. */
+static usec_t doubt_since[INDEX_TABLES];
 
 /* --- reading --------------------------------------------------------------------------------
  */
@@ -198,7 +201,6 @@ void index_note_built(const struct file_id tables[INDEX_TABLES])
     struct lock *held AUTO_UNLOCK = lock_hold(&users_lock);
     (void)held;
     memcpy(built, tables, sizeof(built));
-    memset(doubt_since, 0, sizeof(doubt_since));
     has_built = true;
 }
 
@@ -208,7 +210,6 @@ void users_close(void)
     struct lock *held AUTO_UNLOCK = lock_hold(&users_lock);
     (void)held;
     memset(built, 0, sizeof(built));
-    memset(doubt_since, 0, sizeof(doubt_since));
     has_built = false;
 }
 
@@ -254,14 +255,15 @@ static bool table_has_changed(enum index_table i, const struct file_id *before)
 bool users_index_is_stale(void)
 {
     struct index_map *ix AUTO_PUT_INDEX = index_get();
-    struct lock *held AUTO_UNLOCK = lock_hold(&users_lock);
-    (void)held;
-    if (!has_built && ix == NULL)
-        return true;
-    bool stale = false;
-    for (unsigned i = 0; i < INDEX_TABLES; i++)
-        if (table_has_changed((enum index_table)i,
-                              has_built ? &built[i] : &ix->head->tables[i]))
+    struct file_id before[INDEX_TABLES];
+    lock_take(&users_lock);
+    bool known = has_built || ix != NULL;
+    if (known)
+        memcpy(before, has_built ? built : ix->head->tables, sizeof(before));
+    lock_drop(&users_lock);
+    bool stale = !known;
+    for (unsigned i = 0; known && i < INDEX_TABLES; i++)
+        if (table_has_changed((enum index_table)i, &before[i]))
             stale = true;
     return stale;
 }

@@ -22,8 +22,12 @@ struct users_report {
  * logged once each. A table that is missing or unreadable is noted in the index, so that a miss
  * is temporary. */
 enum rc users_index_build(int *out_fd, struct users_report *out, struct err *e) CHECK_RESULT;
-/* True when one of those tables changed (and has been still for 200 ms) since the index was
- * built. */
+/*
+ * True when one of those tables changed (has been still for 200 ms and ends in a line end)
+ * since this process built or got its index. A table that shrank by half counts after 2 s, an
+ * optional one that is missing after 60 s, a required or unreadable one never: the old index
+ * goes on, with temporary failures for what it doesn't know. One thread; call often.
+ */
 bool users_index_is_stale(void);
 /* Maps the index in fd (which is then closed) and makes it the current one of this process.
  * Look-ups under way finish with the old one. */
@@ -55,7 +59,10 @@ enum recipient_kind {
 struct recipient {
     enum recipient_kind kind;
     struct account account; /* ACCOUNT, LIST */
-    struct address target;  /* EXTERNAL */
+    /* EXTERNAL: the address. CMDALIAS: the file is cmdaliases/target.domain/target.local.tab.
+     * CUSTDOMAIN: target.local as given; the file is custdomains/target.domain.tab, where
+     * target.domain is the domain, ".parent", or empty. */
+    struct address target;
     bool via_alias;
 };
 /*
@@ -75,7 +82,7 @@ bool users_domain_is_local(struct str domain);
 enum rc users_login(struct str login, struct str default_domain, struct arena *a,
                     struct account *out, struct err *e) CHECK_RESULT;
 /* May this account use `from` as its sender: itself, its aliases, alias domains, external
- * aliases? */
+ * aliases, and the null sender (RFC 8098 3: receipts that a mail program sends)? */
 bool users_may_send_as(const struct account *account, const struct address *from,
                        struct arena *a);
 /* extaliases.tab: the local address that stands for ext, else false. */
@@ -91,7 +98,13 @@ bool users_needs_processing(const struct account *account, struct arena *a);
 /* --- passwords (specification 1, section 3)
  * ----------------------------------------------------- */
 
-enum password_scheme { PASSWORD_XMCRYPT, PASSWORD_SCRAM, PASSWORD_YESCRYPT };
+/*
+ * The stored forms; enum password_scheme is in conf/options.h.
+ * XMCRYPT   each octet XOR 101, in hex
+ * SCRAM     {SCRAM-SHA-256}ITERATIONS,SALT,STOREDKEY,SERVERKEY (the last three base64), RFC
+ * 5802 and 7677; the same text as Dovecot's scheme of that name YESCRYPT  {YESCRYPT}$y$... or
+ * {CRYPT}$... or $...: crypt(5), any method libxcrypt knows
+ */
 enum password_scheme password_scheme_of(struct str stored);
 /* The stored form of `clear` (SASLprep for SCRAM). */
 enum rc password_make(enum password_scheme scheme, struct str clear, struct arena *a,
@@ -113,9 +126,11 @@ bool password_scram_keys(struct str stored, struct arena *a, struct scram_keys *
 /* --- access by client address ---------------------------------------------------------------
  */
 
-/* smtp.ipmap.tab, pop3.ipmap.tab ...: the matching line with the highest precedence decides; no
- * line: allowed. path: "smtp.ipmap.tab" or "domains/D/U/pop3.ipmap.tab". *out_line: 0 when no
- * line matched. */
+/*
+ * smtp.ipmap.tab, pop3.ipmap.tab ...: the matching line with the highest precedence decides
+ * (DENY among equals); no line: allowed; a table that can't be read: not allowed.
+ * path: "smtp.ipmap.tab" or "domains/D/U/pop3.ipmap.tab". *out_line: 0 when no line matched.
+ */
 bool access_is_allowed(const char *path, const struct ip *client, unsigned *out_line);
 /* smtprelay.tab: "ip" "netmask". */
 bool access_may_relay(const struct ip *client);
