@@ -85,10 +85,6 @@ static void without_an_index_nothing_is_final(void **state)
     assert_true(users_index_is_stale());
 }
 
-struct lost_row {
-    const char *name, *missing;
-};
-
 static void missing_required_tables_make_misses_temporary(void **state)
 {
     (void)state;
