@@ -7,6 +7,7 @@
 #include <ftw.h>
 
 static char scratch_root[128];
+static struct commit *scratch_commit;
 static unsigned scratch_notified; /* calls of notify_queue */
 
 static inline int scratch_remove_one(const char *path, const struct stat *st, int type,
@@ -20,6 +21,8 @@ static inline int scratch_remove_one(const char *path, const struct stat *st, in
 
 static inline void scratch_remove(void)
 {
+    if (chdir(scratch_root) == 0)
+        commit_close(&scratch_commit);
     if (chdir("/") == 0)
         (void)nftw(scratch_root, scratch_remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
@@ -85,6 +88,7 @@ static inline void scratch_users(void)
     scratch_user(&m, 7, "frank", 'U', plain);
     scratch_user(&m, 8, "grace", 'U', "\"SmtpPerms\"\t\"V\"\n");
     scratch_user(&m, 9, "heidi", 'U', "\"SmtpPerms\"\t\"MZ\"\n");
+    scratch_user(&m, 10, "ivan", 'U', "\"SmtpPerms\"\t\"MS\"\n");
     scratch_write("mailusers.tab", m.p);
     scratch_write("domains/example.org/frank/mailproc.tab", "\"smtprelay\"\t\"far.test\"\n");
     scratch_write("domains/example.org/dave/Maildir/new/1.1.x,S=2000,W=2000", "x\n");
@@ -104,11 +108,11 @@ static inline void scratch_notify(struct str id)
     scratch_notified++;
 }
 
-/* Makes the MailRoot, goes there, and makes the role ready. */
-static inline void scratch_make(void)
+/* Makes the MailRoot, goes there, and makes the role ready. marker: "origin new\n" for one of
+ * ours, else "". */
+static inline void scratch_make(const char *marker)
 {
     struct err e;
-    struct commit *commit = NULL;
     struct users_report report;
     int fd = -1;
     const char *tmp = getenv("TMPDIR");
@@ -116,13 +120,14 @@ static inline void scratch_make(void)
                    tmp == NULL ? "/tmp" : tmp);
     if (mkdtemp(scratch_root) == NULL || chdir(scratch_root) != 0)
         abort();
+    scratch_must(folder_make("hikyaku/commit", 0700, &e), &e);
+    scratch_write("hikyaku/marker", marker);
     scratch_users();
     scratch_options("");
-    scratch_must(folder_make("hikyaku/commit", 0700, &e), &e);
     scratch_must(users_index_build(&fd, &report, &e), &e);
     scratch_must(users_index_use(fd, &e), &e);
-    scratch_must(commit_open("smtpd", &commit, &e), &e);
-    scratch_must(smtpd_init(commit, scratch_notify, &e), &e);
+    scratch_must(commit_open("smtpd", &scratch_commit, &e), &e);
+    scratch_must(smtpd_init(scratch_commit, scratch_notify, &e), &e);
 }
 
 /* Files in a folder; they are removed. */

@@ -57,7 +57,7 @@ static void start(void)
     log_set_level(LOG_LEVEL_ERROR);
     if (getcwd(home, sizeof(home)) == NULL)
         abort();
-    scratch_make();
+    scratch_make("");
     if (atexit(scratch_remove) != 0)
         abort();
     scratch_options("\"MaxMessageSize\"\t\"1\"\n\"SMTP-MaxErrors\"\t\"50\"\n");

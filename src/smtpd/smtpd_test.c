@@ -9,30 +9,7 @@
 
 #include <cmocka.h>
 
-#include "smtpd/scratch.h"
-
-static struct engine *engine;
-static struct listener listeners[] = {
-    { .protocol = &smtp_protocol, .service = "smtp", .fd = -1, .port = 25 },
-    { .protocol = &smtp_protocol, .service = "smtps", .fd = -1, .port = 465 },
-    { .protocol = &smtp_protocol, .service = "submission", .fd = -1, .port = 587 },
-};
-enum { SMTP, SMTPS, SUBMISSION };
-
-/* PLAIN: \0alice@example.org\0secret, and with another password. */
-#define ALICE "AUTH PLAIN AGFsaWNlQGV4YW1wbGUub3JnAHNlY3JldA==\r\n"
-#define ALICE_BAD "AUTH PLAIN AGFsaWNlQGV4YW1wbGUub3JnAHdyb25n\r\n"
-#define NOBODY "AUTH PLAIN AG5vYm9keUBleGFtcGxlLm9yZwBzZWNyZXQ=\r\n"
-#define ROBOT "AUTH PLAIN AHJvYm90AHNlY3JldA==\r\n"
-#define GRACE "AUTH PLAIN AGdyYWNlQGV4YW1wbGUub3JnAHNlY3JldA==\r\n"
-#define HEIDI "AUTH PLAIN AGhlaWRpQGV4YW1wbGUub3JnAHNlY3JldA==\r\n"
-
-#define EHLO "EHLO c.test\r\n"
-#define FROM "MAIL FROM:<a@far.test>\r\n"
-#define TO "RCPT TO:<alice@example.org>\r\n"
-#define TO_BOB "RCPT TO:<bob@example.org>\r\n"
-#define BODY "Subject: x\r\n\r\nhello\r\n.\r\n"
-#define QUIT "QUIT\r\n"
+#include "smtpd/dialogue.h"
 
 /*
  * want: the last line of each reply, as far as it is given, "|" between.
@@ -329,6 +306,48 @@ static const struct row rows[] = {
       .door = SUBMISSION },
     { .name = "465 of a taken-over MailRoot", EHLO FROM, "220|250|250", .door = SMTPS },
 
+    { .name = "MailAuth",
+      EHLO FROM ALICE FROM,
+      "220|250|530 5.7.0 Authentication|235|250",
+      .options = "\"SmtpConfig\"\t\"MailAuth\"\n" },
+    { .name = "mail-auth of one listener",
+      EHLO FROM,
+      "220|250|530 5.7.0",
+      .options = "\"SmtpConfig-127.0.0.1\"\t\"mail-auth\"\n" },
+    { .name = "mail-auth of another listener",
+      EHLO FROM,
+      "220|250|250",
+      .options = "\"SmtpConfig-127.0.0.2\"\t\"mail-auth\"\n" },
+    { .name = "WantTLS",
+      EHLO FROM ALICE FROM,
+      "220|250|530 5.7.0 Must|235|530 5.7.0",
+      .options = "\"SmtpConfig\"\t\"WantTLS\"\n" },
+    { .name = "WantTLS, user with right S",
+      EHLO IVAN FROM,
+      "220|250|235|250",
+      .options = "\"SmtpConfig\"\t\"WantTLS\"\n" },
+    { .name = "587 without TLS, AUTH under TLS only",
+      EHLO FROM,
+      "220|250|530 5.7.0 Must",
+      .options = "\"SmtpNoTLSAuths\"\t\"\"\n",
+      .door = SUBMISSION },
+    { .name = "no sender check",
+      EHLO ALICE FROM,
+      "220|250|235|250",
+      .options = "\"SubmissionSenderCheck\"\t\"0\"\n",
+      .door = SUBMISSION },
+    { .name = "587 for smtpauth.tab", EHLO ROBOT FROM, "220|250|235|250", .door = SUBMISSION },
+    { .name = "DefaultSmtpPerms",
+      EHLO ALICE FROM,
+      "220|250|235|550 5.7.1",
+      .options = "\"DefaultSmtpPerms\"\t\"R\"\n" },
+    { .name = "dots anywhere", EHLO "MAIL FROM:<a..b.@far.test>\r\n", "220|250|501 5.1.7" },
+    { .name = "SMTPLocalRule1",
+      EHLO "MAIL FROM:<a..b.@far.test>\r\n",
+      "220|250|250",
+      .options = "\"SMTPLocalRule1\"\t\"1\"\n" },
+    { .name = "quoted local part", EHLO "MAIL FROM:<\"a b\"@far.test>\r\n", "220|250|250" },
+
     { .name = "ipmap drops",
       "",
       "554 mx.example.org Your address may not connect here",
@@ -377,26 +396,6 @@ static bool replies_match(struct str sent, struct str want)
     return !str_cut(&want, '|', &word);
 }
 
-static struct session *open_session(int door, const char *client)
-{
-    struct session *s = session_test_new(engine, &listeners[door]);
-    if (client != NULL)
-        assert_true(ip_parse(str_from_c(client), &s->client_ip));
-    return s;
-}
-
-/* Sends text in pieces of at most n octets, however the client behaves otherwise. */
-static struct str talk(struct session *s, struct str text, size_t n, struct arena *a)
-{
-    bool open = session_test_step(s);
-    while (open && text.n > 0) {
-        stream_mem_feed(&s->st, str_head(text, n));
-        text = str_skip(text, n);
-        open = session_test_step(s);
-    }
-    return stream_mem_sent(&s->st, a);
-}
-
 static void run_row(const struct row *r, size_t piece)
 {
     struct arena a AUTO_RELEASE_ARENA = { 0 };
@@ -424,190 +423,6 @@ static void test_dialogues(void **state)
     }
 }
 
-/* --- what EHLO shows
- * ---------------------------------------------------------------------------
- */
-
-static void test_ehlo_list(void **state)
-{
-    (void)state;
-    struct arena a AUTO_RELEASE_ARENA = { 0 };
-    static const char *const lines[] = {
-        "250-mx.example.org", "250-SIZE 2048",           "250-8BITMIME",
-        "250-SMTPUTF8",       "250-ENHANCEDSTATUSCODES", "250-PIPELINING",
-        "250-CHUNKING",       "250-LIMITS RCPTMAX=100",  "250 HELP"
-    };
-    static const char *const absent[] = { "STARTTLS", "BINARYMIME", "DSN", "VRFY", "AUTH" };
-    scratch_options("\"MaxMessageSize\"\t\"2\"\n\"SmtpNoTLSAuths\"\t\"\"\n");
-    struct session *s = open_session(SMTP, NULL);
-    struct str sent = talk(s, STR(EHLO), SIZE_MAX, &a);
-    for (size_t i = 0; i < ARRAY_LEN(lines); i++)
-        if (str_find_str(sent, arena_printf(&a, "%s\r\n", lines[i])) == SIZE_MAX)
-            fail_msg("%s is missing", lines[i]);
-    for (size_t i = 0; i < ARRAY_LEN(absent); i++)
-        if (str_find_str(sent, str_from_c(absent[i])) != SIZE_MAX)
-            fail_msg("%s is there", absent[i]);
-    session_test_free(&s);
-    scratch_options("");
-    s = open_session(SMTP, NULL);
-    sent = talk(s, STR(EHLO ALICE EHLO), SIZE_MAX, &a);
-    size_t first = str_find_str(sent, STR("250-AUTH "));
-    assert_true(first != SIZE_MAX);
-    assert_true(str_find_str(str_skip(sent, first + 4), STR("250-AUTH ")) == SIZE_MAX);
-    session_test_free(&s);
-}
-
-/* --- what is written
- * ---------------------------------------------------------------------------
- */
-
-/* The only message in a folder; it is removed. */
-static struct str only_message(const char *folder, struct arena *a)
-{
-    struct folder *f = NULL;
-    struct err e;
-    struct str name, text = STR("");
-    unsigned char type = 0;
-    assert_int_equal(folder_open(folder, &f, &e), RC_OK);
-    assert_true(folder_next(f, &name, &type));
-    const char *path = arena_printf(a, "%s/%.*s", folder, STR_ARG(name)).p;
-    assert_int_equal(file_read(path, 1 << 20, a, &text, NULL, &e), RC_OK);
-    assert_false(folder_next(f, &name, &type));
-    folder_close(&f);
-    assert_int_equal(io_unlink(path), 0);
-    return text;
-}
-
-static void assert_has(struct str text, const char *part)
-{
-    if (str_find_str(text, str_from_c(part)) == SIZE_MAX)
-        fail_msg("no \"%s\" in:\n%.*s", part, STR_ARG(text));
-}
-
-static void assert_hasnt(struct str text, const char *part)
-{
-    if (str_find_str(text, str_from_c(part)) != SIZE_MAX)
-        fail_msg("\"%s\" in:\n%.*s", part, STR_ARG(text));
-}
-
-static struct str deliver(int door, const char *dialogue, struct arena *a)
-{
-    struct session *s = open_session(door, NULL);
-    (void)talk(s, str_from_c(dialogue), SIZE_MAX, a);
-    session_test_free(&s);
-    return only_message("domains/example.org/alice/Maildir/new", a);
-}
-
-static void test_headers(void **state)
-{
-    (void)state;
-    struct arena a AUTO_RELEASE_ARENA = { 0 };
-    scratch_options("");
-    struct str text = deliver(SMTP, EHLO FROM "RCPT TO:<al@example.net>\r\nDATA\r\n" BODY, &a);
-    assert_true(str_starts(text, STR("Return-Path: <a@far.test>\nDelivered-To: "
-                                     "alice@example.org\nReceived: from c.test")));
-    assert_has(text, "for <al@example.net>");
-    assert_true(str_ends(text, STR("Subject: x\n\nhello\n")));
-    assert_hasnt(text, "Message-ID");
-    assert_hasnt(text, "\nDate:");
-    assert_hasnt(text, "\r");
-
-    text = deliver(SMTP, EHLO "MAIL FROM:<ally@far.test>\r\n" TO "DATA\r\n" BODY, &a);
-    assert_true(str_starts(text, STR("Return-Path: <alice@example.org>\n")));
-    assert_has(text, "Subject: x\nReply-To: alice@example.org\n\nhello\n");
-
-    text = deliver(SUBMISSION,
-                   EHLO ALICE "MAIL FROM:<alice@example.org>\r\n" TO "DATA\r\n" BODY, &a);
-    assert_has(text, "\nX-AuthUser: alice@example.org\n");
-    assert_has(text, "ESMTPA");
-    assert_has(text, "\nDate: ");
-    assert_has(text, "\nMessage-ID: <");
-
-    text = deliver(SUBMISSION,
-                   EHLO ALICE "MAIL FROM:<alice@example.org>\r\n" TO
-                              "DATA\r\nDate: d\r\nMessage-Id: <m>\r\n\r\n.\r\n",
-                   &a);
-    assert_true(str_ends(text, STR("\nDate: d\nMessage-Id: <m>\n\n")));
-
-    text = deliver(SMTP, EHLO ALICE FROM TO "DATA\r\n" BODY, &a);
-    assert_hasnt(text, "Message-ID");
-
-    scratch_options("\"DisableEmitAuthUser\"\t\"1\"\n");
-    text = deliver(SMTP, EHLO ALICE FROM TO "DATA\r\n" BODY, &a);
-    assert_hasnt(text, "X-AuthUser");
-}
-
-/* --- limits
- * ------------------------------------------------------------------------------------
- */
-
-static void test_recipient_limit(void **state)
-{
-    (void)state;
-    struct arena a AUTO_RELEASE_ARENA = { 0 };
-    struct buf in AUTO_RELEASE_BUF;
-    buf_init(&in, 65536);
-    buf_addf(&in, EHLO FROM);
-    for (int i = 0; i < 102; i++)
-        buf_addf(&in, TO);
-    buf_addf(&in, "DATA\r\n" BODY);
-    scratch_options("");
-    struct session *s = open_session(SMTP, NULL);
-    struct str sent = talk(s, buf_str(&in), SIZE_MAX, &a);
-    session_test_free(&s);
-    unsigned good = 0, refused = 0;
-    struct str rest = sent, line;
-    while (str_cut(&rest, '\n', &line)) {
-        good += str_starts(line, STR("250 2.1.5"));
-        refused += str_starts(line, STR("452 4.5.3"));
-    }
-    assert_int_equal(good, 100);
-    assert_int_equal(refused, 2);
-    assert_int_equal(scratch_count("domains/example.org/alice/Maildir/new"), 1);
-}
-
-/* A client that goes away leaves nothing behind, wherever it stops. */
-static void test_hang_up(void **state)
-{
-    (void)state;
-    static const char text[] = EHLO ALICE FROM TO TO_BOB "BDAT 3\r\nabcBDAT 40 LAST\r\nabc";
-    struct arena a AUTO_RELEASE_ARENA = { 0 };
-    scratch_options("");
-    for (size_t n = 0; n < sizeof(text) - 1; n++) {
-        struct session *s = open_session(SMTP, NULL);
-        (void)talk(s, str_from(text, n), SIZE_MAX, &a);
-        stream_mem_eof(&s->st);
-        (void)session_test_step(s);
-        session_test_free(&s);
-    }
-    assert_int_equal(scratch_count("domains/example.org/alice/Maildir/tmp"), 0);
-    assert_int_equal(scratch_count("queue/tmp"), 0);
-}
-
-/* Faults of the disk: each write fails once; the client hears 4xx or 250, and 250 is true. */
-static void test_disk_faults(void **state)
-{
-    (void)state;
-    static const int errors[] = { ENOSPC, EIO };
-    struct arena a AUTO_RELEASE_ARENA = { 0 };
-    scratch_options("");
-    for (unsigned nth = 1; nth < 12; nth++) {
-        struct session *s = open_session(SMTP, NULL);
-        (void)talk(s, STR(EHLO FROM TO), SIZE_MAX, &a);
-        io_fail_nth(nth, errors[nth % ARRAY_LEN(errors)]);
-        struct str sent = talk(s, STR("DATA\r\n" BODY "NOOP\r\n"), SIZE_MAX, &a);
-        io_fail_nth(0, 0);
-        session_test_free(&s);
-        bool good = str_find_str(sent, STR("250 2.0.0 Message")) != SIZE_MAX;
-        unsigned arrived = scratch_count("domains/example.org/alice/Maildir/new");
-        if (arrived != (good ? 1 : 0))
-            fail_msg("call %u fails: %u arrived, the client heard %s", nth, arrived, sent.p);
-        if (!good && str_find_str(sent, STR("\n45")) == SIZE_MAX &&
-            !str_starts(sent, STR("45")))
-            fail_msg("call %u fails: the client heard %s", nth, sent.p);
-    }
-}
-
 static void test_session_is_small(void **state)
 {
     (void)state;
@@ -628,19 +443,10 @@ static void test_commands(void **state)
 
 int main(void)
 {
-    struct err e;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_dialogues),        cmocka_unit_test(test_ehlo_list),
-        cmocka_unit_test(test_headers),          cmocka_unit_test(test_recipient_limit),
-        cmocka_unit_test(test_hang_up),          cmocka_unit_test(test_disk_faults),
-        cmocka_unit_test(test_session_is_small), cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_dialogues),
+        cmocka_unit_test(test_session_is_small),
+        cmocka_unit_test(test_commands),
     };
-    log_set_level(LOG_LEVEL_ERROR);
-    scratch_make();
-    scratch_must(engine_new(&(struct engine_limits){ 100, 0, 1 }, &engine, &e), &e);
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    engine_free(&engine);
-    users_close();
-    scratch_remove();
-    return failed;
+    return dialogue_run(tests, ARRAY_LEN(tests), "");
 }
