@@ -1,6 +1,6 @@
 /*
- * arena.c - bump allocation. Blocks start below 1 KB (idle sessions stay small) and double to 64
- * KB. Freed octets are poisoned under AddressSanitizer.
+ * arena.c - bump allocation. Blocks start below 1 KB (idle sessions stay small) and double to
+ * 64 KB. Freed octets are poisoned under AddressSanitizer.
  */
 #include "base/base.h"
 

@@ -3,8 +3,9 @@
 #include <errno.h>
 #include <stdarg.h>
 
-static enum rc fill(struct err *e, enum rc rc, int sys, const char *dsn, const char *fmt,
-                    va_list ap)
+PRINTF(5, 0)
+static enum rc
+    fill(struct err *e, enum rc rc, int sys, const char *dsn, const char *fmt, va_list ap)
 {
     if (e == NULL)
         return rc;

@@ -24,10 +24,10 @@ uint64_t hash_text(struct str s, bool fold, uint64_t seed)
     while (i < s.n) {
         unsigned char chunk[8] = { 0 };
         size_t n = MIN(s.n - i, sizeof(chunk));
-        for (size_t k = 0; k < n; k++)
-            chunk[k] = (unsigned char)(fold ? ascii_lower(s.p[i + k]) : s.p[i + k]);
-        uint64_t word;
-        memcpy(&word, chunk, sizeof(word));
+        uint64_t word = 0;
+        for (size_t k = 0; fold && k < n; k++)
+            chunk[k] = (unsigned char)ascii_lower(s.p[i + k]);
+        memcpy(&word, fold ? (const void *)chunk : s.p + i, n);
         h = mix(h ^ word, 0xa0761d6478bd642fu ^ seed);
         i += n;
     }

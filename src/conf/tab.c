@@ -229,13 +229,14 @@ enum rc tab_read(const char *path, struct arena *a, struct tab *out, struct err 
 {
     struct str text;
     struct file_id id;
-    enum rc rc = file_read(path, TAB_FILE_MAX, a, &text, &id, e);
-    if (rc != RC_OK && e->sys == ENOENT) {
+    struct err why = { .sys = 0 };
+    enum rc rc = file_read(path, TAB_FILE_MAX, a, &text, &id, &why);
+    if (rc != RC_OK && why.sys == ENOENT) {
         *out = (struct tab){ .path = path, .missing = true };
         return RC_OK;
     }
     if (rc != RC_OK)
-        return RC_TEMP;
+        return err_temp(e, "4.3.0", "%s", why.text);
     rc = tab_read_str(path, text, a, out, e);
     if (rc == RC_OK)
         out->id = id;

@@ -26,9 +26,12 @@ static const char *line_end_of(struct str text)
 static enum rc read_text(const char *path, struct arena *a, struct str *out,
                          struct file_id *out_id, struct err *e)
 {
-    enum rc rc = file_read(path, TAB_FILE_MAX, a, out, out_id, e);
-    if (rc == RC_OK || e->sys != ENOENT)
-        return rc == RC_OK ? RC_OK : RC_TEMP;
+    struct err why = { .sys = 0 };
+    enum rc rc = file_read(path, TAB_FILE_MAX, a, out, out_id, &why);
+    if (rc == RC_OK)
+        return RC_OK;
+    if (why.sys != ENOENT)
+        return err_temp(e, "4.3.0", "%s", why.text);
     *out = STR("");
     *out_id = (struct file_id){ .dev = 0 };
     return RC_OK;

@@ -143,10 +143,11 @@ static enum rc read_journal(struct spool_entry *entry, struct arena *a, struct e
 {
     struct str text;
     struct str path = spool_journal_path(entry->id, a);
-    enum rc rc = file_read(path.p, JOURNAL_MAX, a, &text, NULL, e);
+    struct err why = { .sys = 0 };
+    enum rc rc = file_read(path.p, JOURNAL_MAX, a, &text, NULL, &why);
     if (rc == RC_OK)
         journal_apply(text, entry);
-    return rc != RC_OK && e->sys == ENOENT ? RC_OK : rc;
+    return rc == RC_OK || why.sys == ENOENT ? RC_OK : err_temp(e, "4.3.0", "%s", why.text);
 }
 
 enum rc spool_open(struct str id, struct arena *a, struct spool_entry *out, struct err *e)

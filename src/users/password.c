@@ -377,7 +377,7 @@ bool password_clear(struct str stored, struct arena *a, struct str *out)
 
 /* The salt of a clear password: the same in each login as long as the process lives, so that
  * clients may remember what they derived, and no hint at the password. */
-static bool stable_salt(struct str stored, struct arena *a, struct str *out)
+static bool stable_salt(struct str login, struct str stored, struct arena *a, struct str *out)
 {
     static _Atomic(const uint8_t *) shared;
     const uint8_t *key = shared;
@@ -393,14 +393,17 @@ static bool stable_salt(struct str stored, struct arena *a, struct str *out)
             mem_free(&fresh);
     }
     uint8_t *salt = arena_new(a, KEY_BYTES);
-    if (HMAC(EVP_sha256(), key, (int)KEY_BYTES, (const unsigned char *)stored.p, stored.n, salt,
+    /* With the name, so that two accounts with one password don't show it by one salt. */
+    struct str text = arena_printf(a, "%.*s%c%.*s", STR_ARG(login), 0, STR_ARG(stored));
+    if (HMAC(EVP_sha256(), key, (int)KEY_BYTES, (const unsigned char *)text.p, text.n, salt,
              NULL) == NULL)
         return false;
     *out = str_from((const char *)salt, SALT_BYTES);
     return true;
 }
 
-bool password_scram_keys(struct str stored, struct arena *a, struct scram_keys *out)
+bool password_scram_keys(struct str login, struct str stored, struct arena *a,
+                         struct scram_keys *out)
 {
     struct str clear, prepared;
     if (password_scheme_of(stored) == PASSWORD_SCRAM)
@@ -409,7 +412,7 @@ bool password_scram_keys(struct str stored, struct arena *a, struct scram_keys *
         return false;
     struct scram_keys keys = { .iterations = ITERATIONS };
     bool ok = clear_is_good(clear) && saslprep(clear, false, a, &prepared) &&
-              stable_salt(stored, a, &keys.salt) && scram_derive(prepared, &keys);
+              stable_salt(login, stored, a, &keys.salt) && scram_derive(prepared, &keys);
     wipe(clear);
     if (!ok)
         return false;

@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void check_keys(struct str stored, struct str clear, struct arena *a)
 {
     struct scram_keys keys;
-    bool has_keys = password_scram_keys(stored, a, &keys);
+    bool has_keys = password_scram_keys(STR("alice@x"), stored, a, &keys);
     if (!has_keys) {
         if (password_matches(stored, clear) && password_scheme_of(stored) == PASSWORD_SCRAM)
             BUG("matched what doesn't parse");

@@ -157,21 +157,23 @@ static void scram_keys_of_both_kinds(void **state)
                                       0xec, 0xa0, 0x4b, 0x14, 0x12, 0x36, 0xfa, 0x81 };
     struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
     struct scram_keys keys, again;
-    assert_true(password_scram_keys(STR(SCRAM_RFC7677), &a, &keys));
+    assert_true(password_scram_keys(STR("alice@x"), STR(SCRAM_RFC7677), &a, &keys));
     assert_int_equal(keys.iterations, 4096);
     assert_int_equal(keys.salt.n, sizeof(salt));
     assert_memory_equal(keys.salt.p, salt, sizeof(salt));
     assert_int_equal(keys.stored_key[0], 0x58);
     assert_int_equal(keys.server_key[31], 0xd5);
     /* From a clear password: a salt that stays, and differs between passwords. */
-    assert_true(password_scram_keys(STR("1d08040c09"), &a, &keys));
-    assert_true(password_scram_keys(STR("1d08040c09"), &a, &again));
+    assert_true(password_scram_keys(STR("alice@x"), STR("1d08040c09"), &a, &keys));
+    assert_true(password_scram_keys(STR("alice@x"), STR("1d08040c09"), &a, &again));
     assert_true(str_eq(keys.salt, again.salt));
     assert_memory_equal(keys.stored_key, again.stored_key, sizeof(keys.stored_key));
-    assert_true(password_scram_keys(STR("1d08040c0a"), &a, &again));
+    assert_true(password_scram_keys(STR("alice@x"), STR("1d08040c0a"), &a, &again));
     assert_false(str_eq(keys.salt, again.salt));
-    assert_false(password_scram_keys(STR("$6$x$y"), &a, &again));
-    assert_false(password_scram_keys(STR(""), &a, &again));
+    assert_true(password_scram_keys(STR("bob@x"), STR("1d08040c09"), &a, &again));
+    assert_false(str_eq(keys.salt, again.salt));
+    assert_false(password_scram_keys(STR("alice@x"), STR("$6$x$y"), &a, &again));
+    assert_false(password_scram_keys(STR("alice@x"), STR(""), &a, &again));
 }
 
 /* The time of one call in microseconds, the least of several. */

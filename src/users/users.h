@@ -121,7 +121,8 @@ struct scram_keys {
     uint8_t stored_key[32], server_key[32];
 };
 /* From a SCRAM or XMCRYPT value (computed then). False when there are none. */
-bool password_scram_keys(struct str stored, struct arena *a, struct scram_keys *out);
+bool password_scram_keys(struct str login, struct str stored, struct arena *a,
+                         struct scram_keys *out);
 
 /* --- access by client address ---------------------------------------------------------------
  */

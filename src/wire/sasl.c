@@ -218,7 +218,7 @@ static int give_keys(struct sasl *x)
      * computed here, so unknown names get theirs from a password too. */
     fake_keys(x, &keys);
     bool compute = x->known || x->realm->scheme == PASSWORD_XMCRYPT;
-    bool found = compute && password_scram_keys(stored_form(x), &x->mem, &keys);
+    bool found = compute && password_scram_keys(x->login, stored_form(x), &x->mem, &keys);
     x->known = x->known && found;
     x->has_keys = true;
     (void)snprintf(iterations, sizeof(iterations), "%u", keys.iterations);
@@ -422,7 +422,7 @@ static enum rc learn_scram(unsigned *out_iterations, size_t *out_salt_bytes, str
     enum rc rc = password_make(PASSWORD_SCRAM, STR("nobody"), &a, &stored, e);
     if (rc != RC_OK)
         return rc;
-    if (!password_scram_keys(stored, &a, &keys))
+    if (!password_scram_keys(STR(""), stored, &a, &keys))
         BUG("SCRAM keys just made aren't SCRAM keys");
     *out_iterations = keys.iterations;
     *out_salt_bytes = keys.salt.n;
