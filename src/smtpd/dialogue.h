@@ -24,6 +24,8 @@ enum { SMTP, SMTPS, SUBMISSION };
 #define HEIDI "AUTH PLAIN AGhlaWRpQGV4YW1wbGUub3JnAHNlY3JldA==\r\n"
 
 #define IVAN "AUTH PLAIN AGl2YW5AZXhhbXBsZS5vcmcAc2VjcmV0\r\n"
+#define ERIN "AUTH PLAIN AGVyaW5AZXhhbXBsZS5vcmcAc2VjcmV0\r\n"
+#define JUDY "AUTH PLAIN AGp1ZHlAZXhhbXBsZS5vcmcAc2VjcmV0\r\n"
 
 #define EHLO "EHLO c.test\r\n"
 #define FROM "MAIL FROM:<a@far.test>\r\n"

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "smtpd/dialogue.h"
+#include "sys/tls.h"
 
 static void test_ehlo_list(void **state)
 {
@@ -90,6 +91,48 @@ static void test_bad_logins(void **state)
     usec_t good = login("10.2.0.3", "PLAIN AGFsaWNlQGV4YW1wbGUub3JnAHNlY3JldA==", &reply, &a);
     assert_true(str_starts(reply, STR("235 2.7.0")));
     assert_true(good < USEC_S);
+    (void)login("10.2.0.4", attempts[0][1], &reply, &a);
+    (void)login("10.2.0.4", "PLAIN AGFsaWNlQGV4YW1wbGUub3JnAHNlY3JldA==", &reply, &a);
+    assert_true(str_starts(reply, STR("235 2.7.0")));
+    usec_t again = login("10.2.0.4", attempts[0][1], &reply, &a);
+    assert_true(again < 6 * USEC_S); /* a good login forgives the bad one */
+}
+
+/* Nothing learnt in plain text survives STARTTLS (RFC 3207 4.2). */
+static void test_starttls_forgets(void **state)
+{
+    (void)state;
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct buf cert AUTO_RELEASE_BUF, key AUTO_RELEASE_BUF;
+    struct tls_ctx *ctx = NULL;
+    struct err e;
+    buf_init(&cert, 65536);
+    buf_init(&key, 65536);
+    scratch_options("");
+    scratch_must(tls_self_signed(STR("mx.example.org"), 1, &cert, &key, &e), &e);
+    scratch_write("server.cert", cert.p);
+    scratch_write("server.key", key.p);
+    scratch_must(tls_ctx_load("server.cert", "server.key", &ctx, &e), &e);
+    engine_set_tls(engine, ctx);
+    struct session *s = open_session(SMTP, NULL);
+    struct str sent = talk(s, STR(EHLO ALICE), SIZE_MAX, &a);
+    assert_has(sent, "250-STARTTLS\r\n");
+    sent = talk(s, STR("STARTTLS\r\nEHLO evil\r\n"), SIZE_MAX, &a);
+    assert_true(str_starts(sent, STR("503 5.5.1 ")));
+    assert_int_equal(cmd_starttls(s, STR("x")), STEP_NEXT);
+    assert_int_equal(cmd_starttls(s, STR("")), STEP_TLS);
+    assert_has(stream_mem_sent(&s->st, &a), "220 2.0.0");
+    assert_int_equal(s->state, SMTP_CONNECTED);
+    assert_null(smtp_of(s)->login);
+    assert_null(smtp_of(s)->helo);
+    assert_null(smtp_of(s)->tx);
+    session_test_free(&s);
+    engine_set_tls(engine, NULL);
+    s = open_session(SMTP, NULL);
+    sent = talk(s, STR(EHLO "STARTTLS\r\n"), SIZE_MAX, &a);
+    assert_hasnt(sent, "250-STARTTLS");
+    assert_has(sent, "454 4.7.0");
+    session_test_free(&s);
 }
 
 static void test_admit(void **state)
@@ -116,9 +159,8 @@ static void test_admit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ehlo_list),
-        cmocka_unit_test(test_slow_client),
-        cmocka_unit_test(test_bad_logins),
+        cmocka_unit_test(test_ehlo_list),  cmocka_unit_test(test_slow_client),
+        cmocka_unit_test(test_bad_logins), cmocka_unit_test(test_starttls_forgets),
         cmocka_unit_test(test_admit),
     };
     return dialogue_run(tests, ARRAY_LEN(tests), "");

@@ -89,6 +89,7 @@ static inline void scratch_users(void)
     scratch_user(&m, 8, "grace", 'U', "\"SmtpPerms\"\t\"V\"\n");
     scratch_user(&m, 9, "heidi", 'U', "\"SmtpPerms\"\t\"MZ\"\n");
     scratch_user(&m, 10, "ivan", 'U', "\"SmtpPerms\"\t\"MS\"\n");
+    scratch_user(&m, 11, "judy", 'U', "\"DisableEmitAuthUser\"\t\"1\"\n");
     scratch_write("mailusers.tab", m.p);
     scratch_write("domains/example.org/frank/mailproc.tab", "\"smtprelay\"\t\"far.test\"\n");
     scratch_write("domains/example.org/dave/Maildir/new/1.1.x,S=2000,W=2000", "x\n");
