@@ -55,7 +55,7 @@ $(B)/XMail: $(B)/hikyaku
 
 $(B)/libhikyaku.a: $(OBJ)
 	@rm -f $@
-	$(Q)ar rcs $@ $^
+	$(Q)ar qcs $@ $^
 
 $(B)/%.o: src/%.c
 	@mkdir -p $(@D)

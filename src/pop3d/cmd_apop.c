@@ -24,7 +24,7 @@ static bool check_digest(struct session *s, struct str stored, struct str digest
     return known && CRYPTO_memcmp(hex, digest.p, 32) == 0;
 }
 
-enum step cmd_apop(struct session *s, struct str args)
+enum step pop3_apop(struct session *s, struct str args)
 {
     struct str name, digest = str_trim(args);
     if (login_stamp(s).n == 0) {

@@ -78,7 +78,7 @@ static enum step list_mechanisms(struct session *s, const struct sasl_offer *off
     return STEP_NEXT;
 }
 
-enum step cmd_auth(struct session *s, struct str args)
+enum step pop3_auth(struct session *s, struct str args)
 {
     struct pop3_session *p = pop3(s);
     struct sasl_offer offer = login_offer(s);

@@ -1,7 +1,7 @@
 /* cmd_capa.c - CAPA (RFC 2449 5) and UTF8 (RFC 6856). */
 #include "pop3d/pop3d_int.h"
 
-enum step cmd_capa(struct session *s, struct str args)
+enum step pop3_capa(struct session *s, struct str args)
 {
     (void)args;
     struct sasl_offer offer = login_offer(s);
@@ -23,7 +23,7 @@ enum step cmd_capa(struct session *s, struct str args)
 
 /* Messages are sent as they lie in the mailbox, so UTF-8 mode changes nothing but the promise.
  */
-enum step cmd_utf8(struct session *s, struct str args)
+enum step pop3_utf8(struct session *s, struct str args)
 {
     if (args.n > 0) {
         session_refuse(s, "-ERR syntax: UTF8");

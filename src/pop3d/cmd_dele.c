@@ -2,7 +2,7 @@
  */
 #include "pop3d/pop3d_int.h"
 
-enum step cmd_dele(struct session *s, struct str args)
+enum step pop3_dele(struct session *s, struct str args)
 {
     size_t i = 0;
     struct mailbox_message *message = message_named(s, args, &i);
@@ -14,7 +14,7 @@ enum step cmd_dele(struct session *s, struct str args)
     return STEP_NEXT;
 }
 
-enum step cmd_rset(struct session *s, struct str args)
+enum step pop3_rset(struct session *s, struct str args)
 {
     (void)args;
     struct mailbox *m = pop3(s)->mailbox;
@@ -25,21 +25,21 @@ enum step cmd_rset(struct session *s, struct str args)
     return STEP_NEXT;
 }
 
-enum step cmd_last(struct session *s, struct str args)
+enum step pop3_last(struct session *s, struct str args)
 {
     (void)args;
     session_reply(s, "+OK %zu", pop3(s)->last);
     return STEP_NEXT;
 }
 
-enum step cmd_noop(struct session *s, struct str args)
+enum step pop3_noop(struct session *s, struct str args)
 {
     (void)args;
     session_reply(s, "+OK");
     return STEP_NEXT;
 }
 
-enum step cmd_quit(struct session *s, struct str args)
+enum step pop3_quit(struct session *s, struct str args)
 {
     (void)args;
     struct pop3_session *p = pop3(s);

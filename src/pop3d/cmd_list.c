@@ -33,7 +33,7 @@ static void count_live(struct mailbox *m, size_t *out_count, uint64_t *out_octet
     }
 }
 
-enum step cmd_stat(struct session *s, struct str args)
+enum step pop3_stat(struct session *s, struct str args)
 {
     (void)args;
     size_t count = 0;
@@ -81,12 +81,12 @@ static enum step list(struct session *s, struct str args, bool uids)
     return list_more(s);
 }
 
-enum step cmd_list(struct session *s, struct str args)
+enum step pop3_list(struct session *s, struct str args)
 {
     return list(s, args, false);
 }
 
-enum step cmd_uidl(struct session *s, struct str args)
+enum step pop3_uidl(struct session *s, struct str args)
 {
     return list(s, args, true);
 }

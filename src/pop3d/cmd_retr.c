@@ -44,12 +44,12 @@ static enum step send_message(struct session *s, struct str number, size_t body_
     return send_more(s);
 }
 
-enum step cmd_retr(struct session *s, struct str args)
+enum step pop3_retr(struct session *s, struct str args)
 {
     return send_message(s, args, SIZE_MAX);
 }
 
-enum step cmd_top(struct session *s, struct str args)
+enum step pop3_top(struct session *s, struct str args)
 {
     struct str lines = str_trim(args), number = { "", 0 };
     uint64_t n = 0;

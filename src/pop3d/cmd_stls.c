@@ -2,7 +2,7 @@
  * stream_start_tls. */
 #include "pop3d/pop3d_int.h"
 
-enum step cmd_stls(struct session *s, struct str args)
+enum step pop3_stls(struct session *s, struct str args)
 {
     if (args.n > 0 || stream_is_tls(&s->st) || !engine_has_tls(s->engine) ||
         !conf()->enable_pop3_tls) {

@@ -1,7 +1,7 @@
 /* cmd_user.c - USER and PASS (RFC 1939 7). */
 #include "pop3d/pop3d_int.h"
 
-enum step cmd_user(struct session *s, struct str args)
+enum step pop3_user(struct session *s, struct str args)
 {
     struct pop3_session *p = pop3(s);
     struct sasl_offer offer = login_offer(s);
@@ -27,7 +27,7 @@ static bool check_password(struct session *s, struct str stored, struct str secr
 }
 
 /* The password is all that follows the one blank behind PASS, blanks included. */
-enum step cmd_pass(struct session *s, struct str args)
+enum step pop3_pass(struct session *s, struct str args)
 {
     struct pop3_session *p = pop3(s);
     if (p->user.p == NULL) {

@@ -53,8 +53,9 @@ enum step login_settle(struct session *s, struct str name, const struct account 
 /* --- commands -------------------------------------------------------------------------------
  */
 
-command_fn cmd_apop, cmd_auth, cmd_capa, cmd_dele, cmd_last, cmd_list, cmd_noop, cmd_pass,
-    cmd_quit, cmd_retr, cmd_rset, cmd_stat, cmd_stls, cmd_top, cmd_uidl, cmd_user, cmd_utf8;
+command_fn pop3_apop, pop3_auth, pop3_capa, pop3_dele, pop3_last, pop3_list, pop3_noop,
+    pop3_pass, pop3_quit, pop3_retr, pop3_rset, pop3_stat, pop3_stls, pop3_top, pop3_uidl,
+    pop3_user, pop3_utf8;
 
 extern const struct command pop3_commands[];
 extern const size_t pop3_command_count;
