@@ -395,7 +395,10 @@ static bool stable_salt(struct str login, struct str stored, struct arena *a, st
     uint8_t *salt = arena_new(a, KEY_BYTES);
     /* With the name, so that two accounts with one password don't show it by one salt. */
     struct str text = arena_printf(a, "%.*s%c%.*s", STR_ARG(login), 0, STR_ARG(stored));
-    if (HMAC(EVP_sha256(), key, (int)KEY_BYTES, (const unsigned char *)text.p, text.n, salt,
+    char *folded = arena_c(a, text);
+    for (size_t i = 0; i < login.n; i++)
+        folded[i] = ascii_lower(folded[i]);
+    if (HMAC(EVP_sha256(), key, (int)KEY_BYTES, (const unsigned char *)folded, text.n, salt,
              NULL) == NULL)
         return false;
     *out = str_from((const char *)salt, SALT_BYTES);
