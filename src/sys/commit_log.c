@@ -1,5 +1,6 @@
 /* commit_log.c - the format of a segment; see commit_int.h. */
 #include "sys/commit_int.h"
+#include "sys/trace.h"
 
 static const char magic[8] = { 'H', 'K', 'Y', 'C', 'O', 'M', 'M', '1' };
 
@@ -72,6 +73,11 @@ bool segment_next(struct str text, const struct segment_header *h, uint64_t numb
 void boot_id_read(char out[BOOT_ID_BYTES])
 {
     memset(out, 0, BOOT_ID_BYTES);
+    const char *other = TRACE_ENABLED ? getenv("HIKYAKU_BOOT_ID") : NULL;
+    if (other != NULL) {
+        (void)snprintf(out, BOOT_ID_BYTES, "%s", other);
+        return;
+    }
     int fd AUTO_CLOSE = io_open("/proc/sys/kernel/random/boot_id", O_RDONLY, 0);
     ssize_t n = fd < 0 ? 0 : io_read(fd, out, BOOT_ID_BYTES - 1);
     /* Without an id every start counts as another boot: recovery then compares every file. */

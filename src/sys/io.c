@@ -3,6 +3,7 @@
  * made to fail. Called by sys/file.c, sys/commit.c, store and spool; nobody else opens files.
  */
 #include "sys/io.h"
+#include "sys/trace.h"
 #include <linux/openat2.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
@@ -19,6 +20,7 @@ void io_fail_nth(unsigned n, int error)
 /* True (with errno set) when the torture test wants this changing call to fail. */
 static bool fails_now(void)
 {
+    trace_before();
     unsigned n = fail_in;
     while (n > 0 && !atomic_compare_exchange_weak(&fail_in, &n, n - 1))
         continue;
@@ -39,9 +41,13 @@ static bool fails_now(void)
 
 int io_open(const char *path, int flags, mode_t mode)
 {
-    if ((flags & O_CREAT) != 0 && fails_now())
+    bool makes = (flags & (O_CREAT | O_TRUNC)) != 0;
+    if (makes && fails_now())
         return -1;
-    return RETRY(open(path, flags | O_CLOEXEC | O_NOCTTY, mode));
+    int fd = RETRY(open(path, flags | O_CLOEXEC | O_NOCTTY, mode));
+    if (makes && fd >= 0)
+        trace_change((flags & O_TRUNC) != 0 ? 'Z' : 'C', fd, path, NULL, 0, NULL, 0);
+    return fd;
 }
 
 int io_open_beneath(const char *path, int flags, mode_t mode)
@@ -68,12 +74,18 @@ ssize_t io_pread(int fd, void *p, size_t n, uint64_t at)
 
 ssize_t io_write(int fd, const void *p, size_t n)
 {
-    return fails_now() ? -1 : RETRY(write(fd, p, n));
+    ssize_t done = fails_now() ? -1 : RETRY(write(fd, p, n));
+    if (done > 0 && TRACE_ENABLED)
+        trace_change('W', fd, NULL, NULL, trace_position(fd) - (uint64_t)done, p, (size_t)done);
+    return done;
 }
 
 ssize_t io_pwrite(int fd, const void *p, size_t n, uint64_t at)
 {
-    return fails_now() ? -1 : RETRY(pwrite(fd, p, n, (off_t)at));
+    ssize_t done = fails_now() ? -1 : RETRY(pwrite(fd, p, n, (off_t)at));
+    if (done > 0)
+        trace_change('W', fd, NULL, NULL, at, p, (size_t)done);
+    return done;
 }
 
 enum rc io_write_all(int fd, struct iovec *parts, size_t count, struct err *e)
@@ -90,6 +102,9 @@ enum rc io_write_all(int fd, struct iovec *parts, size_t count, struct err *e)
         size_t left = (size_t)n;
         while (left > 0) {
             size_t step = MIN(left, parts->iov_len);
+            if (TRACE_ENABLED)
+                trace_change('W', fd, NULL, NULL, trace_position(fd) - left, parts->iov_base,
+                             step);
             parts->iov_base = (char *)parts->iov_base + step;
             parts->iov_len -= step;
             left -= step;
@@ -111,22 +126,34 @@ void io_close(int fd)
 
 int io_fsync(int fd)
 {
-    return fails_now() ? -1 : RETRY(fsync(fd));
+    int rc = fails_now() ? -1 : RETRY(fsync(fd));
+    if (rc == 0)
+        trace_change('F', fd, NULL, NULL, 0, NULL, 0);
+    return rc;
 }
 
 int io_fdatasync(int fd)
 {
-    return fails_now() ? -1 : RETRY(fdatasync(fd));
+    int rc = fails_now() ? -1 : RETRY(fdatasync(fd));
+    if (rc == 0)
+        trace_change('F', fd, NULL, NULL, 0, NULL, 0);
+    return rc;
 }
 
 int io_syncfs(int fd)
 {
-    return fails_now() ? -1 : RETRY(syncfs(fd));
+    int rc = fails_now() ? -1 : RETRY(syncfs(fd));
+    if (rc == 0)
+        trace_change('S', fd, NULL, NULL, 0, NULL, 0);
+    return rc;
 }
 
 int io_ftruncate(int fd, uint64_t size)
 {
-    return fails_now() ? -1 : RETRY(ftruncate(fd, (off_t)size));
+    int rc = fails_now() ? -1 : RETRY(ftruncate(fd, (off_t)size));
+    if (rc == 0)
+        trace_change('T', fd, NULL, NULL, size, NULL, 0);
+    return rc;
 }
 
 int io_fstat(int fd, struct stat *out)
@@ -146,27 +173,42 @@ int io_lstat(const char *path, struct stat *out)
 
 int io_rename(const char *from, const char *to)
 {
-    return fails_now() ? -1 : rename(from, to);
+    int rc = fails_now() ? -1 : rename(from, to);
+    if (rc == 0)
+        trace_change('R', -1, from, to, 0, NULL, 0);
+    return rc;
 }
 
 int io_link(const char *from, const char *to)
 {
-    return fails_now() ? -1 : link(from, to);
+    int rc = fails_now() ? -1 : link(from, to);
+    if (rc == 0)
+        trace_change('L', -1, from, to, 0, NULL, 0);
+    return rc;
 }
 
 int io_unlink(const char *path)
 {
-    return fails_now() ? -1 : unlink(path);
+    int rc = fails_now() ? -1 : unlink(path);
+    if (rc == 0)
+        trace_change('U', -1, path, NULL, 0, NULL, 0);
+    return rc;
 }
 
 int io_mkdir(const char *path, mode_t mode)
 {
-    return fails_now() ? -1 : mkdir(path, mode);
+    int rc = fails_now() ? -1 : mkdir(path, mode);
+    if (rc == 0)
+        trace_change('M', -1, path, NULL, 0, NULL, 0);
+    return rc;
 }
 
 int io_rmdir(const char *path)
 {
-    return fails_now() ? -1 : rmdir(path);
+    int rc = fails_now() ? -1 : rmdir(path);
+    if (rc == 0)
+        trace_change('D', -1, path, NULL, 0, NULL, 0);
+    return rc;
 }
 
 int io_chmod(const char *path, mode_t mode)
