@@ -18,7 +18,7 @@ static const struct account amy = { .domain = { "x.test", 6 },
                                     .name = { "amy", 3 },
                                     .folder = { AMY, sizeof(AMY) - 1 } };
 
-/* --- the scratch MailRoot ---------------------------------------------------------------- */
+/* --- the scratch MailRoot --- */
 
 UNUSED static void remove_tree(const char *path)
 {
