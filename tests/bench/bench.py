@@ -1,0 +1,510 @@
+#!/usr/bin/env python3
+"""Measures Hikyaku against Postfix and Dovecot in one run, on the same disk, with the same generator.
+
+    bench.py PROGRAM [--quick] [--journal] [part ...]
+
+Parts: deliver, large, pop3, idle, memory, accounts, full (mailbox of many messages). Each figure is the
+median of three runs (one with --quick). Needs root, for the peers and for --journal, which measures on
+an ext4 with a journal in a loop-mounted file. Everything listens on loopback only.
+"""
+import os
+import pwd
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+DOMAIN = "load.example"
+PASSWORD = "load-password"
+USERS = 50
+HZ = os.sysconf("SC_CLK_TCK")
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_port(port, seconds=30):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            with socket.create_connection(("127.0.0.1", port), 2) as s:
+                s.settimeout(5)
+                if s.recv(1):
+                    return
+        except OSError:
+            time.sleep(0.05)
+    raise RuntimeError(f"nothing answers on port {port}")
+
+
+def processes_below(pid):
+    """pid and all its descendants."""
+    parents = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat", encoding="latin-1") as f:
+                    parents[int(entry)] = int(f.read().rsplit(")", 1)[1].split()[1])
+            except OSError:
+                pass
+    found, todo = [], [pid]
+    while todo:
+        p = todo.pop()
+        found.append(p)
+        todo += [c for c, parent in parents.items() if parent == p]
+    return found
+
+
+def cpu_seconds(pid):
+    """CPU of a process tree, with children that have ended and been waited for."""
+    total = 0
+    for p in processes_below(pid):
+        try:
+            with open(f"/proc/{p}/stat", encoding="latin-1") as f:
+                fields = f.read().rsplit(")", 1)[1].split()
+            total += sum(int(x) for x in fields[11:15])
+        except OSError:
+            pass
+    return total / HZ
+
+
+def private_dirty_kb(pid):
+    total = 0
+    for p in processes_below(pid):
+        try:
+            with open(f"/proc/{p}/smaps_rollup", encoding="ascii") as f:
+                total += int(re.search(r"Private_Dirty:\s+(\d+)", f.read()).group(1))
+        except OSError:
+            pass
+    return total
+
+
+class Hikyaku:
+    name = "hikyaku"
+
+    def __init__(self, program, folder, accounts=0):
+        self.root = os.path.join(folder, "hikyaku")
+        self.ports = {s: free_port() for s in ("smtp", "smtps", "submission", "pop3", "pop3s")}
+        command = [program, "init", "--mailroot", self.root, "--domain", DOMAIN, "--admin", "a:" + PASSWORD]
+        for i in range(USERS):
+            command += ["--user", f"u{i}:{PASSWORD}"]
+        subprocess.run(command, check=True, capture_output=True)
+        self.stored = {}
+        with open(os.path.join(self.root, "mailusers.tab"), encoding="utf-8") as f:
+            for line in f:
+                values = [v.strip('"') for v in line.rstrip("\n").split("\t")]
+                self.stored[values[1]] = values[2]
+        with open(os.path.join(self.root, "server.tab"), "a", encoding="utf-8") as f:
+            for service, port in self.ports.items():
+                f.write(f'"Listen-{service}"\t"127.0.0.1:{port}"\n')
+            f.write('"MaxSessionsPerAddress"\t"0"\n')
+        for i in range(USERS):
+            path = os.path.join(self.root, "domains", DOMAIN, f"u{i}", "user.tab")
+            with open(path, encoding="utf-8") as f:
+                text = f.read().replace('"1000000"', '"0"')
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(text)
+        if accounts:
+            with open(os.path.join(self.root, "mailusers.tab"), "a", encoding="utf-8") as f:
+                secret = self.stored["u0"]
+                for i in range(accounts):
+                    f.write(f'"{DOMAIN}"\t"person{i:06d}"\t"{secret}"\t"{i + 1000}"\t"person{i:06d}"\t"U"\n')
+        self.log = open(os.path.join(folder, "hikyaku.log"), "ab")
+        began = time.monotonic()
+        self.process = subprocess.Popen([program, "serve", "--mailroot", self.root], stdout=self.log,
+                                        stderr=self.log, stdin=subprocess.DEVNULL)
+        wait_port(self.ports["smtp"])
+        self.ready_after = time.monotonic() - began
+        wait_port(self.ports["pop3"])
+        self.pid = self.process.pid
+
+    def mailbox(self, user):
+        return os.path.join(self.root, "domains", DOMAIN, user, "Maildir")
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+
+
+class Postfix:
+    """Virtual Maildirs, delivered by virtual(8) from its own queue, as Debian ships it."""
+
+    name = "postfix"
+
+    def __init__(self, folder):
+        self.root = os.path.join(folder, "postfix")
+        self.ports = {"smtp": free_port()}
+        for d in ("etc", "spool", "data", "mail"):
+            os.makedirs(os.path.join(self.root, d))
+        owner = pwd.getpwnam("postfix")
+        nobody = pwd.getpwnam("nobody")
+        os.chown(os.path.join(self.root, "data"), owner.pw_uid, owner.pw_gid)
+        os.chown(os.path.join(self.root, "mail"), nobody.pw_uid, nobody.pw_gid)
+        for path in (folder, self.root):
+            os.chmod(path, 0o755)
+        with open(os.path.join(self.root, "etc/users"), "w", encoding="ascii") as f:
+            for i in range(USERS):
+                f.write(f"u{i}@{DOMAIN} u{i}/\n")
+        main = {
+            "compatibility_level": "3.6", "queue_directory": f"{self.root}/spool",
+            "data_directory": f"{self.root}/data", "command_directory": "/usr/sbin",
+            "daemon_directory": "/usr/lib/postfix/sbin", "mail_owner": "postfix", "setgid_group": "postdrop",
+            "myhostname": "mail." + DOMAIN, "mydestination": "", "inet_interfaces": "127.0.0.1",
+            "inet_protocols": "ipv4", "virtual_mailbox_domains": DOMAIN,
+            "virtual_mailbox_base": f"{self.root}/mail", "virtual_mailbox_maps": f"texthash:{self.root}/etc/users",
+            "virtual_uid_maps": f"static:{nobody.pw_uid}", "virtual_gid_maps": f"static:{nobody.pw_gid}",
+            "virtual_mailbox_limit": "0", "mailbox_size_limit": "0", "message_size_limit": "0",
+            "smtpd_client_connection_count_limit": "0", "smtpd_peername_lookup": "no",
+            "smtpd_recipient_restrictions": "permit_mynetworks, reject_unauth_destination",
+            "mynetworks": "127.0.0.0/8", "maillog_file": f"{self.root}/log", "maillog_file_prefixes": self.root,
+            "default_process_limit": "200", "alias_maps": "", "alias_database": "", "syslog_name": "bench",
+            "maximal_queue_lifetime": "1d", "smtputf8_enable": "no",
+        }
+        with open(os.path.join(self.root, "etc/main.cf"), "w", encoding="ascii") as f:
+            for key, value in main.items():
+                f.write(f"{key} = {value}\n")
+        with open("/usr/share/postfix/master.cf.dist", encoding="ascii") as f:
+            lines = f.read().splitlines()
+        with open(os.path.join(self.root, "etc/master.cf"), "w", encoding="ascii") as f:
+            for line in lines:
+                words = line.split()
+                if words[:1] == ["smtp"] and words[1:2] == ["inet"]:
+                    line = f"127.0.0.1:{self.ports['smtp']} inet n - n - - smtpd"
+                elif len(words) >= 8 and not line.startswith("#") and words[4] in ("y", "-"):
+                    words[4] = "n"  # no chroot
+                    line = " ".join(words)
+                f.write(line + "\n")
+            f.write("postlog unix-dgram n - n - 1 postlogd\n")
+        self.control("start")
+        wait_port(self.ports["smtp"])
+        with open(os.path.join(self.root, "spool/pid/master.pid"), encoding="ascii") as f:
+            self.pid = int(f.read())
+
+    def control(self, word):
+        subprocess.run(["postfix", "-c", os.path.join(self.root, "etc"), word], check=True, capture_output=True)
+
+    def mailbox(self, user):
+        return os.path.join(self.root, "mail", user)
+
+    def stop(self):
+        self.control("stop")
+
+
+class Dovecot:
+    name = "dovecot"
+
+    def __init__(self, folder, stored):
+        self.root = os.path.join(folder, "dovecot")
+        self.ports = {"pop3": free_port()}
+        os.makedirs(os.path.join(self.root, "mail"))
+        nobody = pwd.getpwnam("nobody")
+        for path in (folder, self.root):
+            os.chmod(path, 0o755)
+        os.chown(os.path.join(self.root, "mail"), nobody.pw_uid, nobody.pw_gid)
+        with open(os.path.join(self.root, "users"), "w", encoding="ascii") as f:
+            for user, secret in stored.items():
+                f.write(f"{user}@{DOMAIN}:{secret}:{nobody.pw_uid}:{nobody.pw_gid}::{self.root}/mail/{user}::\n")
+        with open(os.path.join(self.root, "conf"), "w", encoding="ascii") as f:
+            f.write(f"""
+base_dir = {self.root}/run
+state_dir = {self.root}/state
+log_path = {self.root}/log
+protocols = pop3
+ssl = no
+disable_plaintext_auth = no
+auth_cache_size = 0
+mail_location = maildir:~/Maildir
+first_valid_uid = 1
+first_valid_gid = 1
+mail_max_userip_connections = 1000
+default_process_limit = 300
+default_client_limit = 20000
+passdb {{
+  driver = passwd-file
+  args = username_format=%u {self.root}/users
+}}
+userdb {{
+  driver = passwd-file
+  args = username_format=%u {self.root}/users
+}}
+service pop3-login {{
+  inet_listener pop3 {{
+    address = 127.0.0.1
+    port = {self.ports['pop3']}
+  }}
+  inet_listener pop3s {{
+    port = 0
+  }}
+  service_count = 0
+  process_min_avail = 2
+}}
+service pop3 {{
+  process_limit = 300
+  service_count = 0
+}}
+service anvil {{
+  client_limit = 20000
+}}
+service auth {{
+  client_limit = 20000
+}}
+""")
+        self.log = open(os.path.join(folder, "dovecot.out"), "ab")
+        self.process = subprocess.Popen(["dovecot", "-F", "-c", os.path.join(self.root, "conf")],
+                                        stdout=self.log, stderr=self.log)
+        wait_port(self.ports["pop3"])
+        self.pid = self.process.pid
+
+    def mailbox(self, user):
+        return os.path.join(self.root, "mail", user, "Maildir")
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+
+
+class Bench:
+    def __init__(self, program, folder, quick):
+        self.program, self.folder, self.runs = program, folder, 1 if quick else 3
+        self.quick = quick
+        self.load = os.path.join(folder, "load")
+        subprocess.run(["cc", "-O2", "-o", self.load, os.path.join(HERE, "load.c"), "-lssl", "-lcrypto", "-pthread"],
+                       check=True)
+
+    def run_load(self, *words):
+        out = subprocess.run([self.load] + [str(w) for w in words], capture_output=True, text=True, timeout=900)
+        match = re.search(r"done (\d+) failed (\d+) seconds ([\d.]+) rate ([\d.]+)", out.stdout)
+        if match is None or int(match.group(2)) > 0:
+            raise RuntimeError(f"load {words[:5]}: {out.stdout} {out.stderr}")
+        return float(match.group(4)), float(match.group(3)), int(match.group(1))
+
+    @staticmethod
+    def count_mail(server):
+        return sum(len(os.listdir(os.path.join(server.mailbox(f"u{i}"), "new")))
+                   for i in range(USERS) if os.path.isdir(os.path.join(server.mailbox(f"u{i}"), "new")))
+
+    def empty(self, server):
+        for i in range(USERS):
+            new = os.path.join(server.mailbox(f"u{i}"), "new")
+            if os.path.isdir(new):
+                for name in os.listdir(new):
+                    os.unlink(os.path.join(new, name))
+        os.sync()
+
+    def one_delivery(self, server, sessions, octets, messages):
+        """Delivered messages a second until the last lies in its mailbox, and CPU a message."""
+        self.empty(server)
+        before, began = cpu_seconds(server.pid), time.monotonic()
+        users = [f"u{i}@{DOMAIN}" for i in range(USERS)]
+        self.run_load("smtp", "127.0.0.1", server.ports["smtp"], sessions, messages, octets, *users)
+        while self.count_mail(server) < messages:
+            if time.monotonic() - began > 300:
+                raise RuntimeError(f"{server.name}: mail is missing")
+            time.sleep(0.005)
+        took = time.monotonic() - began
+        return messages / took, (cpu_seconds(server.pid) - before) / messages * 1000
+
+    def deliver(self):
+        print("\n## Into the mailbox (messages a second; CPU of the server, ms a message)\n")
+        print("| octets | sessions | Hikyaku | Postfix | ratio | Hikyaku CPU | Postfix CPU |")
+        print("|---|---|---|---|---|---|---|", flush=True)
+        with_servers = [Hikyaku(self.program, self.folder), Postfix(self.folder)]
+        try:
+            for octets in (1024, 20480):
+                for sessions in (1, 10, 50):
+                    messages = {1: 600, 10: 3000, 50: 3000}[sessions] // (3 if self.quick else 1)
+                    rates, cpus = {s.name: [] for s in with_servers}, {s.name: [] for s in with_servers}
+                    for _ in range(self.runs):
+                        for server in with_servers:
+                            rate, cpu = self.one_delivery(server, sessions, octets, messages)
+                            rates[server.name].append(rate)
+                            cpus[server.name].append(cpu)
+                    h, p = (statistics.median(rates[n]) for n in ("hikyaku", "postfix"))
+                    hc, pc = (statistics.median(cpus[n]) for n in ("hikyaku", "postfix"))
+                    print(f"| {octets} | {sessions} | {h:.0f} | {p:.0f} | {h / p:.1f} | {hc:.2f} | {pc:.2f} |",
+                          flush=True)
+        finally:
+            for server in with_servers:
+                server.stop()
+                shutil.rmtree(server.root)
+
+    def large(self):
+        print("\n## 1 MB messages against the disk\n")
+        server = Hikyaku(self.program, self.folder)
+        try:
+            shares = []
+            for _ in range(self.runs):
+                path = os.path.join(self.folder, "disk")
+                block = b"x" * (1 << 20)
+                began = time.monotonic()
+                for i in range(100):
+                    fd = os.open(f"{path}{i}", os.O_WRONLY | os.O_CREAT, 0o600)
+                    os.write(fd, block)
+                    os.fsync(fd)
+                    os.close(fd)
+                disk = 100 / (time.monotonic() - began)
+                for i in range(100):
+                    os.unlink(f"{path}{i}")
+                rate, _ = self.one_delivery(server, 10, 1 << 20, 200)
+                shares.append((rate / disk, rate, disk))
+            share, rate, disk = sorted(shares)[len(shares) // 2]
+            print(f"delivered {rate:.0f} MB/s; files of 1 MB written and synced one by one {disk:.0f} MB/s; "
+                  f"share {share:.0%}", flush=True)
+        finally:
+            server.stop()
+            shutil.rmtree(server.root)
+
+    def fill(self, server, user, count, octets):
+        box = server.mailbox(user)
+        nobody = pwd.getpwnam("nobody")
+        for d in ("tmp", "new", "cur"):
+            os.makedirs(os.path.join(box, d), exist_ok=True)
+        body = (b"Subject: load\n\n" + b"x" * 70 + b"\n" * 1)
+        text = b"Subject: load\n\n" + (b"x" * 70 + b"\n") * (octets // 71)
+        wire = len(text) + text.count(b"\n")
+        del body
+        for i in range(count):
+            name = f"{1700000000 + i}.M{i}P1Q{i}.bench,S={len(text)},W={wire}"
+            with open(os.path.join(box, "new", name), "wb") as f:
+                f.write(text)
+        if server.name == "dovecot":
+            for base, folders, files in os.walk(os.path.dirname(box)):
+                for entry in [base] + [os.path.join(base, x) for x in folders + files]:
+                    os.chown(entry, nobody.pw_uid, nobody.pw_gid)
+
+    def pop3(self):
+        print("\n## POP3: log in, list, fetch 50 messages of 20 KB, quit (sessions a second, same SCRAM keys)\n")
+        hikyaku = Hikyaku(self.program, self.folder)
+        dovecot = Dovecot(self.folder, hikyaku.stored)
+        try:
+            for server in (hikyaku, dovecot):
+                for i in range(USERS):
+                    self.fill(server, f"u{i}", 50, 20480)
+            print("| sessions | Hikyaku | Dovecot | ratio |\n|---|---|---|---|", flush=True)
+            for sessions in (1, 10):
+                rates = {"hikyaku": [], "dovecot": []}
+                for _ in range(self.runs + 1):  # the first one warms the caches
+                    for server in (hikyaku, dovecot):
+                        rate, _, _ = self.run_load("pop3", "127.0.0.1", server.ports["pop3"], sessions,
+                                                   400 if sessions == 1 else 1000, DOMAIN, PASSWORD, USERS)
+                        rates[server.name].append(rate)
+                h, d = (statistics.median(rates[n][1:]) for n in ("hikyaku", "dovecot"))
+                print(f"| {sessions} | {h:.0f} | {d:.0f} | {h / d:.1f} |", flush=True)
+        finally:
+            for server in (hikyaku, dovecot):
+                server.stop()
+                shutil.rmtree(server.root)
+
+    def idle(self):
+        print("\n## 10,000 idle connections (private dirty memory each)\n")
+        for kind, service in (("plain", "smtp"), ("tls", "smtps")):
+            server = Hikyaku(self.program, self.folder)
+            try:
+                def ping():
+                    out = subprocess.run([self.load, "ping", "127.0.0.1", str(server.ports["smtp"]), "3000"],
+                                         capture_output=True, text=True)
+                    return float(out.stdout.split()[-1])
+                alone = ping()
+                count = 10000 if kind == "plain" else 3000
+                before = private_dirty_kb(server.pid)
+                holder = subprocess.Popen([self.load, "idle", "127.0.0.1", str(server.ports[service]), str(count),
+                                           kind, "15"], stdout=subprocess.PIPE, text=True)
+                opened = int(holder.stdout.readline().split()[1])
+                time.sleep(1)
+                after = private_dirty_kb(server.pid)
+                crowded = ping()
+                holder.terminate()
+                holder.wait()
+                print(f"{kind}: {opened} open, {(after - before) / opened:.2f} KB each; a NOOP takes "
+                      f"{alone:.0f} us alone, {crowded:.0f} us beside them", flush=True)
+            finally:
+                server.stop()
+                shutil.rmtree(server.root)
+
+    def memory(self):
+        print("\n## Memory and start (private dirty memory of all processes)\n")
+        for accounts in (0, 100000):
+            server = Hikyaku(self.program, self.folder, accounts)
+            time.sleep(3)
+            print(f"{accounts + USERS} accounts: {private_dirty_kb(server.pid) / 1024:.1f} MB, ready after "
+                  f"{server.ready_after:.2f} s", flush=True)
+            server.stop()
+            shutil.rmtree(server.root)
+
+    def full(self):
+        count = 100000 if self.quick else 1000000
+        print(f"\n## Into a mailbox that holds {count} messages (10 sessions, 1 KB)\n")
+        server = Hikyaku(self.program, self.folder)
+        try:
+            rates = []
+            for filled in (False, True):
+                if filled:
+                    new = os.path.join(server.mailbox("u0"), "new")
+                    first = os.path.join(server.mailbox("u0"), "first")
+                    with open(first, "wb") as f:
+                        f.write(b"Subject: x\n\nx\n")
+                    for i in range(count):
+                        if i % 60000 == 0 and i:
+                            os.unlink(first)
+                            with open(first, "wb") as f:
+                                f.write(b"Subject: x\n\nx\n")
+                        os.link(first, os.path.join(new, f"{1600000000 + i}.M{i}P1.bench,S=14,W=17"))
+                    os.sync()
+                one = []
+                for _ in range(self.runs):
+                    rate, _, _ = self.run_load("smtp", "127.0.0.1", server.ports["smtp"], 10, 2000, 1024,
+                                               f"u0@{DOMAIN}")
+                    one.append(rate)
+                rates.append(statistics.median(one))
+            print(f"empty {rates[0]:.0f}, full {rates[1]:.0f} messages a second, ratio {rates[1] / rates[0]:.2f}",
+                  flush=True)
+        finally:
+            server.stop()
+            shutil.rmtree(server.root)
+
+
+def main():
+    words = sys.argv[1:]
+    if not words:
+        print(__doc__)
+        return 2
+    program = os.path.abspath(words[0])
+    flags = [w for w in words[1:] if w.startswith("--")]
+    parts = [w for w in words[1:] if not w.startswith("--")] or ["deliver", "large", "pop3", "idle", "memory", "full"]
+    if os.geteuid() != 0:
+        print("the peers need root; run `sudo make bench`")
+        return 1
+    folder = tempfile.mkdtemp(prefix="hikyaku-bench-", dir=os.environ.get("BENCH_FOLDER"))
+    image = None
+    try:
+        work = folder
+        if "--journal" in flags:
+            image, work = folder + ".img", os.path.join(folder, "mounted")
+            os.makedirs(work)
+            with open(image, "wb") as f:
+                f.truncate(6 << 30)
+            subprocess.run(["mkfs.ext4", "-q", image], check=True)
+            subprocess.run(["mount", "-o", "loop", image, work], check=True)
+        os.chmod(folder, 0o755)
+        print(f"# {os.cpu_count()} cores, {'ext4 with a journal (loop)' if image else 'the disk of ' + folder}")
+        bench = Bench(program, work, "--quick" in flags)
+        for part in parts:
+            getattr(bench, part)()
+    finally:
+        if image:
+            subprocess.run(["umount", "-l", os.path.join(folder, "mounted")], check=False)
+            os.unlink(image)
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
