@@ -31,11 +31,13 @@ def free_ports(count):
 class Server:
     """hikyaku serve over a MailRoot made by hikyaku init, or over one that the test brings."""
 
-    def __init__(self, users=("alice", "bob"), settings=None, mailroot=None, words=(), env=None):
+    def __init__(self, users=("alice", "bob"), settings=None, mailroot=None, words=(), env=None,
+                 listen=True, command=None):
         self.scratch = tempfile.mkdtemp(prefix="hikyaku-test-")
         self.mailroot = mailroot or os.path.join(self.scratch, "MailRoot")
         self.ports = dict(zip(SERVICES, free_ports(len(SERVICES))))
         self.words = list(words)
+        self.command = command
         self.env = dict(os.environ, **(env or {}))
         self.process = None
         self.log_path = os.path.join(self.scratch, "log")
@@ -45,24 +47,32 @@ class Server:
             for user in users:
                 command += ["--user", user + ":" + PASSWORD]
             subprocess.run(command, check=True, capture_output=True)
-        self.set(**(settings or {}))
-        with open(self.path("server.tab"), "a", encoding="utf-8") as f:
-            for service, port in self.ports.items():
-                f.write(f'"Listen-{service}"\t"127.0.0.1:{port}"\n')
+        if settings:
+            self.set(**settings)
+        if listen:
+            self.set(**{f"Listen-{service}": f"127.0.0.1:{port}" for service, port in self.ports.items()})
 
     def path(self, *parts):
         return os.path.join(self.mailroot, *parts)
 
     def set(self, **values):
-        """Adds server.tab variables; a_b stands for a-b."""
-        with open(self.path("server.tab"), "a", encoding="utf-8") as f:
-            for name, value in values.items():
-                f.write(f'"{name.replace("_", "-")}"\t"{value}"\n')
+        """Sets server.tab variables; a_b stands for a-b, None removes."""
+        names = {name.replace("_", "-"): value for name, value in values.items()}
+        with open(self.path("server.tab"), encoding="utf-8") as f:
+            lines = [line for line in f if line.split("\t")[0].strip('"') not in names]
+        lines += [f'"{name}"\t"{value}"\n' for name, value in names.items() if value is not None]
+        replace(self.path("server.tab"), "".join(lines).encode())
+
+    def append(self, table, *rows):
+        """Appends rows to a table as an editor of a shell script would."""
+        with open(self.path(table), "ab") as f:
+            for row in rows:
+                f.write("\t".join(f'"{value}"' for value in row).encode() + b"\n")
 
     def start(self):
         self.log = open(self.log_path, "ab")
-        self.process = subprocess.Popen([PROGRAM, "serve", "--mailroot", self.mailroot] + self.words,
-                                        stdout=self.log, stderr=self.log, env=self.env,
+        command = self.command or [PROGRAM, "serve", "--mailroot", self.mailroot]
+        self.process = subprocess.Popen(command + self.words, stdout=self.log, stderr=self.log, env=self.env,
                                         stdin=subprocess.DEVNULL)
         self.wait_ready()
         return self
@@ -151,6 +161,18 @@ class Server:
     def read(self, user, name, folder="new"):
         with open(self.path("domains", DOMAIN, user, "Maildir", folder, name), "rb") as f:
             return f.read()
+
+
+def xmcrypt(password):
+    """XMail's reversible password: each octet XOR 101, in hex."""
+    return "".join(f"{b ^ 101:02x}" for b in password.encode())
+
+
+def replace(path, data):
+    """A new version of a file, as careful editors write it."""
+    with open(path + ".new", "wb") as f:
+        f.write(data)
+    os.rename(path + ".new", path)
 
 
 def wait_until(what, seconds=20):
