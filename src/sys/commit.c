@@ -1,596 +1,434 @@
 /*
- * commit.c - group commit through a redo log. Called by store and spool from any worker.
+ * commit.c - group commit through a redo log. Called by store and spool from any worker;
+ * recovery is commit_recover.c, emptying the log commit_checkpoint.c.
  *
- * A put renames its file into place, then its record joins the batch being collected. Whoever
- * finds no batch being written becomes the leader: it writes all that has been collected with
- * one write and one sync, and those that arrived meanwhile form the next batch. So a lone put
- * syncs at once, and many share.
+ * A put: (1) its record is durable in the log; (2) the file gets its name; (3) the caller is
+ * told. A removal the same: record, unlink, answer. So nothing is seen in a mailbox before it
+ * is durable, and whoever removes a message does that after the put's record was written:
+ * ordered by their stamps, records of different logs tell what came last.
  *
- * The checkpoint thread turns to the other segment when there is something in this one for
- * CHECKPOINT_AGE, or when it is full; then syncfs makes everything that the old segment records
- * durable in the file system, and the old segment is empty again. A segment with removals waits
- * until no other log holds an older put that isn't durable yet: that put's replay would bring
- * the file back.
+ * Calls that come while a batch is being written form the next one. Whoever finds no leader
+ * becomes leader: it writes all that wait with one write and one sync, wakes them, and makes
+ * the first of those that came meanwhile the next leader. So a lone call syncs at once.
  *
- * When the log can't be written (full disk, I/O error) the batch fails, and puts go the long
- * way (sync the file, then the folder) until a checkpoint has succeeded.
+ * If the log can't be written the calls of that batch fail and the segment takes no more; the
+ * other one is used. While there is none, puts sync their files and folders themselves, and
+ * removals fail for now (another log's put could bring the file back).
+ *
+ * A process that dies between (1) and (2) leaves a record and the file under its tmp name: its
+ * client has no answer yet, and recovery finishes the put.
  */
 #include "sys/commit_int.h"
 #include "sys/file.h"
-#include "sys/lock.h"
-#include <stdatomic.h>
 
-#define SEGMENT_MAX_BYTES ((uint64_t)32 << 20)
+#define LOGGED_MAX_BYTES ((uint64_t)48 * 1024) /* larger files are synced by themselves */
 #define GROW_BYTES ((uint64_t)4 << 20)
-#define LOGGED_MAX_BYTES ((uint64_t)96 * 1024) /* larger files are synced themselves */
-#define CHECKPOINT_AGE (5 * USEC_S)
-#define RETRY_AFTER (1 * USEC_S)
+#define SPACE_WAIT (30 * USEC_S)
+#define REMOVE_CHUNK_BYTES ((size_t)256 * 1024)
+#define BATCH_REQUESTS 256
 
-struct segment {
-    int fd;
-    struct segment_header head;
-    uint64_t used, allocated; /* octets of the file */
-    uint64_t records;
-    _Atomic int64_t first_at; /* clock_mono of the first record; 0: empty */
-    usec_t last_remove;       /* wall clock of the newest removal; 0: none */
-    bool busy;                /* being checkpointed: may not be written */
-};
-
-/* One call that waits for its records to be durable. */
-struct pending {
-    struct pending *next;
-    const struct commit_put *puts;
-    size_t put_count;
-    const char *const *removes;
-    size_t remove_count;
-    bool done;
-    enum rc rc;
-    struct err err;
-};
-
-struct commit {
-    char name[32];
-    struct lock lock; /* protects all below, but the leader alone touches the active segment and
-                         batch */
-    pthread_cond_t changed;
-    struct pending *first, **last; /* the batch being collected */
-    bool leading;                  /* somebody writes a batch, or turns to the other segment */
-    bool broken;                   /* the log can't be trusted: the long way */
-    bool stopping, turn_wanted;
-    unsigned active;
-    struct segment seg[2];
-    struct map folders; /* folders touched since the last turn, by path; keys owned */
-    struct buf batch;   /* the leader's */
-    pthread_t thread;
-};
-
-/* --- segments --------------------------------------------------------------------------------
+/* --- the leader -----------------------------------------------------------------------------
  */
 
-static enum rc segment_open(struct commit *c, unsigned i, struct err *e)
+bool commit_can_seal(const struct commit *c)
 {
-    struct segment *s = &c->seg[i];
-    struct stat st;
-    char path[96];
-    (void)snprintf(path, sizeof(path), COMMIT_FOLDER "/%s.%u", c->name, i);
-    s->fd = io_open(path, O_RDWR | O_CREAT, 0600);
-    if (s->fd < 0 || io_fstat(s->fd, &st) < 0)
-        return err_sys(e, "open %s", path);
-    s->allocated = MAX((uint64_t)st.st_size, SEGMENT_HEADER_BYTES);
-    s->used = SEGMENT_HEADER_BYTES;
-    if (!segment_read_header(s->fd, &s->head))
-        s->head = (struct segment_header){ .epoch = (uint64_t)clock_wall() };
-    return RC_OK;
+    const struct segment *other = &c->segments[c->active == &c->segments[0]];
+    return other->state == SEGMENT_EMPTY && !other->failed;
 }
 
-/* The segment is empty from here on: a new epoch. */
-static enum rc segment_begin(struct segment *s, struct err *e)
+void commit_seal(struct commit *c)
 {
-    s->head.epoch++;
-    s->head.state = SEGMENT_FULL;
-    boot_id_read(s->head.boot_id);
-    enum rc rc = segment_write_header(s->fd, &s->head, e);
+    struct segment *other = &c->segments[c->active == &c->segments[0]];
+    c->active->state = SEGMENT_SEALED;
+    other->state = SEGMENT_ACTIVE;
+    c->active = other;
+    c->seal_wanted = false;
+    (void)pthread_cond_signal(&c->wake);
+}
+
+/* Can more octets follow in the active segment? May grow it (the lock is dropped meanwhile). */
+static bool has_room(struct commit *c, const struct request *r)
+{
+    struct segment *s = c->active;
+    struct err e;
+    uint64_t end = s->tail + segment_need(r->records.bytes);
+    if (s->failed)
+        return false;
+    if (end <= s->size || r->carried)
+        return true;
+    uint64_t size = MIN((end + GROW_BYTES - 1) / GROW_BYTES * GROW_BYTES, c->sizes.max_bytes);
+    if (end > size)
+        return false;
+    lock_drop(&c->lock);
+    enum rc rc = segment_grow(s, size, &e);
+    lock_take(&c->lock);
     if (rc != RC_OK)
-        return rc;
-    s->used = SEGMENT_HEADER_BYTES;
-    s->records = 0;
-    s->first_at = 0;
-    s->last_remove = 0;
-    return RC_OK;
+        log_debug(EV("commit log can't grow"), KE(&e));
+    return rc == RC_OK;
 }
 
-/* Makes sure n octets can be written at the end without changing the file's size. */
-static enum rc segment_reserve(struct segment *s, uint64_t n, struct err *e)
+/* A segment that takes the first request that waits, the lock held. RC_AGAIN: none will. */
+static enum rc find_room(struct commit *c, struct err *e)
 {
-    static const char zeros[65536];
-    if (s->used + n <= s->allocated)
-        return RC_OK;
-    uint64_t size = (s->used + n + GROW_BYTES - 1) / GROW_BYTES * GROW_BYTES;
-    while (s->allocated < size) {
-        size_t step = (size_t)MIN((uint64_t)sizeof(zeros), size - s->allocated);
-        if (io_pwrite(s->fd, zeros, step, s->allocated) != (ssize_t)step)
-            return err_sys(e, "grow commit log");
-        s->allocated += step;
+    usec_t deadline = clock_mono() + SPACE_WAIT;
+    for (;;) {
+        if (c->seal_wanted && commit_can_seal(c))
+            commit_seal(c);
+        if (has_room(c, c->first))
+            return RC_OK;
+        if (c->first->carried) {
+            (void)err_temp(e, "4.3.0", "the commit log failed");
+            return RC_AGAIN;
+        }
+        const struct segment *other = &c->segments[c->active == &c->segments[0]];
+        if (commit_can_seal(c) && c->active->tail > COMMIT_DATA_AT) {
+            commit_seal(c);
+            continue;
+        }
+        if (other->state == SEGMENT_EMPTY || other->suspect || other->failed) {
+            (void)err_temp(e, "4.3.0", "the commit log can't be used");
+            return RC_AGAIN;
+        }
+        if (!lock_wait(&c->lock, &c->space, deadline))
+            return err_temp(e, "4.3.0", "the commit log is full");
     }
-    return io_fsync(s->fd) < 0 ? err_sys(e, "sync commit log") : RC_OK;
 }
 
-/* --- records ---------------------------------------------------------------------------------
+/* Takes what fits into one batch out of the list. */
+static struct request *take_batch(struct commit *c, size_t *out_count)
+{
+    struct request *batch = c->first, **end = &c->first;
+    uint64_t bytes = 0;
+    size_t count = 0;
+    while (*end != NULL && count < BATCH_REQUESTS) {
+        uint64_t more = bytes + (*end)->records.bytes;
+        bool fits = c->active->tail + segment_need(more) <= c->active->size;
+        if (count > 0 && (more > COMMIT_BATCH_BYTES || !fits))
+            break;
+        bytes = more;
+        count++;
+        end = &(*end)->next;
+    }
+    c->first = *end;
+    if (c->first == NULL)
+        c->last = &c->first;
+    *end = NULL;
+    *out_count = count;
+    return batch;
+}
+
+/* Under the lock: what the segment knows of its batches. */
+static void account(struct commit *c, struct segment *s, struct request *batch, size_t count,
+                    enum rc rc)
+{
+    if (rc != RC_OK) {
+        s->failed = true;
+        c->seal_wanted = true;
+        return;
+    }
+    if (s->first_at == 0) {
+        s->first_at = clock_mono();
+        (void)pthread_cond_signal(&c->wake);
+    }
+    s->in_flight += (unsigned)count;
+    for (struct request *r = batch; r != NULL; r = r->next)
+        for (size_t i = 0; r->keeps_names && i < r->records.part_count; i++)
+            if (buf_add(&s->removals, r->records.parts[i].iov_base,
+                        r->records.parts[i].iov_len) != RC_OK)
+                BUG("out of memory");
+}
+
+/* Ends the wait of each but `own`; their memory may be gone right after. */
+static void answer(struct request *batch, const struct request *own, enum rc rc,
+                   const struct err *e, struct segment *s)
+{
+    while (batch != NULL) {
+        struct request *r = batch;
+        batch = r->next;
+        r->rc = rc;
+        r->segment = s;
+        r->done = true;
+        if (rc != RC_OK)
+            r->err = *e;
+        if (r != own)
+            lock_event_set(&r->event);
+    }
+}
+
+/* Writes one batch. The lock is held at entry and at exit, not between. */
+static void write_batch(struct commit *c, const struct request *own)
+{
+    struct err e = { .rc = RC_OK };
+    const struct record_list *lists[BATCH_REQUESTS];
+    size_t count = 0;
+    enum rc rc = find_room(c, &e);
+    struct segment *s = c->active;
+    struct request *batch = take_batch(c, &count);
+    if (rc == RC_OK) {
+        size_t n = 0;
+        for (struct request *r = batch; r != NULL; r = r->next)
+            lists[n++] = &r->records;
+        lock_drop(&c->lock);
+        rc = segment_append(s, lists, count, &e);
+        lock_take(&c->lock);
+        account(c, s, batch, count, rc);
+    }
+    lock_drop(&c->lock);
+    answer(batch, own, rc == RC_PERM ? RC_TEMP : rc, &e, s);
+    lock_take(&c->lock);
+}
+
+/* Writes batches until own is done, then hands over. Called without the lock. */
+static void lead(struct commit *c, const struct request *own)
+{
+    lock_take(&c->lock);
+    while (!own->done)
+        write_batch(c, own);
+    if (c->seal_wanted && commit_can_seal(c))
+        commit_seal(c);
+    struct request *next = c->first;
+    c->leading = next != NULL;
+    lock_drop(&c->lock);
+    if (next != NULL)
+        lock_event_set(&next->event);
+}
+
+enum rc commit_append(struct commit *c, struct request *r, struct err *e)
+{
+    lock_take(&c->lock);
+    if (r->carried) { /* a leader may wait for what this makes possible */
+        r->next = c->first;
+        c->first = r;
+        if (r->next == NULL)
+            c->last = &r->next;
+        (void)pthread_cond_signal(&c->space);
+    } else {
+        *c->last = r;
+        c->last = &r->next;
+    }
+    bool leads = !c->leading;
+    c->leading = true;
+    lock_drop(&c->lock);
+    if (!leads)
+        lock_event_wait(&r->event);
+    if (!r->done)
+        lead(c, r);
+    if (r->rc != RC_OK && e != NULL)
+        *e = r->err;
+    return r->rc;
+}
+
+void commit_finish(struct commit *c, struct request *r)
+{
+    lock_take(&c->lock);
+    if (--r->segment->in_flight == 0 && r->segment->state == SEGMENT_SEALED)
+        (void)pthread_cond_signal(&c->wake);
+    lock_drop(&c->lock);
+}
+
+/* --- puts -----------------------------------------------------------------------------------
  */
 
-static struct str path_str(const char *path)
-{
-    return str_from_c(path);
-}
+/* One call of commit_put. */
+struct put_call {
+    struct commit *c;
+    const struct commit_put *puts;
+    size_t count;
+    bool *direct; /* by itself, not through the log */
+    bool *named;  /* renamed */
+};
 
-/* Appends one record to the batch. */
-static enum rc add_record(struct commit *c, enum record_type type, const char *path,
-                          const struct commit_put *put, uint64_t number)
-{
-    struct buf *b = &c->batch;
-    bool has_bytes = put != NULL && put->part_count > 0 && put->size_bytes <= LOGGED_MAX_BYTES;
-    struct str p = path_str(path), tag = put == NULL ? STR("") : put->tag;
-    struct record r = {
-        .magic = RECORD_MAGIC,
-        .type = (uint16_t)type,
-        .has_bytes = has_bytes,
-        .epoch = c->seg[c->active].head.epoch,
-        .number = number,
-        .time = clock_wall(),
-        .path_n = (uint32_t)p.n,
-        .tag_n = (uint32_t)tag.n,
-        .size = put == NULL ? 0 : put->size_bytes,
-    };
-    size_t at = b->n;
-    enum rc rc = buf_add(b, &r, sizeof(r));
-    if (rc == RC_OK)
-        rc = buf_add_str(b, p);
-    if (rc == RC_OK)
-        rc = buf_add_str(b, tag);
-    size_t bytes_at = b->n;
-    for (size_t i = 0; has_bytes && i < put->part_count && rc == RC_OK; i++)
-        rc = buf_add(b, put->parts[i].iov_base, put->parts[i].iov_len);
-    if (rc != RC_OK)
-        return rc;
-    if (has_bytes && b->n - bytes_at != put->size_bytes)
-        BUG("commit_put: parts and size disagree");
-    r.checksum = record_checksum(&r, p, tag, str_from(b->p + bytes_at, b->n - bytes_at));
-    memcpy(b->p + at, &r, sizeof(r));
-    return RC_OK;
-}
-
-/* Is a record needed for the put? A large file is durable by itself; only its tag must be kept.
- */
-static bool needs_record(const struct commit_put *put)
-{
-    return put->tag.n > 0 || (put->part_count > 0 && put->size_bytes <= LOGGED_MAX_BYTES);
-}
-
-static uint64_t octets_of(const struct pending *p)
+static uint64_t content_bytes(const struct commit_put *put)
 {
     uint64_t n = 0;
-    for (size_t i = 0; i < p->put_count; i++)
-        n += sizeof(struct record) + strlen(p->puts[i].final_path) + p->puts[i].tag.n +
-             MIN(p->puts[i].size_bytes, LOGGED_MAX_BYTES);
-    for (size_t i = 0; i < p->remove_count; i++)
-        n += sizeof(struct record) + strlen(p->removes[i]);
+    for (size_t i = 0; i < put->part_count; i++)
+        n += put->parts[i].iov_len;
+    if (put->part_count > 0 && n != put->size_bytes)
+        BUG("commit_put: parts and size disagree");
     return n;
 }
 
-/* All records of one call. */
-static enum rc add_pending(struct commit *c, const struct pending *p, uint64_t *number,
-                           bool *removes)
+static void choose(struct put_call *call)
+{
+    uint64_t total = 0;
+    uint64_t max_total = MIN(COMMIT_REQUEST_MAX / 2, call->c->sizes.max_bytes / 4);
+    for (size_t i = 0; i < call->count; i++) {
+        const struct commit_put *put = &call->puts[i];
+        uint64_t n = content_bytes(put);
+        bool in_log = (put->part_count > 0 || put->size_bytes == 0) && n <= LOGGED_MAX_BYTES &&
+                      total + n <= max_total;
+        call->direct[i] = !in_log;
+        total += in_log ? n : 0;
+    }
+}
+
+static enum rc put_direct(struct put_call *call, struct err *e)
 {
     enum rc rc = RC_OK;
-    for (size_t i = 0; i < p->put_count && rc == RC_OK; i++)
-        if (needs_record(&p->puts[i]))
-            rc = add_record(c, RECORD_PUT, p->puts[i].final_path, &p->puts[i], (*number)++);
-    for (size_t i = 0; i < p->remove_count && rc == RC_OK; i++) {
-        rc = add_record(c, RECORD_REMOVE, p->removes[i], NULL, (*number)++);
-        *removes = true;
+    for (size_t i = 0; rc == RC_OK && i < call->count; i++)
+        if (call->direct[i] && !call->named[i]) {
+            rc = direct_rename(&call->puts[i], e);
+            call->named[i] = rc == RC_OK;
+        }
+    return rc == RC_OK ? direct_sync_folders(call->puts, call->direct, call->count, e) : rc;
+}
+
+/* The records of the call, into its request. */
+static enum rc make_records(const struct put_call *call, struct request *r, struct err *e)
+{
+    size_t parts = 0;
+    enum rc rc = RC_OK;
+    for (size_t i = 0; rc == RC_OK && i < call->count; i++) {
+        parts += call->puts[i].part_count;
+        if (!call->direct[i])
+            rc = commit_note_place(call->c, call->puts[i].tmp_path, e);
+    }
+    if (rc != RC_OK)
+        return rc;
+    record_list_init(&r->records, call->count, parts);
+    for (size_t i = 0; i < call->count; i++) {
+        if (!call->direct[i])
+            record_add_put(&r->records, RECORD_PUT, &call->puts[i]);
+        else if (call->puts[i].tag.n > 0)
+            record_add_put(&r->records, RECORD_TAG, &call->puts[i]);
+    }
+    return RC_OK;
+}
+
+static enum rc rename_logged(struct put_call *call, struct err *e)
+{
+    enum rc rc = RC_OK;
+    for (size_t i = 0; rc == RC_OK && i < call->count; i++) {
+        const struct commit_put *put = &call->puts[i];
+        if (call->direct[i])
+            continue;
+        if (io_rename(put->tmp_path, put->final_path) < 0)
+            rc = err_sys(e, "rename to %s", put->final_path);
+        call->named[i] = rc == RC_OK;
     }
     return rc;
 }
 
-/* --- the leader ------------------------------------------------------------------------------
- */
-
-/* Turns to the other segment. The caller leads and doesn't hold the lock. */
-static enum rc turn(struct commit *c, struct err *e)
+/* The call failed: nothing of it may stand. */
+static void take_back(struct put_call *call)
 {
-    unsigned other = 1 - c->active;
-    enum rc rc = segment_begin(&c->seg[other], e);
-    if (rc != RC_OK)
-        return rc;
-    lock_take(&c->lock);
-    c->seg[c->active].busy = true;
-    c->active = other;
-    c->turn_wanted = false;
-    (void)pthread_cond_broadcast(&c->changed);
-    lock_drop(&c->lock);
-    return RC_OK;
-}
-
-/* Makes room for n octets in the active segment. RC_TEMP: none, take the long way. */
-static enum rc make_room(struct commit *c, uint64_t n, struct err *e)
-{
-    struct segment *s = &c->seg[c->active];
-    if (n > SEGMENT_MAX_BYTES - SEGMENT_HEADER_BYTES)
-        return err_temp(e, "4.3.0", "too much for the commit log at once");
-    if (s->used + n > SEGMENT_MAX_BYTES) {
-        lock_take(&c->lock);
-        while (c->seg[1 - c->active].busy && !c->stopping)
-            lock_wait(&c->lock, &c->changed, clock_mono() + USEC_S);
-        bool free = !c->seg[1 - c->active].busy;
-        lock_drop(&c->lock);
-        if (!free)
-            return err_temp(e, "4.3.0", "commit log is full");
-        enum rc rc = turn(c, e);
-        if (rc != RC_OK)
-            return rc;
+    for (size_t i = 0; i < call->count; i++) {
+        if (call->named[i] && io_unlink(call->puts[i].final_path) < 0 && errno != ENOENT)
+            log_error(EV("a refused file can't be removed"),
+                      KV("path", call->puts[i].final_path), KI("errno", errno));
+        call->named[i] = false;
     }
-    return segment_reserve(&c->seg[c->active], n, e);
 }
 
-/* Writes and syncs one batch. */
-static enum rc write_batch(struct commit *c, const struct pending *list, struct err *e)
-{
-    uint64_t total = 0;
-    bool removes = false;
-    for (const struct pending *p = list; p != NULL; p = p->next)
-        total += octets_of(p);
-    enum rc rc = make_room(c, total, e);
-    if (rc != RC_OK)
-        return rc;
-    struct segment *s = &c->seg[c->active];
-    uint64_t number = s->records;
-    buf_reset(&c->batch);
-    for (const struct pending *p = list; p != NULL && rc == RC_OK; p = p->next)
-        rc = add_pending(c, p, &number, &removes);
-    if (rc != RC_OK)
-        return err_temp(e, "4.3.1", "out of memory for the commit log");
-    for (size_t at = 0; at < c->batch.n;) {
-        ssize_t n = io_pwrite(s->fd, c->batch.p + at, c->batch.n - at, s->used + at);
-        if (n <= 0)
-            return err_sys(e, "write commit log");
-        at += (size_t)n;
-    }
-    if (io_fdatasync(s->fd) < 0)
-        return err_sys(e, "sync commit log");
-    s->used += c->batch.n;
-    s->records = number;
-    s->first_at = s->first_at == 0 ? clock_mono() : s->first_at;
-    s->last_remove = removes ? clock_wall() : s->last_remove;
-    return RC_OK;
-}
-
-/* Writes what has been collected and tells those who wait. Holds the lock at start and end. */
-static void lead(struct commit *c)
-{
-    struct err e;
-    struct pending *list = c->first;
-    c->first = NULL;
-    c->last = &c->first;
-    c->leading = true;
-    lock_drop(&c->lock);
-    enum rc rc = write_batch(c, list, &e);
-    lock_take(&c->lock);
-    if (rc != RC_OK && !c->broken) {
-        log_error(EV("commit log failed, files are synced one by one"), KV("log", c->name),
-                  KE(&e));
-        c->broken = true;
-        c->turn_wanted = true;
-    }
-    while (list != NULL) {
-        struct pending *next = list->next;
-        list->rc = rc;
-        list->err = e;
-        list->done = true;
-        list = next;
-    }
-    c->leading = false;
-    (void)pthread_cond_broadcast(&c->changed);
-}
-
-/* The record of this call is durable when it returns RC_OK. */
-static enum rc log_and_sync(struct commit *c, struct pending *p, struct err *e)
-{
-    struct lock *held AUTO_UNLOCK = lock_hold(&c->lock);
-    (void)held;
-    *c->last = p;
-    c->last = &p->next;
-    while (!p->done) {
-        if (!c->leading)
-            lead(c);
-        else
-            lock_wait(&c->lock, &c->changed, USEC_FOREVER);
-    }
-    if (p->rc != RC_OK && e != NULL)
-        *e = p->err;
-    return p->rc;
-}
-
-/* --- files -----------------------------------------------------------------------------------
- */
-
-static const char *folder_of(const char *path, struct arena *a)
-{
-    size_t slash = str_rfind(str_from_c(path), '/');
-    return slash == SIZE_MAX ? "." : arena_c(a, str_from(path, slash));
-}
-
-/* Remembers the folder for the next checkpoint. */
-static void touch_folder(struct commit *c, const char *folder)
-{
-    struct lock *held AUTO_UNLOCK = lock_hold(&c->lock);
-    (void)held;
-    struct str key = str_from_c(folder);
-    if (map_get(&c->folders, key) != NULL)
-        return;
-    char *copy = mem_new(key.n + 1);
-    memcpy(copy, key.p, key.n);
-    (void)map_put(&c->folders, str_from(copy, key.n), copy);
-}
-
-static enum rc sync_file(const char *path, struct err *e)
-{
-    int fd AUTO_CLOSE = io_open(path, O_WRONLY, 0);
-    if (fd < 0)
-        return err_sys(e, "open %s", path);
-    return io_fdatasync(fd) < 0 ? err_sys(e, "sync %s", path) : RC_OK;
-}
-
-/* One file into place; `alone`: durable without the log. */
-static enum rc place(struct commit *c, const struct commit_put *put, bool alone, struct err *e)
+/* Its records are durable, but don't count. */
+static void void_records(struct put_call *call)
 {
     struct arena mem AUTO_RELEASE_ARENA = { 0 };
-    const char *folder = folder_of(put->final_path, &mem);
-    enum rc rc = alone ? sync_file(put->tmp_path, e) : RC_OK;
-    if (rc != RC_OK)
-        return rc;
-    if (io_rename(put->tmp_path, put->final_path) < 0)
-        return err_sys(e, "rename to %s", put->final_path);
-    touch_folder(c, folder);
-    return alone ? folder_sync(folder, e) : RC_OK;
+    struct request r = { .next = NULL };
+    struct err e;
+    const char **paths = arena_new_array(&mem, const char *, call->count);
+    for (size_t i = 0; i < call->count; i++)
+        paths[i] = call->puts[i].final_path;
+    record_list_init(&r.records, 1, 0);
+    record_add_names(&r.records, RECORD_ABORT, paths, call->count);
+    if (commit_append(call->c, &r, &e) == RC_OK)
+        commit_finish(call->c, &r);
+    else
+        log_error(EV("commit log may hold a change that was refused"), KV("path", paths[0]),
+                  KE(&e));
+    record_list_release(&r.records);
 }
 
-/* A failed put leaves nothing behind. */
-static void take_back(const struct commit_put *puts, size_t count)
+/* What goes through the log: RC_AGAIN when it can't be used. */
+static enum rc put_logged(struct put_call *call, struct err *e)
 {
-    for (size_t i = 0; i < count; i++)
-        if (io_unlink(puts[i].final_path) < 0 && errno != ENOENT)
-            log_error(EV("refused file still in its folder"), KV("file", puts[i].final_path),
-                      KV("error", strerrordesc_np(errno)));
+    struct request r = { .next = NULL };
+    enum rc rc = make_records(call, &r, e);
+    bool logged = rc == RC_OK && r.records.count > 0;
+    if (logged)
+        rc = commit_append(call->c, &r, e);
+    record_list_release(&r.records);
+    if (!logged || rc != RC_OK)
+        return rc;
+    rc = rename_logged(call, e);
+    if (rc != RC_OK) {
+        take_back(call);
+        void_records(call);
+    }
+    commit_finish(call->c, &r);
+    return rc;
 }
 
 enum rc commit_put(struct commit *c, const struct commit_put *puts, size_t count, struct err *e)
 {
-    bool log_needed = false;
-    lock_take(&c->lock);
-    bool broken = c->broken;
-    lock_drop(&c->lock);
-    for (size_t i = 0; i < count; i++) {
-        bool small = puts[i].part_count > 0 && puts[i].size_bytes <= LOGGED_MAX_BYTES;
-        enum rc rc = place(c, &puts[i], broken || !small, e);
-        if (rc != RC_OK) {
-            take_back(puts, i + 1);
-            return RC_TEMP;
-        }
-        log_needed = log_needed || (!broken && needs_record(&puts[i]));
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    struct put_call call = { .c = c,
+                             .puts = puts,
+                             .count = count,
+                             .direct = arena_new_array(&mem, bool, count),
+                             .named = arena_new_array(&mem, bool, count) };
+    choose(&call);
+    enum rc rc = put_direct(&call, e);
+    if (rc == RC_OK)
+        rc = put_logged(&call, e);
+    if (rc == RC_AGAIN) {
+        log_debug(EV("commit log can't be used"), KV("log", c->name));
+        memset(call.direct, true, count);
+        rc = put_direct(&call, e);
     }
-    if (!log_needed)
-        return RC_OK;
-    struct pending p = { .puts = puts, .put_count = count };
-    if (log_and_sync(c, &p, e) == RC_OK)
-        return RC_OK;
-    take_back(puts, count);
-    return RC_TEMP;
+    if (rc != RC_OK)
+        take_back(&call);
+    if (rc == RC_PERM && e != NULL)
+        e->rc = RC_TEMP;
+    return rc == RC_OK ? RC_OK : RC_TEMP;
+}
+
+/* --- removals -------------------------------------------------------------------------------
+ */
+
+/* How many of the paths go into one record. */
+static size_t chunk(const char *const *paths, size_t count)
+{
+    size_t n = 0, bytes = 0;
+    while (n < count && bytes < REMOVE_CHUNK_BYTES)
+        bytes += strlen(paths[n++]) + 1;
+    return n;
+}
+
+static enum rc unlink_all(struct commit *c, const char *const *paths, size_t count,
+                          struct err *e)
+{
+    enum rc rc = RC_OK;
+    for (size_t i = 0; i < count; i++) {
+        size_t slash = str_rfind(str_from_c(paths[i]), '/');
+        bool same =
+            i > 0 && slash != SIZE_MAX && strncmp(paths[i], paths[i - 1], slash + 1) == 0;
+        struct err place;
+        if (!same && commit_note_place(c, paths[i], &place) != RC_OK && place.sys != ENOENT &&
+            place.sys != ENOTDIR)
+            rc = err_temp(e, "4.3.0", "%s", place.text);
+        if (io_unlink(paths[i]) < 0 && errno != ENOENT && errno != ENOTDIR)
+            rc = err_sys(e, "remove %s", paths[i]);
+    }
+    return rc;
 }
 
 enum rc commit_remove(struct commit *c, const char *const *paths, size_t count, struct err *e)
 {
-    if (count == 0)
-        return RC_OK;
-    lock_take(&c->lock);
-    bool broken = c->broken;
-    lock_drop(&c->lock);
-    if (broken)
-        return err_temp(e, "4.3.0", "the commit log is out of order");
-    struct pending p = { .removes = paths, .remove_count = count };
-    enum rc rc = log_and_sync(c, &p, e);
-    for (size_t i = 0; i < count && rc == RC_OK; i++) {
-        struct arena mem AUTO_RELEASE_ARENA = { 0 };
-        if (io_unlink(paths[i]) < 0 && errno != ENOENT)
-            rc = err_sys(e, "remove %s", paths[i]);
-        touch_folder(c, folder_of(paths[i], &mem));
+    enum rc rc = RC_OK;
+    while (rc == RC_OK && count > 0) {
+        size_t n = chunk(paths, count);
+        struct request r = { .keeps_names = true };
+        record_list_init(&r.records, 1, 0);
+        record_add_names(&r.records, RECORD_REMOVE, paths, n);
+        rc = commit_append(c, &r, e);
+        if (rc == RC_OK) {
+            rc = unlink_all(c, paths, n, e);
+            commit_finish(c, &r);
+        }
+        record_list_release(&r.records);
+        paths += n;
+        count -= n;
     }
     return rc == RC_OK ? RC_OK : RC_TEMP;
-}
-
-/* --- checkpoints
- * ------------------------------------------------------------------------------ */
-
-static void forget_folders(struct map *folders)
-{
-    struct str key;
-    void *value = NULL;
-    for (size_t at = 0; map_next(folders, &at, &key, &value);)
-        mem_free(&value);
-    map_release(folders);
-}
-
-/* Does another log hold a put, not yet durable, that is older than `when`? */
-static bool older_put_elsewhere(const struct commit *c, usec_t when)
-{
-    struct arena mem AUTO_RELEASE_ARENA = { 0 };
-    struct folder *f = NULL;
-    struct str name;
-    unsigned char type = 0;
-    bool found = false;
-    struct str own = arena_printf(&mem, "%s.", c->name);
-    if (folder_open(COMMIT_FOLDER, &f, NULL) != RC_OK)
-        return true;
-    while (!found && folder_next(f, &name, &type)) {
-        struct segment_header h;
-        struct record r;
-        struct str path = arena_printf(&mem, COMMIT_FOLDER "/%.*s", STR_ARG(name));
-        if (str_starts(name, own) || !(str_ends(name, STR(".0")) || str_ends(name, STR(".1"))))
-            continue;
-        int fd AUTO_CLOSE = io_open(path.p, O_RDONLY, 0);
-        found = fd >= 0 && segment_read_header(fd, &h) && h.state == SEGMENT_FULL &&
-                io_pread(fd, &r, sizeof(r), SEGMENT_HEADER_BYTES) == (ssize_t)sizeof(r) &&
-                r.magic == RECORD_MAGIC && r.epoch == h.epoch && r.time <= when;
-    }
-    folder_close(&f);
-    return found;
-}
-
-/* Empties the segment that isn't active. RC_AGAIN: its removals are still needed. */
-static enum rc checkpoint(struct commit *c, struct segment *s, struct err *e)
-{
-    if (s->head.state == SEGMENT_FULL) {
-        lock_take(&c->lock);
-        struct map folders = c->folders;
-        c->folders = (struct map){ .slots = NULL };
-        lock_drop(&c->lock);
-        enum rc rc = commit_sync_file_systems(&folders, e);
-        forget_folders(&folders);
-        if (rc != RC_OK)
-            return rc;
-        s->head.state = SEGMENT_REMOVES;
-        if (s->last_remove != 0)
-            rc = segment_write_header(s->fd, &s->head, e);
-        if (rc != RC_OK)
-            return rc;
-    }
-    if (s->last_remove != 0 && older_put_elsewhere(c, s->last_remove))
-        return RC_AGAIN;
-    s->head.epoch++;
-    s->head.state = SEGMENT_EMPTY;
-    return segment_write_header(s->fd, &s->head, e);
-}
-
-/* Is it time to turn to the other segment? The caller holds the lock. */
-static bool turn_is_due(const struct commit *c)
-{
-    const struct segment *s = &c->seg[c->active];
-    if (c->leading || c->seg[1 - c->active].busy)
-        return false;
-    bool old = s->first_at != 0 && clock_mono() - s->first_at >= CHECKPOINT_AGE;
-    return c->turn_wanted || old || (c->stopping && s->first_at != 0);
-}
-
-/* Empties the segment that was left. Returns when to look again. */
-static usec_t empty_old_segment(struct commit *c)
-{
-    struct err e;
-    struct segment *old = &c->seg[1 - c->active];
-    lock_drop(&c->lock);
-    enum rc rc = checkpoint(c, old, &e);
-    lock_take(&c->lock);
-    if (rc == RC_OK) {
-        old->busy = false;
-        if (c->broken)
-            log_info(EV("commit log works again"), KV("log", c->name));
-        c->broken = false;
-        (void)pthread_cond_broadcast(&c->changed);
-        return clock_mono() + CHECKPOINT_AGE;
-    }
-    if (rc != RC_AGAIN)
-        log_error(EV("checkpoint failed"), KV("log", c->name), KE(&e));
-    return clock_mono() + RETRY_AFTER;
-}
-
-static void *checkpoint_main(void *arg)
-{
-    struct commit *c = arg;
-    unsigned last_tries = 0;
-    lock_take(&c->lock);
-    for (;;) {
-        usec_t again = clock_mono() + RETRY_AFTER;
-        if (turn_is_due(c)) {
-            struct err e;
-            c->leading = true;
-            lock_drop(&c->lock);
-            if (turn(c, &e) != RC_OK)
-                log_error(EV("commit log can't be turned"), KV("log", c->name), KE(&e));
-            lock_take(&c->lock);
-            c->leading = false;
-            (void)pthread_cond_broadcast(&c->changed);
-        }
-        bool was_busy = c->seg[1 - c->active].busy;
-        if (was_busy)
-            again = empty_old_segment(c);
-        bool clean = !c->seg[1 - c->active].busy && c->seg[c->active].first_at == 0;
-        if (c->stopping && (clean || ++last_tries > 3))
-            break;
-        if (!c->stopping || was_busy)
-            lock_wait(&c->lock, &c->changed, MIN(again, clock_mono() + RETRY_AFTER));
-    }
-    lock_drop(&c->lock);
-    return NULL;
-}
-
-/* --- opening and closing
- * ------------------------------------------------------------------------ */
-
-static void release(struct commit **commit)
-{
-    struct commit *c = *commit;
-    for (unsigned i = 0; i < 2; i++)
-        io_close_at(&c->seg[i].fd);
-    forget_folders(&c->folders);
-    buf_release(&c->batch);
-    mem_free(commit);
-}
-
-/*
- * What an earlier process of this name left (it crashed; the kernel did not): its puts stand in
- * their folders, so one syncfs makes them durable.
- */
-static enum rc adopt(struct commit *c, struct err *e)
-{
-    struct map none = { .slots = NULL };
-    enum rc rc = commit_sync_file_systems(&none, e);
-    for (unsigned i = 0; i < 2 && rc == RC_OK; i++)
-        rc = segment_begin(&c->seg[i], e);
-    return rc;
-}
-
-enum rc commit_open(const char *name, struct commit **out, struct err *e)
-{
-    struct commit *c = mem_new(sizeof(*c));
-    (void)snprintf(c->name, sizeof(c->name), "%s", name);
-    lock_init(&c->lock, LOCK_COMMIT);
-    lock_cond_init(&c->changed);
-    c->last = &c->first;
-    c->seg[0].fd = c->seg[1].fd = -1;
-    buf_init(&c->batch, (size_t)SEGMENT_MAX_BYTES * 2);
-    enum rc rc = folder_make(COMMIT_FOLDER, 0700, e);
-    for (unsigned i = 0; i < 2 && rc == RC_OK; i++)
-        rc = segment_open(c, i, e);
-    if (rc == RC_OK)
-        rc = folder_sync(COMMIT_FOLDER, e);
-    if (rc == RC_OK)
-        rc = adopt(c, e);
-    if (rc == RC_OK)
-        rc = thread_start(checkpoint_main, c, "checkpoint", &c->thread, e);
-    if (rc == RC_OK)
-        *out = c;
-    else
-        release(&c);
-    return rc;
-}
-
-void commit_close(struct commit **commit)
-{
-    struct commit *c = *commit;
-    if (c == NULL)
-        return;
-    lock_take(&c->lock);
-    c->stopping = true;
-    (void)pthread_cond_broadcast(&c->changed);
-    lock_drop(&c->lock);
-    (void)pthread_join(c->thread, NULL);
-    release(commit);
 }

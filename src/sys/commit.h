@@ -11,10 +11,13 @@
  *
  * INVARIANTS
  * 1. When commit_put returns RC_OK the file stands in its folder under its name with all its
- * bytes, and a power cut followed by commit_recover leaves it so.
+ * bytes, and a power cut followed by commit_recover leaves it so. It never stands there before
+ * that is sure (larger files: before its bytes are).
  * 2. When commit_put fails the file stands in no folder (an unlink that fails too is logged).
- * 3. When commit_remove returns RC_OK the names are gone and no recovery brings one back.
- * 4. A log is emptied only after everything it records is durable in the file system.
+ * 3. When commit_remove returns RC_OK the names are gone and no recovery brings one back,
+ * whichever log the put was made durable by.
+ * 4. A log is emptied only after everything it records is durable in the file system, and its
+ * removals only when no log holds a put that they undo.
  */
 #ifndef HIKYAKU_SYS_COMMIT_H
 #define HIKYAKU_SYS_COMMIT_H
@@ -24,9 +27,13 @@
 
 struct commit;
 
-/* Opens (or makes) the log `name` ("smtpd", "queue", "access") of the MailRoot that is the
- * working directory; starts the checkpoint thread. One process a name. The logs must have been
- * recovered. */
+/*
+ * Opens (or makes) the log `name` ("smtpd", "queue", "access"; letters, digits, - and _, at
+ * most 31) of the MailRoot that is the working directory; starts the checkpoint thread. One
+ * process a name: RC_TEMP when another has it. The logs must have been recovered since the
+ * machine started: else RC_TEMP. What a process of this name that died since then left is
+ * recovered here; if it used tags, commit_recover_log must come before.
+ */
 enum rc commit_open(const char *name, struct commit **out, struct err *e) CHECK_RESULT;
 /* A last checkpoint, then the log is empty. *c becomes NULL; NULL is accepted. */
 void commit_close(struct commit **c);
@@ -61,6 +68,7 @@ typedef enum rc commit_tag_fn(void *ctx, struct str tag, const char *final_path,
 
 struct commit_report {
     uint64_t logs, records, restored, already_there, removed;
+    uint64_t taken; /* puts whose file somebody else took away since; left alone */
 };
 /*
  * Replays all logs of the MailRoot that is the working directory, then empties them. Runs once,
@@ -69,5 +77,8 @@ struct commit_report {
  */
 enum rc commit_recover(commit_tag_fn *on_tag, void *ctx, struct commit_report *out,
                        struct err *e) CHECK_RESULT;
+/* The same for one log, after its process died while other roles go on. */
+enum rc commit_recover_log(const char *name, commit_tag_fn *on_tag, void *ctx,
+                           struct commit_report *out, struct err *e) CHECK_RESULT;
 
 #endif

@@ -23,6 +23,9 @@ ssize_t io_write(int fd, const void *p, size_t n);
 ssize_t io_pwrite(int fd, const void *p, size_t n, uint64_t at);
 /* All parts, or an error; short writes are continued. The array is used up. */
 enum rc io_write_all(int fd, struct iovec *parts, size_t count, struct err *e) CHECK_RESULT;
+/* The same at an offset; the file position stays. */
+enum rc io_pwrite_all(int fd, struct iovec *parts, size_t count, uint64_t at,
+                      struct err *e) CHECK_RESULT;
 void io_close(int fd);
 int io_fsync(int fd);
 int io_fdatasync(int fd);

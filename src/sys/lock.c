@@ -1,5 +1,8 @@
 /* lock.c - mutexes with ranks, and threads. The rank check runs in sanitizer builds. */
 #include "sys/lock.h"
+#include <linux/futex.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define CHECK_RANKS 1
@@ -70,6 +73,22 @@ bool lock_wait(struct lock *l, pthread_cond_t *c, usec_t deadline)
     }
     struct timespec ts = { .tv_sec = deadline / USEC_S, .tv_nsec = (deadline % USEC_S) * 1000 };
     return pthread_cond_timedwait(c, &l->mutex, &ts) == 0;
+}
+
+/*
+ * After the store the waiter may already be gone and its memory be something else's: waking
+ * touches no memory, and a futex waiter there has to stand a wake-up too many, as all must.
+ */
+void lock_event_set(struct lock_event *ev)
+{
+    atomic_store(&ev->set, 1);
+    (void)syscall(SYS_futex, &ev->set, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+void lock_event_wait(struct lock_event *ev)
+{
+    while (atomic_load(&ev->set) == 0)
+        (void)syscall(SYS_futex, &ev->set, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
 }
 
 enum rc thread_start(void *(*fn)(void *), void *arg, const char *name, pthread_t *out,

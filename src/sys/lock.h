@@ -39,13 +39,25 @@ void lock_drop(struct lock *l);
 /* AUTO_UNLOCK struct lock *held = lock_hold(&x->lock); dropped at the end of the scope. */
 struct lock *lock_hold(struct lock *l) CHECK_RESULT;
 void lock_drop_at(struct lock **l);
-#define AUTO_UNLOCK __attribute__((cleanup(lock_drop_at)))
+#define AUTO_UNLOCK __attribute__((cleanup(lock_drop_at), unused))
 
 /* Waits on c with l held, until signalled or the deadline (clock_mono); false when it passed.
  */
 bool lock_wait(struct lock *l, pthread_cond_t *c, usec_t deadline);
 /* A condition whose waits use the monotonic clock. */
 void lock_cond_init(pthread_cond_t *c);
+
+/*
+ * A one-time signal to one waiting thread, cheaper than a condition: the setter may free or
+ * leave nothing behind, and the waiter may end the struct's life as soon as its wait returns.
+ * A zeroed struct is not set. What the setter wrote before is seen by the waiter.
+ */
+struct lock_event {
+    _Atomic uint32_t set;
+};
+void lock_event_set(struct lock_event *ev);
+/* Waits without limit: only for what another thread of ours is sure to set. */
+void lock_event_wait(struct lock_event *ev);
 
 /* Starts a thread with a small stack and all signals blocked. RC_TEMP when there are too many.
  */

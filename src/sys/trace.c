@@ -1,76 +1,109 @@
-/* trace.c - the record of file-system changes for crash tests; see trace.h. Called by io.c
- * alone. */
+/*
+ * trace.c - writes the trace that trace.h describes. One O_APPEND write a record, so that
+ * processes and threads can share the file. Empty in release builds.
+ */
 #include "sys/trace.h"
 
-#if TRACE_ENABLED
+#if TRACE_BUILD
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
 #include <stdatomic.h>
-#include <sys/uio.h>
 
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static _Atomic int trace_fd = -1;
+static _Atomic int64_t kill_in;
 static const char *role_name = "";
-static _Atomic long changes;
 
 void trace_set_role(const char *role)
 {
     role_name = role;
 }
 
-void trace_before(void)
+static void read_environment(void)
 {
-    const char *text = getenv("HIKYAKU_KILL");
-    struct str rest = str_from_c(text), role = { "", 0 };
+    const char *path = getenv("HIKYAKU_TRACE");
+    struct str rest = str_from_c(getenv("HIKYAKU_KILL")), role;
     uint64_t n = 0;
-    if (text == NULL || !str_cut(&rest, ':', &role) || !str_eq(role, str_from_c(role_name)) ||
-        !str_to_u64(rest, &n))
-        return;
-    if ((uint64_t)++changes == n)
-        (void)raise(SIGKILL);
+    if (path != NULL && path[0] != '\0')
+        trace_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (rest.n > 0 && str_cut(&rest, ':', &role) && str_eq(role, str_from_c(role_name)) &&
+        str_to_u64(rest, &n))
+        kill_in = (int64_t)MIN(n, (uint64_t)INT64_MAX);
 }
 
-/* The path of fd as seen from the MailRoot (the working directory). */
-static struct str path_of(int fd, struct arena *a)
+enum rc trace_open(const char *path, struct err *e)
 {
-    char target[4096], here[4096];
-    ssize_t n = readlink(arena_printf(a, "/proc/self/fd/%d", fd).p, target, sizeof(target));
-    if (n <= 0 || getcwd(here, sizeof(here)) == NULL)
-        return STR("?");
-    struct str path = str_from(target, (size_t)n), cwd = str_from_c(here);
-    if (str_eq(path, cwd))
-        return STR(".");
-    if (str_starts(path, cwd) && path.n > cwd.n && path.p[cwd.n] == '/')
-        path = str_skip(path, cwd.n + 1);
-    if (str_ends(path, STR(" (deleted)")))
-        return STR("?");
-    return arena_str(a, path);
+    (void)pthread_once(&once, read_environment);
+    trace_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    return trace_fd < 0 ? err_sys(e, "open %s", path) : RC_OK;
 }
 
-uint64_t trace_position(int fd)
+bool trace_is_on(void)
 {
-    off_t at = getenv("HIKYAKU_TRACE") == NULL ? 0 : lseek(fd, 0, SEEK_CUR);
-    return at < 0 ? 0 : (uint64_t)at;
+    (void)pthread_once(&once, read_environment);
+    return trace_fd >= 0;
 }
 
-void trace_change(char op, int fd, const char *path, const char *to, uint64_t at,
-                  const void *octets, size_t n)
+void trace_before_change(void)
 {
-    struct arena a AUTO_RELEASE_ARENA = { 0 };
-    const char *file = getenv("HIKYAKU_TRACE");
-    if (file == NULL)
-        return;
+    (void)pthread_once(&once, read_environment);
+    if (kill_in > 0 && atomic_fetch_sub(&kill_in, 1) == 1)
+        (void)kill(getpid(), SIGKILL);
+}
+
+/* One record; parts hold at least n1 + n2 octets. A trace with a gap proves nothing: give up.
+ */
+static void put(const char *op, int fd, uint64_t a, const struct iovec *parts, size_t count,
+                size_t n1, size_t n2)
+{
     int saved = errno;
-    struct str name = path == NULL ? path_of(fd, &a) : str_from_c(path);
-    struct str head = arena_printf(&a, "%c\t%.*s\t%s\t%" PRIu64 "\t%zu\n", op, STR_ARG(name),
-                                   to == NULL ? "-" : to, at, n);
-    char *copy = arena_new(&a, head.n + n + 1);
-    memcpy(copy, head.p, head.n);
-    if (n > 0)
-        memcpy(copy + head.n, octets, n);
-    int out = open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-    (void)!write(out, copy, head.n + n); /* one write: records of several processes don't mix */
-    (void)close(out);
+    struct buf b AUTO_RELEASE_BUF;
+    buf_init(&b, BUF_MAX_DEFAULT);
+    buf_addf(&b, "%s %d %d %d %" PRIu64 " 0 %zu %zu\n", op, (int)getpid(), (int)gettid(), fd, a,
+             n1, n2);
+    size_t left = n1 + n2;
+    for (size_t i = 0; i < count && left > 0; i++) {
+        size_t n = MIN(left, parts[i].iov_len);
+        buf_must(buf_add(&b, parts[i].iov_base, n));
+        left -= n;
+    }
+    buf_must(buf_add_char(&b, '\n'));
+    if (write(trace_fd, b.p, b.n) != (ssize_t)b.n)
+        BUG("trace file");
     errno = saved;
 }
 
+static struct iovec part_of(const char *text)
+{
+    struct iovec part = { .iov_len = text == NULL ? 0 : strlen(text) };
+    memcpy(&part.iov_base, &text, sizeof(text));
+    return part;
+}
+
+void trace_call(const char *op, int fd, uint64_t a, const char *path, const char *path2)
+{
+    struct iovec parts[2] = { part_of(path), part_of(path2) };
+    put(op, fd, a, parts, 2, parts[0].iov_len, parts[1].iov_len);
+}
+
+void trace_octets(int fd, uint64_t at, const struct iovec *parts, size_t count, size_t n)
+{
+    put("write", fd, at, parts, count, n, 0);
+}
+
+void trace_mark(const char *fmt, ...)
+{
+    va_list ap;
+    char text[512];
+    if (!trace_is_on())
+        return;
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    trace_call("mark", -1, 0, text, NULL);
+}
 #else
-typedef int trace_is_not_compiled_in;
+/* A translation unit must declare something. */
+extern int trace_is_not_in_this_build;
 #endif
