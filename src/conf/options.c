@@ -237,7 +237,7 @@ enum rc options_parse_binds(struct str text, struct service_options *s, struct e
     struct str rest = text, word;
     while (str_cut(&rest, ',', &word)) {
         word = str_trim(word);
-        uint64_t port = s->port;
+        uint64_t port = 0;
         struct str address = word;
         size_t colon = str_rfind(word, ':');
         bool bare_v6 = colon != SIZE_MAX && word.p[0] != '[' && str_find(word, ':') != colon;
@@ -273,6 +273,20 @@ static void apply_listen(struct service_options *s, struct str text)
         *s = fresh;
     else
         report(0, str_from_c(s->name), e.text);
+}
+
+/* Addresses without a port get the service's, which a later switch may have set. */
+static void fill_ports(struct options *o)
+{
+    struct service_options *services[] = {
+#define SERVICE(letter, member, service, number, state, listen, en) &o->member,
+#include "conf/switches.def"
+#undef SERVICE
+    };
+    for (size_t i = 0; i < ARRAY_LEN(services); i++)
+        for (size_t k = 0; k < services[i]->bind_count; k++)
+            if (services[i]->binds[k].port == 0)
+                services[i]->binds[k].port = services[i]->port;
 }
 
 static void apply_listens(struct options *o)
@@ -320,6 +334,7 @@ static struct options *build(const struct tab *tab)
     o->pop3_bad_login_delay = o->login_delay;
     apply_listens(o);
     cmdline_apply(o);
+    fill_ports(o);
     if (!o->password_scheme_set)
         o->password_scheme = PASSWORD_XMCRYPT;
     log_set_level(o->debug ? LOG_LEVEL_DEBUG : level_of(o->log_level));

@@ -134,7 +134,8 @@ const struct option_row *options_row(struct str name);
 /* Is the text a value for the row? RC_PERM with the reason. */
 enum rc options_check_value(const struct option_row *row, struct str text,
                             struct err *e) CHECK_RESULT;
-/* Where a Listen- variable's or -?I switch's text says to listen; RC_PERM with the reason. */
+/* Where a Listen- variable's or -?I switch's text says to listen; a bind's port is 0 where the
+ * text gives none. RC_PERM with the reason. */
 enum rc options_parse_binds(struct str text, struct service_options *s,
                             struct err *e) CHECK_RESULT;
 /* Calls fn for each variable and switch that is set but not obeyed in this version. */

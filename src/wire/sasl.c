@@ -51,7 +51,7 @@ struct mechanism {
 
 struct sasl {
     const struct mechanism *mechanism;
-    const struct sasl_realm *realm;
+    struct sasl_realm realm;
     Gsasl_session *gsasl; /* NULL: ours alone */
     struct arena mem;
     enum phase phase;
@@ -109,7 +109,7 @@ static void look_up(struct sasl *x, struct str login)
     x->login = arena_str(&x->mem, str_head(login, LOGIN_MAX));
     if (login.n == 0 || login.n > LOGIN_MAX || str_has_control(login))
         return;
-    enum rc rc = x->realm->find(x->realm->ctx, x->login, &x->mem, &x->identity);
+    enum rc rc = x->realm.find(x->realm.ctx, x->login, &x->mem, &x->identity);
     x->known = rc == RC_OK;
     x->lookup_failed = rc != RC_OK && rc != RC_PERM;
     x->identity.login = x->login;
@@ -151,7 +151,7 @@ static bool clear_is_right(struct sasl *x, struct str clear)
     const struct sasl_identity *id = &x->identity;
     if (x->known && id->has_account)
         return password_matches(id->account.password, clear);
-    password_waste(x->realm->scheme, clear);
+    password_waste(x->realm.scheme, clear);
     return x->known && id->clear.n == clear.n &&
            CRYPTO_memcmp(id->clear.p, clear.p, clear.n) == 0;
 }
@@ -217,7 +217,7 @@ static int give_keys(struct sasl *x)
     /* Both kinds of names pay for both kinds of keys. With XMCrypt those of real accounts are
      * computed here, so unknown names get theirs from a password too. */
     fake_keys(x, &keys);
-    bool compute = x->known || x->realm->scheme == PASSWORD_XMCRYPT;
+    bool compute = x->known || x->realm.scheme == PASSWORD_XMCRYPT;
     bool found = compute && password_scram_keys(x->login, stored_form(x), &x->mem, &keys);
     x->known = x->known && found;
     x->has_keys = true;
@@ -315,7 +315,7 @@ static enum sasl_status cram_challenge(struct sasl *x, struct str *out_reply)
     if (RAND_bytes((unsigned char *)&noise, sizeof(noise)) != 1)
         return SASL_TEMP;
     x->challenge = arena_printf(&x->mem, "<%016llx.%lld@%.*s>", (unsigned long long)noise,
-                                (long long)(clock_wall() / USEC_S), STR_ARG(x->realm->host));
+                                (long long)(clock_wall() / USEC_S), STR_ARG(x->realm.host));
     *out_reply = x->challenge;
     return SASL_CONTINUE;
 }
@@ -469,7 +469,7 @@ enum rc sasl_begin(struct str mechanism, const struct sasl_realm *realm, struct 
     if (rc != RC_OK)
         return rc;
     struct sasl *x = mem_new(sizeof(*x));
-    *x = (struct sasl){ .mechanism = m, .realm = realm };
+    *x = (struct sasl){ .mechanism = m, .realm = *realm };
     if (m->step != step_cram) {
         int start = gsasl_server_start(shared.gsasl, m->name, &x->gsasl);
         if (start != GSASL_OK) {

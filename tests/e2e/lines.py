@@ -22,6 +22,7 @@ class Lines:
         if tls:
             self.start_tls()
         self.data = b""
+        self.ended = False
         self.greeting = self.reply() if greeting else None
 
     def start_tls(self):
@@ -39,6 +40,7 @@ class Lines:
             except ConnectionResetError:
                 more = b""
             if not more:
+                self.ended = True
                 rest, self.data = self.data, b""
                 return rest
             self.data += more
@@ -60,7 +62,9 @@ class Lines:
     def many(self):
         """The lines of a POP3 answer behind +OK, up to the dot."""
         lines = []
-        while (line := self.line()) not in (b".", b""):
+        while (line := self.line()) != b".":
+            if not line and self.ended:
+                raise EOFError("the answer ends without its dot")
             lines.append(line[1:] if line.startswith(b".") else line)
         return lines
 

@@ -203,7 +203,7 @@ class Clients(unittest.TestCase):
         self.find("grace", b"mutt-maildir")
         copy = os.path.join(self.scratch, "mutt-maildir")
         self.mutt(self.server.path("domains", DOMAIN, "grace", "Maildir"), b"",
-                  f"<search>mutt-maildir<enter><pipe-message>cat > {copy}<enter><exit>")
+                  f"<search>mutt-maildir<enter><display-message><pipe-message>cat > {copy}<enter><exit><quit>")
         with open(copy, "rb") as f:
             self.assertIn(b"mutt-maildir", f.read())
         # Read by mutt it lies in cur/, with a flag; POP3 shows it by Pop3ScanCur only.

@@ -1,7 +1,6 @@
 """Changes of tables and settings take effect while the server runs."""
 import os
 import poplib
-import smtplib
 import time
 import unittest
 
@@ -36,9 +35,17 @@ class Live(unittest.TestCase):
             c.send(b"QUIT\r\n")
             return answer
 
-    def send(self, address, text=LETTER):
-        with smtplib.SMTP("127.0.0.1", self.server.ports["smtp"], timeout=30) as s:
-            s.sendmail("s@far.example", [address], text)
+    def send(self, address, text=LETTER, wanted="250"):
+        """Without SIZE, so that the size shows at the end only."""
+        with Lines(self.server.ports["smtp"]) as c:
+            c.say("HELO client.example")
+            self.assertEqual(c.say("MAIL FROM:<s@far.example>")[:3], "250")
+            self.assertEqual(c.say(f"RCPT TO:<{address}>")[:3], "250")
+            self.assertEqual(c.say("DATA")[:3], "354")
+            c.send(text)
+            answer = c.say(".")
+            self.assertEqual(answer[:len(wanted)], wanted, answer)
+            c.send(b"QUIT\r\n")
 
     def login(self, user, password=PASSWORD, source=None):
         with Lines(self.server.ports["pop3"], source=source) as c:
@@ -105,9 +112,11 @@ class Live(unittest.TestCase):
         fields = line.split(b"\t")
         fields[2] = f'"{xmcrypt("other")}"'.encode()
         self.edit("mailusers.tab", lambda d: d.replace(line, b"\t".join(fields)))
-        self.soon(lambda: self.login("erin", "other"), "+OK", "changed password")
+        time.sleep(SOON - 0.5)
+        self.assertTrue(self.login("erin", "other").startswith("+OK"))
         self.edit("mailusers.tab", lambda d: d.replace(b"\t".join(fields), line))
-        self.soon(lambda: self.login("erin"), "+OK", "password changed back")
+        time.sleep(SOON - 0.5)
+        self.assertTrue(self.login("erin").startswith("+OK"))
 
     def test_table_moved_away(self):
         """A miss can't be told from trouble; what is known goes on."""
@@ -177,9 +186,7 @@ class Live(unittest.TestCase):
         self.server.set(MaxMessageSize=20)
         self.soon(offered, "SIZE 20480", "MaxMessageSize")
         self.assertEqual(self.rcpt("alice@" + DOMAIN, size=20481)[:9], "552 5.3.4")
-        with self.assertRaises(smtplib.SMTPDataError) as caught:
-            self.send("alice@" + DOMAIN, LETTER + b"x" * 70 + b"\r\n" + (b"y" * 70 + b"\r\n") * 400)
-        self.assertEqual(caught.exception.smtp_code, 552)
+        self.send("alice@" + DOMAIN, LETTER + (b"y" * 70 + b"\r\n") * 400, "552 5.3.4")
         self.server.set(MaxMessageSize=None)
         self.soon(offered, before, "MaxMessageSize's default")
 
@@ -235,9 +242,7 @@ class Live(unittest.TestCase):
         for _ in range(2):
             self.send("carol@" + DOMAIN, big)
         self.assertEqual(self.rcpt("carol@" + DOMAIN, size=5000)[:9], "452 4.2.2")
-        with self.assertRaises(smtplib.SMTPDataError) as caught:
-            self.send("carol@" + DOMAIN, big)
-        self.assertEqual(caught.exception.smtp_code, 452)
+        self.send("carol@" + DOMAIN, big, "452 4.2.2")
         self.assertEqual(len(self.server.mailbox("carol")), 2)
         box = poplib.POP3("127.0.0.1", self.server.ports["pop3"], timeout=20)
         box.user("carol@" + DOMAIN)
@@ -250,8 +255,7 @@ class Live(unittest.TestCase):
     def test_user_max_message_size(self):
         self.user_tab("erin", ("MaxMessageSize", "5"))
         self.soon(lambda: self.rcpt("erin@" + DOMAIN, size=6000), "552 5.3.4", "the user's MaxMessageSize")
-        with self.assertRaises(smtplib.SMTPDataError):
-            self.send("erin@" + DOMAIN, LETTER + (b"z" * 70 + b"\r\n") * 90)
+        self.send("erin@" + DOMAIN, LETTER + (b"z" * 70 + b"\r\n") * 90, "552")
         self.user_tab("erin")
 
 
