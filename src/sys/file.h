@@ -32,8 +32,8 @@ enum rc folder_sync(const char *path, struct err *e) CHECK_RESULT;
 /* Makes the folder and missing parents; existing ones are fine. */
 enum rc folder_make(const char *path, mode_t mode, struct err *e) CHECK_RESULT;
 
-/* Is so much memory free for use, by /proc/meminfo's MemAvailable? Looked at once a second at most;
- * 0: always true, and so is a system that doesn't tell. Any thread. */
+/* Is so much memory free for use, by /proc/meminfo's MemAvailable? Looked at once a second at
+ * most; 0: always true, and so is a system that doesn't tell. Any thread. */
 bool memory_is_free(uint64_t least_kb);
 
 bool file_exists(const char *path);

@@ -1,0 +1,60 @@
+/*
+ * board.h - what `hikyaku status` shows: one page in the file hikyaku/board, mapped by the
+ * master and the roles. Numbers only; written without locks, so a reader may see a mixture of
+ * two moments.
+ */
+#ifndef HIKYAKU_SYS_BOARD_H
+#define HIKYAKU_SYS_BOARD_H
+
+#include "base/base.h"
+#include <stdatomic.h>
+
+#define BOARD_ROLES 8
+#define BOARD_LISTENERS 32
+#define BOARD_FORMAT 1u
+
+enum board_state { BOARD_OFF, BOARD_STARTING, BOARD_RUNNING, BOARD_WAITING, BOARD_STOPPING };
+
+/* What seals a role, as bits. */
+enum seal_bit {
+    SEAL_NO_NEW_PRIVS = 1u << 0,
+    SEAL_NO_CAPABILITIES = 1u << 1,
+    SEAL_SECCOMP = 1u << 2,
+    SEAL_LANDLOCK = 1u << 3,
+};
+
+struct board_role {
+    char name[16];
+    _Atomic uint32_t state; /* enum board_state */
+    _Atomic uint32_t pid, uid, seal, restarts;
+    _Atomic uint64_t sessions, sessions_total;
+    _Atomic uint64_t waiting, active, delivered, failed; /* queue */
+    _Atomic int64_t started;                             /* wall clock */
+};
+
+struct board_listener {
+    char service[16];
+    char address[64];
+};
+
+struct board {
+    char magic[8];
+    uint32_t format;
+    char version[16];
+    _Atomic uint32_t master_pid;
+    _Atomic int64_t started;
+    struct board_role roles[BOARD_ROLES];
+    struct board_listener listeners[BOARD_LISTENERS];
+    _Atomic uint32_t listener_count;
+    _Atomic uint64_t domains, accounts, aliases, problems, index_bytes, index_generation;
+    _Atomic int64_t certificate_expires; /* usec since 1970; 0: no certificate */
+};
+
+/* Makes the board anew in hikyaku/board; the master. */
+enum rc board_make(struct board **out, int *out_fd, struct err *e) CHECK_RESULT;
+/* Maps an inherited board for writing; a role. */
+enum rc board_use(int fd, struct board **out, struct err *e) CHECK_RESULT;
+/* Reads a copy; `hikyaku status`. RC_PERM: there is none, or of another version. */
+enum rc board_read(struct board *out, struct err *e) CHECK_RESULT;
+
+#endif
