@@ -10,4 +10,7 @@ int tool_init(int argc, char **argv);
  * usage. */
 int tool_check(int argc, char **argv);
 
+/* `hikyaku options [--ja | --mdoc]`: prints every setting. */
+int tool_options(int argc, char **argv);
+
 #endif

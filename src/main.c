@@ -1,0 +1,64 @@
+/* main.c - the program's commands. Called as XMail, or with a switch as first word, it serves
+ * as XMail did. */
+#include "master/master.h"
+#include "tools/tools.h"
+
+struct command_row {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+};
+
+static int command_help(int argc, char **argv);
+static int command_version(int argc, char **argv);
+
+static const struct command_row commands[] = {
+    { "serve", master_serve, "run the server on a MailRoot" },
+    { "init", tool_init, "make a MailRoot for a domain" },
+    { "check", tool_check, "read a whole MailRoot and report every problem" },
+    { "status", master_status, "show what a running server does" },
+    { "options", tool_options, "list all settings with their meaning and defaults" },
+    { "role", master_role, "run one role (the master does; with -d alone, for debugging)" },
+    { "version", command_version, "print the version" },
+    { "help", command_help, "this text" },
+};
+
+static int command_help(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    (void)printf("Hikyaku %s, a mail server\n\nusage: hikyaku COMMAND [...]\n\n",
+                 HIKYAKU_VERSION);
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        (void)printf("  %-10s %s\n", commands[i].name, commands[i].help);
+    (void)printf("\nXMail's own command line works too: hikyaku -Ms /var/MailRoot -Sp 25 ...\n"
+                 "The manual: man hikyaku\n");
+    return 0;
+}
+
+static int command_version(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    (void)printf("Hikyaku %s\n", HIKYAKU_VERSION);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct str name = str_from_c(argc > 0 ? argv[0] : "");
+    size_t slash = str_rfind(name, '/');
+    name = slash == SIZE_MAX ? name : str_skip(name, slash + 1);
+    if (str_ieq(name, STR("XMail")) || (argc > 1 && argv[1][0] == '-' && argv[1][1] != '-'))
+        return master_serve(argc - 1, argv + 1);
+    if (argc < 2 || strcmp(argv[1], "--help") == 0)
+        return command_help(0, NULL);
+    if (strcmp(argv[1], "--version") == 0)
+        return command_version(0, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 2, argv + 2);
+    (void)fprintf(stderr, "hikyaku: there is no command %s; hikyaku help lists them\n",
+                  argv[1]);
+    return 2;
+}

@@ -1,0 +1,579 @@
+/*
+ * master.c - `hikyaku serve`: opens the listeners, runs the recovery, starts one process per
+ * role, restarts what crashes, stops everything in order. It parses nothing that comes from
+ * clients or from roles.
+ */
+#include "master/master.h"
+#include "conf/options.h"
+#include "master/recover.h"
+#include "master/roles.h"
+#include "store/store.h"
+#include "sys/child.h"
+#include "sys/file.h"
+#include "sys/notify.h"
+#include "sys/trace.h"
+#include "users/guard.h"
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/wait.h>
+
+#define PAUSE_FIRST USEC_S
+#define PAUSE_LONGEST (60 * USEC_S)
+#define STABLE_AFTER (60 * USEC_S)
+#define STOP_GRACE (12 * USEC_S)
+
+struct running {
+    pid_t pid; /* 0: not running */
+    usec_t started, restart_at, pause;
+};
+
+struct master {
+    struct role_env env;
+    struct board *board;
+    int lock_fd;
+    struct running running[ROLE_COUNT];
+    int channels[ROLE_COUNT][ROLE_COUNT]; /* [a][b]: a's end of the channel between a and b */
+    bool partial, stopping, clean;
+    bool change_user;
+    uid_t control_uid, mail_uid;
+    gid_t control_gid, mail_gid;
+    char pid_path[512];
+};
+
+/* --- starting roles
+ * ------------------------------------------------------------------------------- */
+
+/* The pause before the next start of a role that ended after living for `lived`. Pure. */
+usec_t master_next_pause(usec_t before, usec_t lived)
+{
+    if (lived >= STABLE_AFTER || before == 0)
+        return PAUSE_FIRST;
+    return MIN(before * 2, PAUSE_LONGEST);
+}
+
+/* The surroundings of a role in a memory file. */
+static enum rc write_env(const struct role_env *env, int *out_fd, struct err *e)
+{
+    int fd = memfd_create("role", MFD_CLOEXEC);
+    if (fd < 0)
+        return err_sys(e, "make memory file");
+    if (pwrite(fd, env, sizeof(*env), 0) != (ssize_t)sizeof(*env)) {
+        enum rc rc = err_sys(e, "write memory file");
+        (void)close(fd);
+        return rc;
+    }
+    *out_fd = fd;
+    return RC_OK;
+}
+
+/* Starts `hikyaku role NAME` with the descriptors in env. */
+static enum rc spawn(const struct master *m, const char *name, const struct role_env *env,
+                     bool is_control, pid_t *out_pid, struct err *e)
+{
+    const char *argv[600] = { "hikyaku", "role", name };
+    const char *const *words = NULL;
+    size_t count = options_command_words(&words), n = 0;
+    int keep[LISTENERS_MAX + ROLE_COUNT + 8];
+    int env_fd = -1;
+    for (size_t i = 0; i < count && i < 590; i++)
+        argv[3 + i] = words[i];
+    for (size_t i = 0; i < env->listener_count; i++)
+        keep[n++] = env->listeners[i].fd;
+    for (size_t i = 0; i < ROLE_COUNT; i++)
+        if (env->channels[i] >= 0)
+            keep[n++] = env->channels[i];
+    if (env->board_fd >= 0)
+        keep[n++] = env->board_fd;
+    if (env->guard_fd >= 0)
+        keep[n++] = env->guard_fd;
+    if (env->notices_fd >= 0)
+        keep[n++] = env->notices_fd;
+    keep[n] = -1;
+    enum rc rc = write_env(env, &env_fd, e);
+    if (rc != RC_OK)
+        return rc;
+    struct child child = {
+        .argv = argv,
+        .keep_fds = keep,
+        .env_fd = env_fd,
+        .change_user = m->change_user,
+        .uid = is_control ? m->control_uid : m->mail_uid,
+        .gid = is_control ? m->control_gid : m->mail_gid,
+    };
+    rc = child_start(&child, out_pid, e);
+    (void)close(env_fd);
+    return rc;
+}
+
+/* What a role gets of the master's descriptors: its own listeners and channels. */
+static struct role_env env_for(const struct master *m, size_t r)
+{
+    struct role_env env = m->env;
+    env.listener_count = 0;
+    for (size_t i = 0; i < m->env.listener_count; i++)
+        if (role_serves(&roles[r], m->env.listeners[i].service))
+            env.listeners[env.listener_count++] = m->env.listeners[i];
+    for (size_t i = 0; i < ROLE_COUNT; i++)
+        env.channels[i] = m->channels[r][i];
+    return env;
+}
+
+static void start_role(struct master *m, size_t r)
+{
+    struct err e;
+    struct role_env env = env_for(m, r);
+    struct board_role *b = &m->board->roles[r];
+    struct running *run = &m->running[r];
+    (void)snprintf(b->name, sizeof(b->name), "%s", roles[r].name);
+    if (spawn(m, roles[r].name, &env, roles[r].id == ROLE_CONTROL, &run->pid, &e) != RC_OK) {
+        log_error(EV("role not started"), KV("role", roles[r].name), KE(&e));
+        run->pid = 0;
+        run->restart_at = clock_mono() + PAUSE_LONGEST;
+        return;
+    }
+    run->started = clock_mono();
+    b->state = BOARD_STARTING;
+    b->pid = (uint32_t)run->pid;
+    b->started = clock_wall();
+}
+
+static void role_ended(struct master *m, size_t r, int status)
+{
+    struct running *run = &m->running[r];
+    struct board_role *b = &m->board->roles[r];
+    run->pid = 0;
+    b->pid = 0;
+    b->sessions = 0;
+    b->state = m->stopping ? BOARD_OFF : BOARD_WAITING;
+    if (m->stopping) {
+        m->clean = m->clean && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+        return;
+    }
+    run->pause = master_next_pause(run->pause, clock_mono() - run->started);
+    run->restart_at = clock_mono() + run->pause;
+    b->restarts++;
+    log_error(EV("role ended"), KV("role", roles[r].name),
+              KI("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
+              KI("exit", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
+              KI("restart_in_ms", run->pause / USEC_MS));
+}
+
+static void reap(struct master *m)
+{
+    pid_t pid = 0;
+    int status = 0;
+    while (child_reap(&pid, &status))
+        for (size_t r = 0; r < role_count; r++)
+            if (m->running[r].pid == pid)
+                role_ended(m, r, status);
+}
+
+/* --- preparing
+ * ---------------------------------------------------------------------------------- */
+
+static enum rc take_lock(struct master *m, struct err *e)
+{
+    enum rc rc = folder_make("hikyaku", 0750, e);
+    if (rc == RC_OK)
+        rc = file_lock("hikyaku/lock", false, &m->lock_fd, e);
+    if (rc == RC_TEMP && strcmp(e->dsn, "4.2.0") == 0)
+        return err_temp(e, "4.2.0",
+                        "another server is running on this MailRoot (it holds hikyaku/lock)");
+    return rc;
+}
+
+/* hikyaku/run names this run; it stays the same over a clean stop, so that counters stay valid.
+ */
+static enum rc renew_run_id(struct err *e)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    uint64_t id = 0;
+    bool clean = file_exists("hikyaku/clean") && file_exists("hikyaku/run");
+    if (clean) {
+        if (io_unlink("hikyaku/clean") < 0)
+            return err_sys(e, "remove hikyaku/clean");
+        return folder_sync("hikyaku", e);
+    }
+    if (getrandom(&id, sizeof(id), 0) != (ssize_t)sizeof(id))
+        return err_sys(e, "random number");
+    return file_replace("hikyaku/run", arena_printf(&mem, "%016" PRIx64 "\n", id), 0640, e);
+}
+
+/* Whom the files belong to decides who the roles run as. */
+static enum rc choose_users(struct master *m, struct err *e)
+{
+    struct stat root, mail;
+    if (io_stat(".", &root) < 0)
+        return err_sys(e, "stat MailRoot");
+    if (io_stat("queue", &mail) < 0)
+        mail = root;
+    m->control_uid = root.st_uid;
+    m->control_gid = root.st_gid;
+    m->mail_uid = mail.st_uid;
+    m->mail_gid = mail.st_gid;
+    m->change_user = geteuid() == 0 && root.st_uid != 0;
+    if (geteuid() == 0 && root.st_uid == 0)
+        log_warn(
+            EV("the MailRoot belongs to root, so the roles run as root without its rights"),
+            KV("advice", "give it to a user of its own: chown -R"));
+    return RC_OK;
+}
+
+static void write_pid(struct master *m)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    const char *folder = getenv("XMAIL_PID_DIR");
+    struct err e;
+    (void)snprintf(m->pid_path, sizeof(m->pid_path), "%s/XMail.pid",
+                   folder == NULL || folder[0] == '\0' ? "." : folder);
+    if (file_replace(m->pid_path, arena_printf(&mem, "%d\n", (int)getpid()), 0644, &e) != RC_OK)
+        log_warn(EV("pid file not written"), KE(&e));
+}
+
+static enum rc make_channels(struct master *m, struct err *e)
+{
+    for (size_t a = 0; a < ROLE_COUNT; a++)
+        for (size_t b = 0; b < ROLE_COUNT; b++)
+            m->channels[a][b] = -1;
+    for (size_t a = 0; a < ROLE_COUNT; a++) {
+        for (size_t b = a + 1; b < ROLE_COUNT; b++) {
+            bool used = false;
+            int ends[2];
+            for (unsigned t = 0; t < NOTE_TYPES && !used; t++)
+                used = note_is_allowed((enum note_type)t, roles[a].id, roles[b].id) ||
+                       note_is_allowed((enum note_type)t, roles[b].id, roles[a].id);
+            if (!used)
+                continue;
+            enum rc rc = channel_pair(ends, e);
+            if (rc != RC_OK)
+                return rc;
+            m->channels[a][b] = ends[0];
+            m->channels[b][a] = ends[1];
+        }
+    }
+    return RC_OK;
+}
+
+/* A setting that protects, set but not obeyed by this version, stops the start. */
+struct later_report {
+    bool security;
+};
+
+static void report_later(void *ctx, const char *name, bool security)
+{
+    struct later_report *r = ctx;
+    r->security = r->security || security;
+    log_warn(EV("set, but not obeyed by this version"), KV("setting", name),
+             KV("kind", security ? "security" : "other"));
+}
+
+static enum rc refuse_silent_gaps(const struct master *m, struct err *e)
+{
+    struct later_report r = { .security = false };
+    options_each_later(report_later, &r);
+    if (r.security && !m->partial)
+        return err_perm(e, "5.3.0",
+                        "a setting that protects is not obeyed by this version (see above); "
+                        "--partial starts without it");
+    return RC_OK;
+}
+
+static enum rc open_listeners(struct master *m, const int *activated, size_t activated_count,
+                              struct err *e)
+{
+    size_t count = 0;
+    bool tls = file_exists("server.cert") && file_exists("server.key");
+    enum rc rc = listeners_open(activated, activated_count, tls, m->env.listeners, &count, e);
+    m->env.listener_count = (uint32_t)count;
+    m->board->listener_count = (uint32_t)count;
+    for (size_t i = 0; i < count && rc == RC_OK; i++) {
+        const struct open_listener *l = &m->env.listeners[i];
+        struct board_listener *b = &m->board->listeners[i];
+        memcpy(b->service, l->service, sizeof(b->service));
+        (void)ip_port_print(&l->ip, l->port, b->address);
+    }
+    if (rc == RC_OK && count == 0)
+        return err_perm(e, "5.3.0", "no service listens: all are off");
+    return rc;
+}
+
+static enum rc run_recovery(const struct master *m, struct err *e)
+{
+    struct role_env none = m->env;
+    pid_t pid = 0;
+    int status = 0;
+    none.listener_count = 0;
+    for (size_t i = 0; i < ROLE_COUNT; i++)
+        none.channels[i] = -1;
+    enum rc rc = spawn(m, "recover", &none, false, &pid, e);
+    if (rc != RC_OK)
+        return rc;
+    if (!child_wait_for(pid, clock_mono() + 3600 * USEC_S, &status) || !WIFEXITED(status) ||
+        WEXITSTATUS(status) != 0)
+        return err_temp(e, "4.3.0", "recovery failed; nothing was started");
+    return RC_OK;
+}
+
+static enum rc prepare(struct master *m, struct err *e)
+{
+    int activated[LISTENERS_MAX];
+    size_t activated_count = notify_take_sockets(activated, ARRAY_LEN(activated));
+    enum rc rc = child_prepare(e);
+    if (rc == RC_OK)
+        rc = take_lock(m, e);
+    if (rc == RC_OK)
+        rc = options_load(e);
+    if (rc == RC_OK)
+        rc = refuse_silent_gaps(m, e);
+    if (rc == RC_OK)
+        rc = choose_users(m, e);
+    if (rc == RC_OK)
+        rc = renew_run_id(e);
+    if (rc == RC_OK)
+        rc = board_make(&m->board, &m->env.board_fd, e);
+    if (rc == RC_OK)
+        rc = guard_make(&m->env.guard_fd, e);
+    if (rc == RC_OK)
+        rc = store_notices_make(&m->env.notices_fd, e);
+    if (rc == RC_OK)
+        rc = make_channels(m, e);
+    if (rc == RC_OK)
+        rc = open_listeners(m, activated, activated_count, e);
+    if (rc == RC_OK)
+        rc = run_recovery(m, e);
+    return rc;
+}
+
+/* --- running
+ * ------------------------------------------------------------------------------------ */
+
+static void tell_roles(const struct master *m, int signal)
+{
+    for (size_t r = 0; r < role_count; r++)
+        if (m->running[r].pid > 0)
+            (void)kill(m->running[r].pid, signal);
+}
+
+static bool any_running(const struct master *m)
+{
+    for (size_t r = 0; r < role_count; r++)
+        if (m->running[r].pid > 0)
+            return true;
+    return false;
+}
+
+static void begin_stop(struct master *m, const char *why)
+{
+    if (m->stopping)
+        return;
+    m->stopping = true;
+    m->clean = true;
+    log_info(EV("stopping"), KV("reason", why));
+    notify_send("STOPPING=1");
+    tell_roles(m, SIGTERM);
+}
+
+static void start_due_roles(struct master *m)
+{
+    for (size_t r = 0; r < role_count && !m->stopping; r++)
+        if (m->running[r].pid == 0 && clock_mono() >= m->running[r].restart_at)
+            start_role(m, r);
+}
+
+/* All roles have sealed themselves and serve: said once. */
+static void announce(const struct master *m, bool *announced)
+{
+    if (*announced)
+        return;
+    for (size_t r = 0; r < role_count; r++)
+        if (m->board->roles[r].state != BOARD_RUNNING)
+            return;
+    *announced = true;
+    for (uint32_t i = 0; i < m->board->listener_count; i++)
+        log_info(EV("listening"), KV("service", m->board->listeners[i].service),
+                 KV("address", m->board->listeners[i].address));
+    log_info(EV("ready"), KV("version", HIKYAKU_VERSION), KU("accounts", m->board->accounts));
+    notify_send("READY=1");
+}
+
+static void handle_signal(struct master *m, int signal)
+{
+    static unsigned interrupts;
+    if (signal == SIGHUP)
+        tell_roles(m, SIGHUP);
+    else if (signal == SIGINT && ++interrupts > 1)
+        tell_roles(m, SIGKILL);
+    else if (signal == SIGTERM || signal == SIGINT)
+        begin_stop(m, signal == SIGTERM ? "SIGTERM" : "SIGINT");
+}
+
+static void run(struct master *m)
+{
+    bool announced = false;
+    usec_t watchdog = notify_watchdog_period(), next_watchdog = clock_mono(),
+           give_up = USEC_FOREVER;
+    while (!m->stopping || any_running(m)) {
+        start_due_roles(m);
+        usec_t wake = clock_mono() + (announced ? 500 * USEC_MS : 10 * USEC_MS);
+        handle_signal(m, child_wait_signal(wake));
+        reap(m);
+        announce(m, &announced);
+        if (!m->stopping && file_exists(".shutdown")) {
+            (void)io_unlink(".shutdown");
+            begin_stop(m, ".shutdown");
+        }
+        if (m->stopping && give_up == USEC_FOREVER)
+            give_up = clock_mono() + STOP_GRACE;
+        if (clock_mono() > give_up) {
+            log_warn(EV("roles don't stop, ending them"));
+            m->clean = false;
+            tell_roles(m, SIGKILL);
+            give_up = clock_mono() + STOP_GRACE;
+        }
+        if (watchdog > 0 && clock_mono() >= next_watchdog) {
+            notify_send("WATCHDOG=1");
+            next_watchdog = clock_mono() + watchdog;
+        }
+    }
+}
+
+static void finish(struct master *m)
+{
+    struct err e;
+    (void)io_unlink(m->pid_path);
+    m->board->master_pid = 0;
+    if (m->clean && file_replace("hikyaku/clean", STR("stopped cleanly\n"), 0640, &e) != RC_OK)
+        log_warn(EV("clean stop not noted"), KE(&e));
+    log_info(EV("stopped"));
+}
+
+/* --- the command
+ * ----------------------------------------------------------------------------------- */
+
+/* Takes our own long options off the words; the rest are XMail's. False: wrong usage. */
+static bool take_own_options(struct master *m, int *argc, char **argv, const char **mailroot)
+{
+    int kept = 0;
+    for (int i = 0; i < *argc; i++) {
+        if (strcmp(argv[i], "--partial") == 0)
+            m->partial = true;
+        else if (strcmp(argv[i], "--mailroot") == 0 && i + 1 < *argc)
+            *mailroot = argv[++i];
+        else if (strncmp(argv[i], "--", 2) == 0)
+            return false;
+        else
+            argv[kept++] = argv[i];
+    }
+    *argc = kept;
+    return true;
+}
+
+int master_serve(int argc, char **argv)
+{
+    struct master m = { .lock_fd = -1 };
+    struct err e;
+    const char *mailroot = NULL;
+    m.env = (struct role_env){
+        .magic = ROLE_ENV_MAGIC, .board_fd = -1, .guard_fd = -1, .notices_fd = -1
+    };
+    log_set_role("master");
+    if (!take_own_options(&m, &argc, argv, &mailroot)) {
+        (void)fprintf(
+            stderr,
+            "usage: hikyaku serve [--mailroot DIR] [--partial] [switches, see hikyaku(8)]\n");
+        return 2;
+    }
+    enum rc rc = options_command_line(argc, argv, &e);
+    (void)unsetenv("MAIL_CMD_LINE"); /* its words are part of the command line now */
+    if (mailroot == NULL)
+        mailroot = options_mailroot();
+    if (rc == RC_OK && chdir(mailroot) < 0)
+        rc = err_sys(&e, "enter MailRoot %s", mailroot);
+    if (rc == RC_OK)
+        rc = prepare(&m, &e);
+    if (rc != RC_OK) {
+        log_error(EV("not started"), KE(&e));
+        return 1;
+    }
+    write_pid(&m);
+    run(&m);
+    finish(&m);
+    return m.clean ? 0 : 1;
+}
+
+/* --- one role
+ * ----------------------------------------------------------------------------------------- */
+
+static enum rc env_inherited(struct role_env *env, struct err *e)
+{
+    if (pread(CHILD_ENV_FD, env, sizeof(*env), 0) != (ssize_t)sizeof(*env) ||
+        env->magic != ROLE_ENV_MAGIC)
+        return err_perm(e, "5.3.0", "roles are started by the master; -d runs one alone");
+    (void)close(CHILD_ENV_FD);
+    return RC_OK;
+}
+
+/* Alone: its own listeners, no other roles. */
+static enum rc env_alone(struct role_env *env, struct err *e)
+{
+    size_t count = 0;
+    *env = (struct role_env){
+        .magic = ROLE_ENV_MAGIC, .board_fd = -1, .guard_fd = -1, .notices_fd = -1, .alone = true
+    };
+    for (size_t i = 0; i < ROLE_COUNT; i++)
+        env->channels[i] = -1;
+    log_warn(EV("role alone in the foreground, not sealed"),
+             KV("role", this_role == NULL ? "recover" : this_role->name));
+    if (this_role == NULL || this_role->services[0] == '\0')
+        return RC_OK;
+    enum rc rc = options_load(e);
+    struct open_listener all[LISTENERS_MAX];
+    if (rc == RC_OK)
+        rc = listeners_open(NULL, 0, file_exists("server.cert") && file_exists("server.key"),
+                            all, &count, e);
+    for (size_t i = 0; i < count && rc == RC_OK; i++) {
+        if (role_serves(this_role, all[i].service))
+            env->listeners[env->listener_count++] = all[i];
+        else
+            (void)close(all[i].fd);
+    }
+    return rc;
+}
+
+int master_role(int argc, char **argv)
+{
+    struct master scratch = { .lock_fd = -1 };
+    struct role_env env;
+    struct err e;
+    const char *mailroot = NULL;
+    bool alone = argc > 1 && strcmp(argv[1], "-d") == 0;
+    bool recover = argc > 0 && strcmp(argv[0], "recover") == 0;
+    this_role = argc > 0 ? role_by_name(argv[0]) : NULL;
+    if (this_role == NULL && !recover) {
+        (void)fprintf(
+            stderr,
+            "usage: hikyaku role control|smtpd|access|queue|recover [-d] [--mailroot DIR]\n");
+        return 2;
+    }
+    log_set_role(argv[0]);
+    trace_set_role(argv[0]);
+    int rest = argc - (alone ? 2 : 1);
+    char **words = argv + (alone ? 2 : 1);
+    if (!take_own_options(&scratch, &rest, words, &mailroot))
+        return 2;
+    enum rc rc = options_command_line(rest, words, &e);
+    if (rc == RC_OK && alone && chdir(mailroot == NULL ? options_mailroot() : mailroot) < 0)
+        rc = err_sys(&e, "enter MailRoot");
+    if (rc == RC_OK)
+        rc = alone ? env_alone(&env, &e) : env_inherited(&env, &e);
+    if (rc == RC_OK && recover)
+        return recover_main();
+    if (rc == RC_OK)
+        rc = role_begin(&env, &e);
+    if (rc != RC_OK) {
+        log_error(EV("role can't start"), KE(&e));
+        return 1;
+    }
+    return this_role->main(&env);
+}

@@ -1,0 +1,18 @@
+/* master.h - the server's processes: the master, its roles, the command that looks at them. */
+#ifndef HIKYAKU_MASTER_MASTER_H
+#define HIKYAKU_MASTER_MASTER_H
+
+#include "base/base.h"
+
+/* `hikyaku serve [--mailroot DIR] [--partial] [XMail's switches]`; the program's exit code. */
+int master_serve(int argc, char **argv);
+/* `hikyaku role NAME [-d] ...`: one role; started by the master, or alone with -d. */
+int master_role(int argc, char **argv);
+/* `hikyaku status [--mailroot DIR] [--json]`: 0 running, 1 trouble, 3 not running. */
+int master_status(int argc, char **argv);
+
+/* For tests: the pause before a role that lived so long is started again, after a pause of
+ * `before`. */
+usec_t master_next_pause(usec_t before, usec_t lived);
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * recover.c - `hikyaku role recover`: runs alone before the other roles, after every start.
+ * Makes the folders what the commit logs say, and clears what only a running server has.
+ */
+#include "master/recover.h"
+#include "spool/spool.h"
+#include "sys/commit.h"
+#include "sys/file.h"
+#include <dirent.h>
+
+/* Locks of mailboxes that nobody has open any more. */
+static enum rc clear_pop3_locks(struct err *e)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    struct folder *f = NULL;
+    struct str name;
+    unsigned char type = 0;
+    enum rc rc = folder_make("pop3locks", 0750, e);
+    if (rc == RC_OK)
+        rc = folder_open("pop3locks", &f, e);
+    while (rc == RC_OK && folder_next(f, &name, &type))
+        if (type == DT_REG)
+            (void)io_unlink(arena_printf(&mem, "pop3locks/%.*s", STR_ARG(name)).p);
+    folder_close(&f);
+    return rc;
+}
+
+int recover_main(void)
+{
+    struct commit_report report = { .logs = 0 };
+    struct err e;
+    enum rc rc = commit_recover(spool_recover_tag, NULL, &report, &e);
+    if (rc == RC_OK)
+        rc = spool_clear_tmp(&e);
+    if (rc == RC_OK)
+        rc = clear_pop3_locks(&e);
+    if (rc != RC_OK) {
+        log_error(EV("recovery failed"), KE(&e));
+        return 1;
+    }
+    if (report.records > 0)
+        log_info(EV("recovered"), KU("records", report.records),
+                 KU("restored", report.restored), KU("already_there", report.already_there),
+                 KU("removed", report.removed));
+    return 0;
+}

@@ -1,0 +1,165 @@
+/*
+ * role_net.c - the main of the roles that serve clients: smtpd and access. They differ in the
+ * table of roles (which services, what they may write) and in what they set up.
+ */
+#include "conf/options.h"
+#include "master/roles.h"
+#include "pop3d/pop3d.h"
+#include "smtpd/smtpd.h"
+#include "spool/spool.h"
+#include "store/store.h"
+#include "sys/commit.h"
+#include "sys/file.h"
+#include "sys/tls.h"
+#include "users/users.h"
+#include "wire/session.h"
+#include <malloc.h>
+
+static struct engine *engine;
+static const struct role_env *my_env;
+static struct listener listeners[LISTENERS_MAX];
+
+/* --- certificates
+ * -------------------------------------------------------------------------------- */
+
+/* The certificate and key in force from now on; a bad pair leaves the old one. */
+static void load_certificate(void)
+{
+    struct tls_ctx *ctx = NULL;
+    struct err e;
+    if (!file_exists("server.cert") && !file_exists("server.key"))
+        return;
+    if (tls_ctx_load("server.cert", "server.key", &ctx, &e) != RC_OK) {
+        log_error(EV("certificate not usable"), KE(&e));
+        return;
+    }
+    role_whole_board()->certificate_expires = tls_ctx_expires(ctx);
+    engine_set_tls(engine, ctx);
+}
+
+static void on_hup(void)
+{
+    log_info(EV("reading certificate and settings again"));
+    load_certificate();
+    (void)options_refresh();
+}
+
+/* --- notes
+ * ------------------------------------------------------------------------------------------ */
+
+static void notify_queue(struct str id)
+{
+    struct note n = { .type = NOTE_queued, .u.queued.id = id };
+    int channel = my_env->channels[role_number(ROLE_QUEUE)];
+    struct err e;
+    /* A lost note is made good by the queue's own rescan. */
+    if (channel >= 0 && channel_send(channel, &n, -1, &e) != RC_OK)
+        log_warn(EV("queue not told"), KS("id", id), KE(&e));
+}
+
+static void login_seen(const struct account *account, const struct ip *client)
+{
+    char text[IP_TEXT_BYTES];
+    struct note n = {
+        .type = NOTE_login_seen,
+        .u.login_seen = { account->domain, account->name, str_from_c(ip_print(client, text)) },
+    };
+    int channel = my_env->channels[role_number(ROLE_CONTROL)];
+    struct err e;
+    if (channel >= 0 && channel_send(channel, &n, -1, &e) != RC_OK)
+        log_debug(EV("last login not noted"), KE(&e));
+}
+
+/* --- housekeeping
+ * ----------------------------------------------------------------------------------- */
+
+static void every_second(void)
+{
+    struct board_role *b = role_board();
+    (void)options_refresh();
+    b->sessions = engine_sessions(engine);
+    b->sessions_total = engine_sessions_total(engine);
+}
+
+/* --- starting
+ * --------------------------------------------------------------------------------------- */
+
+static enum rc set_up_protocol(struct commit *commit, struct err *e)
+{
+    if (this_role->id == ROLE_SMTPD) {
+        engine_set_admit(engine, smtpd_admit);
+        return smtpd_init(commit, notify_queue, e);
+    }
+    store_init(commit);
+    engine_set_admit(engine, pop3d_admit);
+    return pop3d_init(login_seen, e);
+}
+
+static enum rc listen_all(struct err *e)
+{
+    enum rc rc = RC_OK;
+    for (size_t i = 0; i < my_env->listener_count && rc == RC_OK; i++) {
+        const struct open_listener *o = &my_env->listeners[i];
+        if (!role_serves(this_role, o->service))
+            continue;
+        listeners[i] = (struct listener){
+            .protocol = this_role->id == ROLE_SMTPD ? &smtp_protocol : &pop3_protocol,
+            .service = o->service,
+            .fd = o->fd,
+            .ip = o->ip,
+            .port = o->port,
+            .implicit_tls =
+                strcmp(o->service, "smtps") == 0 || strcmp(o->service, "pop3s") == 0,
+        };
+        rc = engine_listen(engine, &listeners[i], e);
+    }
+    return rc;
+}
+
+static enum rc start(const struct role_env *env, struct commit **commit, struct err *e)
+{
+    const struct options *o = conf();
+    struct engine_limits limits = {
+        .max_sessions = (size_t)o->max_sessions,
+        .max_per_address = (size_t)o->max_sessions_per_address,
+        .max_workers = (unsigned)o->worker_threads,
+    };
+    enum rc rc = role_get_users(env, e);
+    if (rc == RC_OK)
+        rc = commit_open(this_role->name, commit, e);
+    if (rc == RC_OK)
+        rc = engine_new(&limits, &engine, e);
+    if (rc == RC_OK)
+        load_certificate();
+    if (rc == RC_OK)
+        rc = set_up_protocol(*commit, e);
+    if (rc == RC_OK)
+        rc = role_watch_signals(engine_pool(engine), on_hup, e);
+    if (rc == RC_OK)
+        rc = role_hear_control(engine_pool(engine), env, e);
+    if (rc == RC_OK)
+        rc = role_every(engine_pool(engine), USEC_S, every_second, e);
+    if (rc == RC_OK)
+        rc = role_seal(env, e);
+    return rc == RC_OK ? listen_all(e) : rc;
+}
+
+int role_network(const struct role_env *env)
+{
+    struct err e;
+    struct commit *commit = NULL;
+    my_env = env;
+    /* Few heaps for many threads: sessions are small and move between workers. */
+    (void)mallopt(M_ARENA_MAX, 2);
+    if (start(env, &commit, &e) != RC_OK) {
+        log_error(EV("role can't start"), KE(&e));
+        return 1;
+    }
+    engine_run(engine);
+    commit_close(&commit);
+    bool clean = engine_sessions(engine) == 0;
+    if (clean)
+        engine_free(&engine);
+    users_close();
+    return 0;
+}

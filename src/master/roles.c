@@ -1,0 +1,36 @@
+/* roles.c - the table of roles. */
+#include "master/roles.h"
+
+static const char *const control_writes[] = { ".", NULL };
+static const char *const smtpd_writes[] = { "domains", "queue", "hikyaku", NULL };
+static const char *const access_writes[] = { "domains", "pop3locks", "hikyaku", NULL };
+
+/* clang-format off */
+const struct role roles[] = {
+    { "control", ROLE_CONTROL, role_control, "",                         { false, control_writes } },
+    { "smtpd",   ROLE_SMTPD,   role_network, " smtp smtps submission ",  { true,  smtpd_writes } },
+    { "access",  ROLE_ACCESS,  role_network, " pop3 pop3s ",             { true,  access_writes } },
+    { "queue",   ROLE_QUEUE,   role_queue,   "",                         { false, smtpd_writes } },
+};
+/* clang-format on */
+const size_t role_count = ARRAY_LEN(roles);
+
+unsigned role_number(enum role_id id)
+{
+    return (unsigned)__builtin_ctz((unsigned)id);
+}
+
+const struct role *role_by_name(const char *name)
+{
+    for (size_t i = 0; i < role_count; i++)
+        if (strcmp(roles[i].name, name) == 0)
+            return &roles[i];
+    return NULL;
+}
+
+bool role_serves(const struct role *r, const char *service)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    return str_find_str(str_from_c(r->services), arena_printf(&mem, " %s ", service)) !=
+           SIZE_MAX;
+}

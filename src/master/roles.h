@@ -1,0 +1,87 @@
+/* roles.h - the table of roles, and what the master hands to each. */
+#ifndef HIKYAKU_MASTER_ROLES_H
+#define HIKYAKU_MASTER_ROLES_H
+
+#include "base/base.h"
+#include "sys/board.h"
+#include "sys/notes.h"
+#include "sys/seal.h"
+
+#define LISTENERS_MAX BOARD_LISTENERS
+#define ROLE_ENV_MAGIC 0x454c4f52u
+
+/* A listening socket, opened by the master. */
+struct open_listener {
+    char service[16];
+    struct ip ip;
+    uint16_t port;
+    int fd;
+};
+
+/* Handed over in a memory file: the same program wrote and reads it. Descriptors keep their
+ * numbers. */
+struct role_env {
+    uint32_t magic;
+    int board_fd, guard_fd, notices_fd; /* -1: none (role alone) */
+    int channels[ROLE_COUNT];           /* to each other role, by role_number; -1: none */
+    uint32_t listener_count;
+    struct open_listener listeners[LISTENERS_MAX];
+    bool alone; /* -d: unsealed, in the foreground */
+};
+
+typedef int role_main_fn(const struct role_env *env);
+
+struct role {
+    const char *name;
+    enum role_id id;
+    role_main_fn *main;
+    const char *services; /* blanks around each: " smtp smtps " */
+    struct seal seal;
+};
+
+extern const struct role roles[];
+extern const size_t role_count;
+
+/* 0 for ROLE_CONTROL, 1 for the next ... */
+unsigned role_number(enum role_id id);
+const struct role *role_by_name(const char *name);
+bool role_serves(const struct role *r, const char *service);
+
+/* --- what the mains share (role_common.c)
+ * --------------------------------------------------------- */
+
+/* The role of this process. */
+extern const struct role *this_role;
+/* Its place on the board; a scratch one when there is none. */
+struct board_role *role_board(void);
+struct board *role_whole_board(void);
+/* Maps board, guard and notices; reads the settings. */
+enum rc role_begin(const struct role_env *env, struct err *e) CHECK_RESULT;
+/* Seals the process unless it is alone; a failure is an error of the role. */
+enum rc role_seal(const struct role_env *env, struct err *e) CHECK_RESULT;
+/* Takes signals as an object of the pool: TERM and INT stop it; HUP calls on_hup (may be NULL).
+ */
+enum rc role_watch_signals(struct pool *pool, void (*on_hup)(void), struct err *e) CHECK_RESULT;
+/* Calls tick every period until the pool stops. */
+enum rc role_every(struct pool *pool, usec_t period, void (*tick)(void),
+                   struct err *e) CHECK_RESULT;
+/* The index of accounts: asks control for it and uses what comes; alone: builds it. Waits up to
+ * 60 s. */
+enum rc role_get_users(const struct role_env *env, struct err *e) CHECK_RESULT;
+/* Takes index notes as they come from now on. */
+enum rc role_hear_control(struct pool *pool, const struct role_env *env,
+                          struct err *e) CHECK_RESULT;
+
+role_main_fn role_control, role_network, role_queue;
+
+/* --- listeners (listeners.c)
+ * --------------------------------------------------------------------- */
+
+/* Opens a socket for each place where conf() says to listen. activated: sockets from the
+ * service manager, used where they fit. tls: certificates are there. RC_PERM/RC_TEMP with the
+ * place named. */
+enum rc listeners_open(const int *activated, size_t activated_count, bool tls,
+                       struct open_listener *out, size_t *out_count,
+                       struct err *e) CHECK_RESULT;
+
+#endif
