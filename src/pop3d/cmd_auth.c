@@ -20,7 +20,7 @@ static enum step go_on(struct session *s, struct str line);
 static enum step auth_more(struct session *s)
 {
     struct str line;
-    enum rc rc = stream_line(&s->st, SASL_LINE_MAX + 2, true, &line);
+    enum rc rc = stream_line(&s->st, SASL_LINE_MAX + 2, false, &line);
     if (rc == RC_AGAIN)
         return STEP_INPUT;
     if (rc == RC_PERM) {

@@ -144,7 +144,7 @@ static enum step auth_more(struct session *s)
     struct smtp *c = smtp_of(s);
     for (;;) {
         struct str line;
-        enum rc rc = stream_line(&s->st, SASL_LINE_MAX + 2, true, &line);
+        enum rc rc = stream_line(&s->st, SASL_LINE_MAX + 2, false, &line);
         if (rc == RC_AGAIN)
             return STEP_INPUT;
         if (rc != RC_OK) {

@@ -115,12 +115,19 @@ static bool next_command(struct session *s, enum step *out_step)
             return false;
         s->discarding = false;
     }
-    enum rc rc = stream_line(&s->st, p->line_max, true, &line);
+    enum rc rc = stream_line(&s->st, p->line_max, false, &line);
     if (rc == RC_AGAIN)
         return false;
     if (rc == RC_PERM) {
         s->discarding = true;
         session_refuse(s, "%s", p->words.line_too_long);
+        *out_step = STEP_NEXT;
+        return true;
+    }
+    /* Only CRLF ends a line (RFC 5321 2.3.8): a bare CR or LF is part of it, and no command has
+     * one. */
+    if (str_has_any(line, "\r\n") || str_find(line, '\0') != SIZE_MAX) {
+        session_refuse(s, "%s", p->words.unknown);
         *out_step = STEP_NEXT;
         return true;
     }
@@ -159,7 +166,7 @@ static void enter_wait(struct session *s, enum step step)
         s->deadline = USEC_FOREVER;
         break;
     case STEP_TLS:
-        s->deadline = now + HANDSHAKE_TIME;
+        s->deadline = now + MIN(HANDSHAKE_TIME, idle_time(s));
         break;
     case STEP_CLOSE:
         s->closing = true;

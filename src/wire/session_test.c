@@ -150,7 +150,9 @@ static const struct {
 } dialogues[] = {
     { "greeting only", "", "220 ready\r\n" },
     { "echo", "ECHO a b\r\n", "220 ready\r\n250 a b\r\n" },
-    { "case and bare LF", "echo x\n", "220 ready\r\n250 x\r\n" },
+    { "case", "echo x\r\n", "220 ready\r\n250 x\r\n" },
+    { "bare LF", "echo x\necho y\r\necho z\r\n", "220 ready\r\n500 unknown\r\n250 z\r\n" },
+    { "bare CR", "echo x\recho y\r\necho z\r\n", "220 ready\r\n500 unknown\r\n250 z\r\n" },
     { "pipelined", "ECHO a\r\nECHO b\r\n", "220 ready\r\n250 a\r\n250 b\r\n" },
     { "half a line", "ECHO a\r\nECH", "220 ready\r\n250 a\r\n" },
     { "body", "DATA\r\nx\r\n.\r\nECHO z\r\n",
