@@ -4,8 +4,8 @@
 #include <stdarg.h>
 
 PRINTF(5, 0)
-static enum rc
-    fill(struct err *e, enum rc rc, int sys, const char *dsn, const char *fmt, va_list ap)
+static enum rc fill(struct err *e, enum rc rc, int sys, const char *dsn, const char *fmt,
+                    va_list ap)
 {
     if (e == NULL)
         return rc;
