@@ -334,6 +334,7 @@ static bool read_arguments(struct plan *plan, int argc, char **argv)
         { NULL, 0, NULL, 0 },
     };
     int c = 0;
+    argc++, argv--; /* getopt expects the command's name first, and there it is */
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (c == 'm')
             plan->mailroot = optarg;
