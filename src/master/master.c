@@ -200,6 +200,23 @@ static enum rc renew_run_id(struct err *e)
     return file_replace("hikyaku/run", arena_printf(&mem, "%016" PRIx64 "\n", id), 0640, e);
 }
 
+/* The first start on a MailRoot of XMail notes when: messages older than that lie in its form
+ * (dot-stuffed) and are read so. */
+static enum rc mark_takeover(struct err *e)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    struct stat st;
+    if (io_stat("hikyaku/marker", &st) == 0)
+        return RC_OK;
+    if (errno != ENOENT)
+        return err_sys(e, "stat hikyaku/marker");
+    log_info(EV("taking over an XMail MailRoot"), KV("marker", "hikyaku/marker"));
+    return file_replace("hikyaku/marker",
+                        arena_printf(&mem, "origin taken-over\nformat 1\nmade %" PRId64 "\n",
+                                     (int64_t)(clock_wall() / USEC_S)),
+                        0640, e);
+}
+
 /* Whom the files belong to decides who the roles run as. */
 static enum rc choose_users(struct master *m, struct err *e)
 {
@@ -328,6 +345,8 @@ static enum rc prepare(struct master *m, struct err *e)
         rc = refuse_silent_gaps(m, e);
     if (rc == RC_OK)
         rc = choose_users(m, e);
+    if (rc == RC_OK)
+        rc = mark_takeover(e);
     if (rc == RC_OK)
         rc = renew_run_id(e);
     if (rc == RC_OK)
@@ -558,6 +577,7 @@ int master_role(int argc, char **argv)
     }
     log_set_role(argv[0]);
     trace_set_role(argv[0]);
+    child_set_name(argv[0]);
     int rest = argc - (alone ? 2 : 1);
     char **words = argv + (alone ? 2 : 1);
     if (!take_own_options(&scratch, &rest, words, &mailroot))

@@ -67,6 +67,13 @@ enum rc child_start(const struct child *c, pid_t *out_pid, struct err *e)
     return RC_OK;
 }
 
+void child_set_name(const char *role)
+{
+    char name[16]; /* the kernel keeps 15 octets */
+    (void)snprintf(name, sizeof(name), "hikyaku-%.7s", role);
+    (void)prctl(PR_SET_NAME, name, 0, 0, 0);
+}
+
 bool child_reap(pid_t *out_pid, int *out_status)
 {
     pid_t pid = waitpid(-1, out_status, WNOHANG);

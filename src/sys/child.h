@@ -22,6 +22,8 @@ struct child {
 enum rc child_prepare(struct err *e) CHECK_RESULT;
 /* Starts this program again. It dies with its parent. */
 enum rc child_start(const struct child *c, pid_t *out_pid, struct err *e) CHECK_RESULT;
+/* Names this process hikyaku-ROLE for ps and top. */
+void child_set_name(const char *role);
 /* The next ended child: its pid and wait status; false when none has ended. */
 bool child_reap(pid_t *out_pid, int *out_status);
 /* Waits for one child, at most until the deadline (clock_mono); false when it passed. */

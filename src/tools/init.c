@@ -222,7 +222,6 @@ static enum rc make_server_tab(struct plan *plan, struct err *e)
         { STR("RootDomain"), plan->domain },
         { STR("SmtpServerDomain"), plan->hostname },
         { STR("POP3Domain"), plan->domain },
-        { STR("HeloDomain"), plan->hostname },
         { STR("PostMaster"),
           arena_printf(&plan->mem, "%.*s@%.*s", STR_ARG(account), STR_ARG(plan->domain)) },
         { STR("PasswordScheme"), STR("scram") },
