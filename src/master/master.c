@@ -4,7 +4,7 @@
  * clients or from roles.
  */
 #include "master/master.h"
-#include "conf/options.h"
+#include "conf/tables.h"
 #include "master/recover.h"
 #include "master/roles.h"
 #include "store/store.h"
@@ -272,7 +272,7 @@ static enum rc make_channels(struct master *m, struct err *e)
     return RC_OK;
 }
 
-/* A setting that protects, set but not obeyed by this version, stops the start. */
+/* A setting or table that protects, filled but not obeyed by this version, stops the start. */
 struct later_report {
     bool security;
 };
@@ -289,10 +289,11 @@ static enum rc refuse_silent_gaps(const struct master *m, struct err *e)
 {
     struct later_report r = { .security = false };
     options_each_later(report_later, &r);
+    tables_each_later(report_later, &r);
     if (r.security && !m->partial)
         return err_perm(e, "5.3.0",
-                        "a setting that protects is not obeyed by this version (see above); "
-                        "--partial starts without it");
+                        "a setting or table that protects is not obeyed by this version (see "
+                        "above); --partial starts without it");
     return RC_OK;
 }
 
