@@ -333,7 +333,9 @@ static bool read_arguments(struct plan *plan, int argc, char **argv)
         { NULL, 0, NULL, 0 },
     };
     int c = 0;
-    argc++, argv--; /* getopt expects the command's name first, and there it is */
+    /* getopt expects the command's name first, and there it is. */
+    argc++;
+    argv--;
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (c == 'm')
             plan->mailroot = optarg;
