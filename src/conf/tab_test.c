@@ -149,6 +149,47 @@ static void refuses_octets_that_break_lines(void **state)
         assert_int_equal(tab_print_row(&b, &bad[i], 1, "\n", NULL), RC_PERM);
 }
 
+/* Printed with its quote escaped, F2 and the backslash would be one character of Shift_JIS: the
+ * quote behind them would end the value, and what follows be values of its own. */
+static void refuses_rows_that_read_back_otherwise(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        struct str values[2];
+        enum rc rc;
+    } rows[] = {
+        { "utf-8", { T("\xe8\xa1\xa8\"x"), T("U") }, RC_OK },
+        { "shift_jis", { T("\x95\\\"x"), T("U") }, RC_OK },
+        { "shift_jis at the end", { T("\x95\\"), T("U") }, RC_OK },
+        { "neither", { T("\xf2\" \"x"), T("U") }, RC_PERM },
+        { "by its neighbour", { T("\xf2\""), T("\x95\\") }, RC_PERM },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct buf b AUTO_RELEASE_BUF;
+        buf_init(&b, 1000);
+        enum rc rc = tab_print_row(&b, rows[i].values, 2, "\n", NULL);
+        if (rc != rows[i].rc || (rc != RC_OK && b.n != 0))
+            fail_msg("%s: %s, printed %s", rows[i].name, rc_name(rc), b.p);
+    }
+}
+
+static void refuses_lines_too_long_to_read(void **state)
+{
+    (void)state;
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct buf b AUTO_RELEASE_BUF;
+    buf_init(&b, (size_t)4 << 20);
+    char *p = arena_new(&a, TAB_LINE_MAX);
+    memset(p, 'x', TAB_LINE_MAX);
+    struct str value = str_from(p, TAB_LINE_MAX - 2);
+    assert_int_equal(tab_print_row(&b, &value, 1, "\n", NULL), RC_OK);
+    value.n++;
+    assert_int_equal(tab_print_row(&b, &value, 1, "\n", NULL), RC_PERM);
+    const struct str many[257] = { T("a") };
+    assert_int_equal(tab_print_row(&b, many, 257, "\n", NULL), RC_PERM);
+}
+
 /* --- tables ---------------------------------------------------------------------------------
  */
 
@@ -344,6 +385,8 @@ int main(void)
         cmocka_unit_test(refuses_too_many_values),
         cmocka_unit_test(prints_what_it_reads),
         cmocka_unit_test(refuses_octets_that_break_lines),
+        cmocka_unit_test(refuses_rows_that_read_back_otherwise),
+        cmocka_unit_test(refuses_lines_too_long_to_read),
         cmocka_unit_test(reads_a_table_with_faults),
         cmocka_unit_test(byte_order_mark_is_no_value),
         cmocka_unit_test(missing_table_is_empty),

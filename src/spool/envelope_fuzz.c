@@ -8,6 +8,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct arena a AUTO_RELEASE_ARENA = { 0 };
     struct buf again AUTO_RELEASE_BUF;
+    buf_init(&again, (size_t)1 << 26);
     struct spool_entry entry = { .message_fd = -1 }, second = { .message_fd = -1 };
     size_t header_n = 0;
     struct str text = arena_str(&a, str_from((const char *)data, size));
@@ -16,7 +17,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (header_n > size)
         abort();
     journal_apply(str_skip(text, header_n), &entry);
-    buf_init(&again, (size_t)1 << 26);
     if (envelope_print(&entry.env, STR("65f2c81a3b2c100a3f"), entry.message_octets,
                        entry.wire_octets, &again) != RC_OK)
         return 0;
