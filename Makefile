@@ -93,7 +93,7 @@ run: ## build, make a demo MailRoot in demo/, serve on high ports of loopback
 test: ## build with sanitizers, run every test
 	@tools/install-deps test
 	@$(MAKE) --no-print-directory BUILD=san all unit
-	@$(MAKE) --no-print-directory BUILD=release all
+	@$(MAKE) --no-print-directory BUILD=release all build/release/test/sys/seal_test
 	@python3 tests/run.py all
 
 .PHONY: test-unit test-e2e test-tsan
