@@ -78,7 +78,7 @@ class Life(unittest.TestCase):
                     self.server.process.send_signal(how)
                 self.assertTrue(smtp.reply().startswith("421"))
                 self.assertTrue(pop.reply().startswith("-ERR"))
-                self.assertEqual(self.server.process.wait(30), 0)
+                self.assertEqual(self.server.process.wait(30), 0, self.server.log_text()[-2000:])
                 self.assertTrue(os.path.exists(self.server.path("hikyaku", "clean")))
                 self.assertFalse(os.path.exists(self.server.path(".shutdown")))
 
