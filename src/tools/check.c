@@ -132,6 +132,10 @@ int tool_check(int argc, char **argv)
 {
     struct check c = { .json = false };
     const char *mailroot = NULL;
+    if (argc == 1 && strcmp(argv[0], "--help") == 0) {
+        (void)fputs(usage, stdout);
+        return 0;
+    }
     if (!read_arguments(argc, argv, &mailroot, &c.json)) {
         (void)fputs(usage, stderr);
         return 3;

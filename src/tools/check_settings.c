@@ -17,8 +17,8 @@ static void check_variable(struct check *c, const struct tab_row *line)
         return;
     }
     if (options_check_value(row, value, &e) != RC_OK)
-        check_say(c, CHECK_ERROR, TABLE, line->line, "its default is used instead", "%s",
-                  e.text);
+        check_say(c, CHECK_ERROR, TABLE, line->line, "its default is used instead", "%s: %s",
+                  row->name, e.text);
 }
 
 static void check_later(void *ctx, const char *name, bool security)

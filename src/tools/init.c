@@ -140,14 +140,7 @@ static enum rc make_account(struct plan *plan, size_t i, struct buf *rows, struc
 {
     struct str name, password, stored;
     split_login(plan, plan->users[i], "account", &name, &password);
-    struct address address;
-    struct str whole =
-        arena_printf(&plan->mem, "%.*s@%.*s", STR_ARG(name), STR_ARG(plan->domain));
-    enum rc rc = address_parse(whole, ADDRESS_STRICT, &plan->mem, &address, e);
-    if (rc == RC_OK && (str_has_any(name, "/\\") || name.p[0] == '.'))
-        rc = err_perm(e, "5.1.3", "%.*s can't be the name of an account", STR_ARG(name));
-    if (rc == RC_OK)
-        rc = password_make(PASSWORD_SCRAM, password, &plan->mem, &stored, e);
+    enum rc rc = password_make(PASSWORD_SCRAM, password, &plan->mem, &stored, e);
     if (rc != RC_OK)
         return rc;
     struct str id = arena_printf(&plan->mem, "%zu", i + 1);
@@ -357,16 +350,54 @@ static bool read_arguments(struct plan *plan, int argc, char **argv)
     return optind == argc && plan->domain.n > 0;
 }
 
+/* The domain in its canonical form, or what is wrong with which option. */
+static enum rc take_domain(struct plan *plan, const char *option, struct str *domain,
+                           struct err *e)
+{
+    struct str given = *domain;
+    if (domain_parse(given, true, &plan->mem, domain, NULL) == RC_OK)
+        return RC_OK;
+    return err_perm(e, "5.1.3", "%s %.*s is not a domain name", option, STR_ARG(given));
+}
+
+static struct str user_name(const struct plan *plan, size_t i)
+{
+    struct str rest = plan->users[i], name;
+    (void)str_cut(&rest, ':', &name);
+    return name;
+}
+
+/* Can user i be an account of the domain? Asked before anything is made. */
+static enum rc check_user(struct plan *plan, size_t i, struct err *e)
+{
+    struct address address;
+    struct str name = user_name(plan, i);
+    struct str whole =
+        arena_printf(&plan->mem, "%.*s@%.*s", STR_ARG(name), STR_ARG(plan->domain));
+    if (str_has_any(name, "@"))
+        return err_perm(e, "5.1.3", "--user %.*s: give the name only, without @ and domain",
+                        STR_ARG(name));
+    if (name.n == 0 || name.p[0] == '.' || str_has_any(name, "/\\") ||
+        address_parse(whole, ADDRESS_STRICT, &plan->mem, &address, NULL) != RC_OK)
+        return err_perm(e, "5.1.3", "--user %.*s can't be the name of an account",
+                        STR_ARG(name));
+    for (size_t k = 0; k < i; k++)
+        if (str_ieq(user_name(plan, k), name))
+            return err_perm(e, "5.1.3", "--user %.*s is given twice", STR_ARG(name));
+    return RC_OK;
+}
+
 static enum rc fill_in(struct plan *plan, struct err *e)
 {
-    enum rc rc = domain_parse(plan->domain, true, &plan->mem, &plan->domain, e);
-    if (rc != RC_OK)
-        return rc;
-    if (plan->hostname.n == 0)
+    enum rc rc = take_domain(plan, "--domain", &plan->domain, e);
+    if (rc == RC_OK && plan->hostname.n == 0)
         plan->hostname = arena_printf(&plan->mem, "mail.%.*s", STR_ARG(plan->domain));
-    rc = domain_parse(plan->hostname, true, &plan->mem, &plan->hostname, e);
+    if (rc == RC_OK)
+        rc = take_domain(plan, "--hostname", &plan->hostname, e);
     if (plan->user_count == 0)
         plan->users[plan->user_count++] = STR("postmaster");
+    for (size_t i = 0; i < plan->user_count && rc == RC_OK; i++)
+        rc = check_user(plan, i, e);
     if (plan->admin.n == 0)
         plan->admin = STR("admin");
     return rc;
@@ -390,6 +421,10 @@ int tool_init(int argc, char **argv)
     struct plan plan = { .mailroot =
                              given == NULL || given[0] == '\0' ? "/var/MailRoot" : given };
     struct err e;
+    if (argc == 1 && strcmp(argv[0], "--help") == 0) {
+        (void)fputs(usage, stdout);
+        return 0;
+    }
     if (!read_arguments(&plan, argc, argv)) {
         (void)fputs(usage, stderr);
         return 2;

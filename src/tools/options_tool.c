@@ -3,6 +3,12 @@
 #include "conf/options.h"
 #include "tools/tools.h"
 
+static const char usage[] =
+    "usage: hikyaku options [--ja | --mdoc]\n"
+    "Prints every setting with its meaning and default, as a server.tab to start from.\n"
+    "  --ja    in Japanese\n"
+    "  --mdoc  as a part of a manual page\n";
+
 int tool_options(int argc, char **argv)
 {
     struct buf out AUTO_RELEASE_BUF;
@@ -14,8 +20,9 @@ int tool_options(int argc, char **argv)
         } else if (strcmp(argv[i], "--mdoc") == 0) {
             mdoc = true;
         } else {
-            (void)fprintf(stderr, "usage: hikyaku options [--ja | --mdoc]\n");
-            return 2;
+            bool asked = strcmp(argv[i], "--help") == 0;
+            (void)fputs(usage, asked ? stdout : stderr);
+            return asked ? 0 : 2;
         }
     }
     if (mdoc)
