@@ -39,7 +39,7 @@ static void check_folder(struct check *c, const struct check_account *account)
     const char *folder = arena_c(&a, account->folder);
     struct stat st;
     if (io_lstat(folder, &st) < 0) {
-        check_say(c, CHECK_NOTE, "mailusers.tab", account->line,
+        check_say(c, CHECK_WARNING, "mailusers.tab", account->line,
                   "it is made with the first message", "there is no folder %s", folder);
         return;
     }
