@@ -131,7 +131,7 @@ static enum rc parse_value(const struct option_row *row, struct str text, struct
 
 enum rc options_check_value(const struct option_row *row, struct str text, struct err *e)
 {
-    struct value v;
+    struct value v = { .b = false };
     return parse_value(row, text, &v, e);
 }
 
@@ -169,7 +169,7 @@ static void store_value(struct options *o, const struct option_row *row, const s
 static void set_default(struct options *o, const struct option_row *row)
 {
     const char *text = o->origin == CONF_NEW ? row->fresh : row->xmail;
-    struct value v;
+    struct value v = { .b = false };
     if (text != NULL && parse_value(row, str_from_c(text), &v, NULL) == RC_OK)
         store_value(o, row, &v);
 }
@@ -203,7 +203,7 @@ static void add_listener_flags(struct options *o, struct str where, struct str f
 static void apply_row(struct options *o, const struct tab_row *line)
 {
     struct err e;
-    struct value v;
+    struct value v = { .b = false };
     struct str name = tab_value(line, 0), text = tab_value(line, 1);
     if (line->count != 2) {
         report(line->line, name, "a line is \"variable\" and \"value\"");

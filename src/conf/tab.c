@@ -266,6 +266,29 @@ static enum rc print_value(struct buf *b, struct str value)
     return rc == RC_OK ? buf_add_char(b, '"') : rc;
 }
 
+/*
+ * Does the printed line give these values again? If it isn't too long, always when it is UTF-8.
+ * In others the backslash of an escape can follow an octet that makes a Shift_JIS character of
+ * both; then the quote behind it would end the value, and what follows would become further
+ * values.
+ */
+static bool reads_back(struct str line, const struct str *values, size_t count)
+{
+    if (line.n > TAB_LINE_MAX || count > VALUES_MAX)
+        return false;
+    if (str_is_utf8(line))
+        return true;
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct str *again = arena_new_array(&a, struct str, count);
+    size_t n = 0;
+    if (tab_parse_line(line, &a, again, count, &n, NULL) != RC_OK || n != count)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!str_eq(again[i], values[i]))
+            return false;
+    return true;
+}
+
 enum rc tab_print_row(struct buf *b, const struct str *values, size_t count, const char *eol,
                       struct err *e)
 {
@@ -281,6 +304,10 @@ enum rc tab_print_row(struct buf *b, const struct str *values, size_t count, con
             rc = buf_add_char(b, '\t');
         if (rc == RC_OK)
             rc = print_value(b, values[i]);
+    }
+    if (rc == RC_OK && !reads_back(str_skip(buf_str(b), before), values, count)) {
+        buf_truncate(b, before);
+        return err_perm(e, "5.3.0", "too long, or a quote in text of unknown encoding");
     }
     if (rc == RC_OK)
         rc = buf_add(b, eol, strlen(eol));

@@ -52,8 +52,8 @@ enum rc tab_read_str(const char *path, struct str text, struct arena *a, struct 
 /* Value i of the row, or the empty slice. */
 struct str tab_value(const struct tab_row *row, size_t i);
 
-/* Appends a line of quoted values (with `eol`) to b. RC_PERM: a value holds TAB, CR, LF or NUL.
- */
+/* Appends a line of quoted values (with `eol`) to b. RC_PERM: a value holds TAB, CR, LF or NUL,
+ * or the line would not read back as these values. */
 enum rc tab_print_row(struct buf *b, const struct str *values, size_t count, const char *eol,
                       struct err *e) CHECK_RESULT;
 

@@ -4,7 +4,7 @@
  * clients or from roles.
  */
 #include "master/master.h"
-#include "conf/options.h"
+#include "conf/tables.h"
 #include "master/recover.h"
 #include "master/roles.h"
 #include "store/store.h"
@@ -58,7 +58,7 @@ static enum rc write_env(const struct role_env *env, int *out_fd, struct err *e)
     int fd = memfd_create("role", MFD_CLOEXEC);
     if (fd < 0)
         return err_sys(e, "make memory file");
-    if (pwrite(fd, env, sizeof(*env), 0) != (ssize_t)sizeof(*env)) {
+    if (io_pwrite(fd, env, sizeof(*env), 0) != (ssize_t)sizeof(*env)) {
         enum rc rc = err_sys(e, "write memory file");
         (void)close(fd);
         return rc;
@@ -272,7 +272,7 @@ static enum rc make_channels(struct master *m, struct err *e)
     return RC_OK;
 }
 
-/* A setting that protects, set but not obeyed by this version, stops the start. */
+/* A setting or table that protects, filled but not obeyed by this version, stops the start. */
 struct later_report {
     bool security;
 };
@@ -289,10 +289,11 @@ static enum rc refuse_silent_gaps(const struct master *m, struct err *e)
 {
     struct later_report r = { .security = false };
     options_each_later(report_later, &r);
+    tables_each_later(report_later, &r);
     if (r.security && !m->partial)
         return err_perm(e, "5.3.0",
-                        "a setting that protects is not obeyed by this version (see above); "
-                        "--partial starts without it");
+                        "a setting or table that protects is not obeyed by this version (see "
+                        "above); --partial starts without it");
     return RC_OK;
 }
 
@@ -470,24 +471,6 @@ static void finish(struct master *m)
 /* --- the command
  * ----------------------------------------------------------------------------------- */
 
-/* Takes our own long options off the words; the rest are XMail's. False: wrong usage. */
-static bool take_own_options(struct master *m, int *argc, char **argv, const char **mailroot)
-{
-    int kept = 0;
-    for (int i = 0; i < *argc; i++) {
-        if (strcmp(argv[i], "--partial") == 0)
-            m->partial = true;
-        else if (strcmp(argv[i], "--mailroot") == 0 && i + 1 < *argc)
-            *mailroot = argv[++i];
-        else if (strncmp(argv[i], "--", 2) == 0)
-            return false;
-        else
-            argv[kept++] = argv[i];
-    }
-    *argc = kept;
-    return true;
-}
-
 int master_serve(int argc, char **argv)
 {
     struct master m = { .lock_fd = -1 };
@@ -497,7 +480,7 @@ int master_serve(int argc, char **argv)
         .magic = ROLE_ENV_MAGIC, .board_fd = -1, .guard_fd = -1, .notices_fd = -1
     };
     log_set_role("master");
-    if (!take_own_options(&m, &argc, argv, &mailroot)) {
+    if (!role_own_options(&argc, argv, &m.partial, &mailroot)) {
         (void)fprintf(
             stderr,
             "usage: hikyaku serve [--mailroot DIR] [--partial] [switches, see hikyaku(8)]\n");
@@ -519,81 +502,4 @@ int master_serve(int argc, char **argv)
     run(&m);
     finish(&m);
     return m.clean ? 0 : 1;
-}
-
-/* --- one role
- * ----------------------------------------------------------------------------------------- */
-
-static enum rc env_inherited(struct role_env *env, struct err *e)
-{
-    if (pread(CHILD_ENV_FD, env, sizeof(*env), 0) != (ssize_t)sizeof(*env) ||
-        env->magic != ROLE_ENV_MAGIC)
-        return err_perm(e, "5.3.0", "roles are started by the master; -d runs one alone");
-    (void)close(CHILD_ENV_FD);
-    return RC_OK;
-}
-
-/* Alone: its own listeners, no other roles. */
-static enum rc env_alone(struct role_env *env, struct err *e)
-{
-    size_t count = 0;
-    *env = (struct role_env){
-        .magic = ROLE_ENV_MAGIC, .board_fd = -1, .guard_fd = -1, .notices_fd = -1, .alone = true
-    };
-    for (size_t i = 0; i < ROLE_COUNT; i++)
-        env->channels[i] = -1;
-    log_warn(EV("role alone in the foreground, not sealed"),
-             KV("role", this_role == NULL ? "recover" : this_role->name));
-    if (this_role == NULL || this_role->services[0] == '\0')
-        return RC_OK;
-    enum rc rc = options_load(e);
-    struct open_listener all[LISTENERS_MAX];
-    if (rc == RC_OK)
-        rc = listeners_open(NULL, 0, file_exists("server.cert") && file_exists("server.key"),
-                            all, &count, e);
-    for (size_t i = 0; i < count && rc == RC_OK; i++) {
-        if (role_serves(this_role, all[i].service))
-            env->listeners[env->listener_count++] = all[i];
-        else
-            (void)close(all[i].fd);
-    }
-    return rc;
-}
-
-int master_role(int argc, char **argv)
-{
-    struct master scratch = { .lock_fd = -1 };
-    struct role_env env;
-    struct err e;
-    const char *mailroot = NULL;
-    bool alone = argc > 1 && strcmp(argv[1], "-d") == 0;
-    bool recover = argc > 0 && strcmp(argv[0], "recover") == 0;
-    this_role = argc > 0 ? role_by_name(argv[0]) : NULL;
-    if (this_role == NULL && !recover) {
-        (void)fprintf(
-            stderr,
-            "usage: hikyaku role control|smtpd|access|queue|recover [-d] [--mailroot DIR]\n");
-        return 2;
-    }
-    log_set_role(argv[0]);
-    trace_set_role(argv[0]);
-    child_set_name(argv[0]);
-    int rest = argc - (alone ? 2 : 1);
-    char **words = argv + (alone ? 2 : 1);
-    if (!take_own_options(&scratch, &rest, words, &mailroot))
-        return 2;
-    enum rc rc = options_command_line(rest, words, &e);
-    if (rc == RC_OK && alone && chdir(mailroot == NULL ? options_mailroot() : mailroot) < 0)
-        rc = err_sys(&e, "enter MailRoot");
-    if (rc == RC_OK)
-        rc = alone ? env_alone(&env, &e) : env_inherited(&env, &e);
-    if (rc == RC_OK && recover)
-        return recover_main();
-    if (rc == RC_OK)
-        rc = role_begin(&env, &e);
-    if (rc != RC_OK) {
-        log_error(EV("role can't start"), KE(&e));
-        return 1;
-    }
-    return this_role->main(&env);
 }

@@ -40,6 +40,8 @@ static enum rc start(const struct role_env *env, struct pool **pool, struct comm
 {
     int channel = env->channels[role_number(ROLE_SMTPD)];
     enum rc rc = role_get_users(env, e);
+    if (rc == RC_OK) /* what this role's process before may have left: deliveries to note */
+        rc = commit_recover_log(this_role->name, spool_recover_tag, NULL, NULL, e);
     if (rc == RC_OK)
         rc = commit_open(this_role->name, commit, e);
     if (rc == RC_OK)

@@ -107,8 +107,8 @@ static enum rc find_account(const struct address *to, struct arena *a, struct ac
 enum rc deliver_local(struct spool_entry *entry, size_t i, struct err *e)
 {
     struct arena mem AUTO_RELEASE_ARENA = { 0 };
-    struct account account;
-    struct user_options options;
+    struct account account = { .id = 0 };
+    struct user_options options = { .max_mb_size = 0 };
     struct store_put *put = NULL;
     struct str name = arena_printf(&mem, "%" PRId64 ".Q%.*sR%zu.hikyaku",
                                    entry->env.received_at / USEC_S, STR_ARG(entry->id), i);

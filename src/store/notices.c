@@ -20,7 +20,7 @@ enum rc store_notices_make(int *out_fd, struct err *e)
     int fd = memfd_create("notices", MFD_CLOEXEC);
     if (fd < 0)
         return err_sys(e, "make the notices");
-    if (ftruncate(fd, NOTICE_BYTES) < 0) {
+    if (io_ftruncate(fd, NOTICE_BYTES) < 0) {
         enum rc rc = err_sys(e, "size the notices");
         (void)close(fd);
         return rc;

@@ -48,7 +48,7 @@ static void become(const struct child *c, pid_t parent)
         _exit(126);
     char *argv[600];
     size_t n = 0;
-    for (; c->argv[n] != NULL && n < ARRAY_LEN(argv) - 1; n++)
+    for (; n < ARRAY_LEN(argv) - 1 && c->argv[n] != NULL; n++)
         memcpy(&argv[n], &c->argv[n], sizeof(argv[n]));
     argv[n] = NULL;
     (void)execv("/proc/self/exe", argv);

@@ -270,7 +270,7 @@ enum rc commit_recover_as(const char *life, commit_tag_fn *on_tag, void *ctx,
 {
     struct recovery r = { .life = life };
     struct str *names = NULL;
-    struct err unused;
+    struct err unused = { .sys = 0 };
     size_t count = 0;
     e = e == NULL ? &unused : e;
     enum rc rc = log_names(&r.mem, &names, &count, e);
@@ -312,7 +312,7 @@ enum rc commit_recover_log(const char *name, commit_tag_fn *on_tag, void *ctx,
     struct recovery r = { .life = life };
     struct keeping k = { .oldest = INT64_MAX };
     struct str one = str_from_c(name);
-    struct err unused;
+    struct err unused = { .sys = 0 };
     e = e == NULL ? &unused : e;
     commit_life(life);
     buf_init(&k.raw, (size_t)COMMIT_SEGMENT_LIMIT);

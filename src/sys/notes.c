@@ -177,7 +177,7 @@ static int passed_fd(struct msghdr *m)
 
 static void take_note(const struct ear *ear, struct str frame, int fd)
 {
-    struct note n;
+    struct note n = { .type = NOTE_TYPES };
     struct err e;
     enum rc rc = note_decode(frame, &n, &e);
     if (rc == RC_OK && !note_is_allowed(n.type, ear->from, ear->self))

@@ -99,6 +99,12 @@ usec_t tls_ctx_expires(const struct tls_ctx *ctx)
     return ctx->expires;
 }
 
+bool tls_ctx_covers(const struct tls_ctx *ctx, struct str host)
+{
+    X509 *cert = SSL_CTX_get0_certificate(ctx->ssl);
+    return cert != NULL && X509_check_host(cert, host.p, host.n, 0, NULL) == 1;
+}
+
 enum rc tls_new(struct tls_ctx *ctx, int fd, struct tls **out, struct err *e)
 {
     SSL *ssl = SSL_new(ctx->ssl);

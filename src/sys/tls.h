@@ -16,6 +16,8 @@ struct tls_ctx *tls_ctx_get(struct tls_ctx *ctx);
 void tls_ctx_put(struct tls_ctx **ctx);
 /* End of validity of the certificate, usec since 1970; -1 when it can't be told. */
 usec_t tls_ctx_expires(const struct tls_ctx *ctx);
+/* Is the certificate for this host (RFC 6125: its names, a wildcard for one label)? */
+bool tls_ctx_covers(const struct tls_ctx *ctx, struct str host);
 
 /* A self-signed certificate for `host` (P-256, valid for `days`), PEM. key_out gets the private
  * key. */

@@ -24,7 +24,10 @@ static void read_environment(void)
 {
     const char *path = getenv("HIKYAKU_TRACE");
     struct str rest = str_from_c(getenv("HIKYAKU_KILL")), role;
+    struct str ahead = str_from_c(getenv("HIKYAKU_CLOCK"));
     uint64_t n = 0;
+    if (str_to_u64(ahead, &n))
+        clock_shift((int64_t)MIN(n, (uint64_t)UINT32_MAX) * USEC_S);
     if (path != NULL && path[0] != '\0')
         trace_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (rest.n > 0 && str_cut(&rest, ':', &role) && str_eq(role, str_from_c(role_name)) &&

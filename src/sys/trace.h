@@ -1,13 +1,14 @@
 /*
  * trace.h - a record of every call that changes the file system, for the durability checker
- * (tests/crash/trace_check.py): it replays each prefix of the trace with and without what
+ * (tests/crash/trace_model.py): it replays each prefix of the trace with and without what
  * wasn't synced yet. Only in sanitizer builds, or with -DHIKYAKU_DEBUG; in a release every call
  * here is nothing.
  *
  * Environment of such builds:
  *     HIKYAKU_TRACE=path     append the trace to this file (several processes may share it)
  *     HIKYAKU_KILL=ROLE:n    SIGKILL in place of the n-th changing call of that role's process
- *     HIKYAKU_LIFE=text      what commit_life says: another text plays a power cut
+ *     HIKYAKU_CLOCK=n        the clock is n seconds ahead: what a test builds later is older
+ * than that HIKYAKU_LIFE=text      what commit_life says: another text plays a power cut
  *
  * A record is one line "OP PID TID FD A B N1 N2" and N1 + N2 octets and a line end:
  *     open (A flags, path), close, write (A offset, octets), trunc (A size), rename and link

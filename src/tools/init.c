@@ -333,7 +333,9 @@ static bool read_arguments(struct plan *plan, int argc, char **argv)
         { NULL, 0, NULL, 0 },
     };
     int c = 0;
-    argc++, argv--; /* getopt expects the command's name first, and there it is */
+    /* getopt expects the command's name first, and there it is. */
+    argc++;
+    argv--;
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (c == 'm')
             plan->mailroot = optarg;
@@ -357,9 +359,6 @@ static bool read_arguments(struct plan *plan, int argc, char **argv)
 
 static enum rc fill_in(struct plan *plan, struct err *e)
 {
-    const char *given = getenv("MAIL_ROOT");
-    if (plan->mailroot == NULL)
-        plan->mailroot = given != NULL && given[0] != '\0' ? given : "/var/MailRoot";
     enum rc rc = domain_parse(plan->domain, true, &plan->mem, &plan->domain, e);
     if (rc != RC_OK)
         return rc;
@@ -387,7 +386,9 @@ static enum rc enter_folder(const struct plan *plan, struct err *e)
 
 int tool_init(int argc, char **argv)
 {
-    struct plan plan = { .mailroot = NULL };
+    const char *given = getenv("MAIL_ROOT");
+    struct plan plan = { .mailroot =
+                             given == NULL || given[0] == '\0' ? "/var/MailRoot" : given };
     struct err e;
     if (!read_arguments(&plan, argc, argv)) {
         (void)fputs(usage, stderr);

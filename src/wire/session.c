@@ -36,6 +36,7 @@ struct str session_id(struct session *s)
     return arena_printf(&s->tmp, "%s-%" PRIx64, s->listener->protocol->name, s->number);
 }
 
+PRINTF(2, 0)
 static void reply(struct session *s, const char *fmt, va_list ap)
 {
     char line[512];

@@ -1,0 +1,99 @@
+/* role_main.c - `hikyaku role NAME`: what the master starts, and what -d runs alone. */
+#include "conf/options.h"
+#include "master/master.h"
+#include "master/recover.h"
+#include "master/roles.h"
+#include "sys/child.h"
+#include "sys/file.h"
+#include "sys/trace.h"
+
+bool role_own_options(int *argc, char **argv, bool *partial, const char **mailroot)
+{
+    int kept = 0;
+    for (int i = 0; i < *argc; i++) {
+        if (strcmp(argv[i], "--partial") == 0)
+            *partial = true;
+        else if (strcmp(argv[i], "--mailroot") == 0 && i + 1 < *argc)
+            *mailroot = argv[++i];
+        else if (strncmp(argv[i], "--", 2) == 0)
+            return false;
+        else
+            argv[kept++] = argv[i];
+    }
+    *argc = kept;
+    return true;
+}
+
+static enum rc env_inherited(struct role_env *env, struct err *e)
+{
+    if (io_pread(CHILD_ENV_FD, env, sizeof(*env), 0) != (ssize_t)sizeof(*env) ||
+        env->magic != ROLE_ENV_MAGIC)
+        return err_perm(e, "5.3.0", "roles are started by the master; -d runs one alone");
+    (void)close(CHILD_ENV_FD);
+    return RC_OK;
+}
+
+/* Alone: its own listeners, no other roles. */
+static enum rc env_alone(struct role_env *env, struct err *e)
+{
+    size_t count = 0;
+    *env = (struct role_env){
+        .magic = ROLE_ENV_MAGIC, .board_fd = -1, .guard_fd = -1, .notices_fd = -1, .alone = true
+    };
+    for (size_t i = 0; i < ROLE_COUNT; i++)
+        env->channels[i] = -1;
+    log_warn(EV("role alone in the foreground, not sealed"),
+             KV("role", this_role == NULL ? "recover" : this_role->name));
+    if (this_role == NULL || this_role->services[0] == '\0')
+        return RC_OK;
+    enum rc rc = options_load(e);
+    struct open_listener all[LISTENERS_MAX];
+    if (rc == RC_OK)
+        rc = listeners_open(NULL, 0, file_exists("server.cert") && file_exists("server.key"),
+                            all, &count, e);
+    for (size_t i = 0; i < count && rc == RC_OK; i++) {
+        if (role_serves(this_role, all[i].service))
+            env->listeners[env->listener_count++] = all[i];
+        else
+            (void)close(all[i].fd);
+    }
+    return rc;
+}
+
+int master_role(int argc, char **argv)
+{
+    struct role_env env;
+    struct err e;
+    const char *mailroot = NULL;
+    bool partial = false;
+    bool alone = argc > 1 && strcmp(argv[1], "-d") == 0;
+    bool recover = argc > 0 && strcmp(argv[0], "recover") == 0;
+    this_role = argc > 0 ? role_by_name(argv[0]) : NULL;
+    if (this_role == NULL && !recover) {
+        (void)fprintf(
+            stderr,
+            "usage: hikyaku role control|smtpd|access|queue|recover [-d] [--mailroot DIR]\n");
+        return 2;
+    }
+    log_set_role(argv[0]);
+    trace_set_role(argv[0]);
+    child_set_name(argv[0]);
+    int rest = argc - (alone ? 2 : 1);
+    char **words = argv + (alone ? 2 : 1);
+    if (!role_own_options(&rest, words, &partial, &mailroot))
+        return 2;
+    enum rc rc = options_command_line(rest, words, &e);
+    if (rc == RC_OK && alone && chdir(mailroot == NULL ? options_mailroot() : mailroot) < 0)
+        rc = err_sys(&e, "enter MailRoot");
+    if (rc == RC_OK)
+        rc = alone ? env_alone(&env, &e) : env_inherited(&env, &e);
+    if (rc == RC_OK && recover)
+        return recover_main();
+    if (rc == RC_OK)
+        rc = role_begin(&env, &e);
+    if (rc != RC_OK) {
+        log_error(EV("role can't start"), KE(&e));
+        return 1;
+    }
+    return this_role->main(&env);
+}

@@ -1,0 +1,213 @@
+/* spool_test.c - queue entries on disk: what was put is what is read, whatever happened to the
+ * files. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "spool/scratch.h"
+
+static const char *const amy_and_ben[] = { "amy", "ben", NULL };
+
+static void round_trip(void **state)
+{
+    (void)state;
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct err e = { .text = "" };
+    struct spool_entry entry;
+    char text[64] = { 0 };
+    struct str id = queue_for(amy_and_ben, 1234567890123456, MESSAGE, &a);
+    assert_true(spool_id_is_valid(id));
+    must(spool_open(id, &a, &entry, &e), &e);
+    assert_true(str_eq(entry.env.reverse_path.local, STR("s p\"a ce")));
+    assert_true(str_eq(entry.env.reverse_path.domain, STR("far.test")));
+    assert_true(str_eq(entry.env.auth_user, STR("who%20")));
+    assert_true(str_eq(entry.env.client, STR("[192.0.2.1]:4321")));
+    assert_int_equal(entry.env.received_at, 1234567890123456);
+    assert_true(entry.env.body_8bit && !entry.env.smtputf8);
+    assert_int_equal(entry.env.recipient_count, 2);
+    assert_true(str_eq(entry.env.recipients[1].resolved.local, STR("ben")));
+    assert_int_equal(entry.states[0], DELIVERY_PENDING);
+    assert_int_equal(entry.message_octets, strlen(MESSAGE));
+    assert_int_equal(entry.wire_octets, strlen(MESSAGE) + 3);
+    assert_int_equal(io_pread(entry.message_fd, text, sizeof(text), entry.message_offset),
+                     strlen(MESSAGE));
+    assert_string_equal(text, MESSAGE);
+    spool_close(&entry);
+}
+
+static void empty_message_and_null_sender(void **state)
+{
+    (void)state;
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct err e = { .text = "" };
+    struct spool_put *put = NULL;
+    struct spool_entry entry;
+    struct str id;
+    struct envelope_recipient to = { address_of("amy", "x.test"), address_of("amy", "x.test") };
+    struct envelope env = { .reverse_path = { .is_null = true },
+                            .recipient_count = 1,
+                            .recipients = &to };
+    must(spool_put_begin(&env, &put, &e), &e);
+    must(spool_put_commit(&put, &a, &id, &e), &e);
+    must(spool_open(id, &a, &entry, &e), &e);
+    assert_true(entry.env.reverse_path.is_null);
+    assert_int_equal(entry.message_octets, 0);
+    assert_int_equal(entry.env.auth_user.n, 0);
+    spool_close(&entry);
+}
+
+static void journal_survives_reopening(void **state)
+{
+    (void)state;
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct err e = { .text = "" };
+    struct spool_entry entry;
+    struct str id = queue_for(amy_and_ben, 1, MESSAGE, &a);
+    must(spool_open(id, &a, &entry, &e), &e);
+    must(spool_record(&entry, 1, DELIVERY_DONE, STR("-"), &e), &e);
+    must(spool_record_retry(&entry, 3, 99, &e), &e);
+    must(spool_record(&entry, 0, DELIVERY_FAILED, STR("bad\nreason"), &e), &e);
+    spool_close(&entry);
+    must(spool_open(id, &a, &entry, &e), &e);
+    assert_int_equal(entry.states[0], DELIVERY_FAILED);
+    assert_int_equal(entry.states[1], DELIVERY_DONE);
+    assert_int_equal(entry.tries, 3);
+    assert_int_equal(entry.next_try, 99);
+    must(spool_remove(&entry, &e), &e);
+    spool_close(&entry);
+    assert_int_equal(spool_open(id, &a, &entry, &e), RC_TEMP);
+    assert_int_equal(e.sys, ENOENT);
+}
+
+/* Cut anywhere and with any octet changed, the journal only ever says less. */
+static void damaged_journal_says_less(void **state)
+{
+    (void)state;
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct buf whole AUTO_RELEASE_BUF;
+    buf_init(&whole, 4096);
+    must(journal_print(&whole, "done", 0, 0, STR("-")), NULL);
+    must(journal_print(&whole, "retry", 2, 77, STR("-")), NULL);
+    for (size_t i = 0; i < 2 * whole.n; i++) {
+        enum delivery_state states[2] = { DELIVERY_PENDING, DELIVERY_PENDING };
+        struct spool_entry entry = { .env.recipient_count = 2, .states = states };
+        struct str text = arena_str(&a, buf_str(&whole));
+        char *p = arena_c(&a, text);
+        if (i < whole.n)
+            text = str_head(text, i);
+        else
+            p[i - whole.n] = (char)(p[i - whole.n] ^ 1);
+        journal_apply(i < whole.n ? text : str_from(p, whole.n), &entry);
+        assert_int_equal(states[1], DELIVERY_PENDING);
+        assert_int_not_equal(states[0], DELIVERY_FAILED);
+        assert_true(entry.tries == 0 || (entry.tries == 2 && entry.next_try == 77));
+    }
+}
+
+/* A file cut short or altered in its head is an error, never a shorter message. */
+static void damaged_entries_are_refused(void **state)
+{
+    (void)state;
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct err e = { .text = "" };
+    struct spool_entry entry;
+    struct stat st;
+    struct str id = queue_for(amy_and_ben, 1, MESSAGE, &a);
+    const char *path = spool_path(id, &a).p;
+    assert_int_equal(io_stat(path, &st), 0);
+    for (int64_t n = st.st_size - 1; n >= 0; n -= 7) {
+        int fd = io_open(path, O_WRONLY, 0);
+        assert_int_equal(io_ftruncate(fd, (uint64_t)n), 0);
+        io_close(fd);
+        assert_int_equal(spool_open(id, &a, &entry, &e), RC_PERM);
+    }
+    must(spool_set_aside(id, STR("test"), &e), &e);
+    assert_int_equal(spool_open(id, &a, &entry, &e), RC_TEMP);
+    assert_true(file_exists(arena_printf(&a, "queue/damaged/%.*s", STR_ARG(id)).p));
+}
+
+static void put_fails_whole(void **state)
+{
+    (void)state;
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    unsigned failed = 0;
+    for (unsigned n = 1; n < 40; n++) {
+        struct err e;
+        struct spool_put *put = NULL;
+        struct str id;
+        struct envelope_recipient to = { address_of("amy", "x.test"),
+                                         address_of("amy", "x.test") };
+        struct envelope env = { .recipient_count = 1, .recipients = &to };
+        io_fail_nth(n, ENOSPC);
+        enum rc rc = spool_put_begin(&env, &put, &e);
+        if (rc == RC_OK)
+            rc = spool_put_write(put, STR(MESSAGE), 30, &e);
+        if (rc == RC_OK)
+            rc = spool_put_commit(&put, &a, &id, &e);
+        else
+            spool_put_abort(&put);
+        io_fail_nth(0, 0);
+        assert_true(rc == RC_OK || rc == RC_TEMP);
+        failed += rc != RC_OK;
+        if (rc == RC_OK)
+            break;
+    }
+    assert_true(failed > 0);
+}
+
+static bool collect(void *ctx, struct str id)
+{
+    struct buf *ids = ctx;
+    must(buf_add_str(ids, id), NULL);
+    must(buf_add_char(ids, ' '), NULL);
+    return true;
+}
+
+static void scan_is_oldest_first(void **state)
+{
+    (void)state;
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct err e = { .text = "" };
+    struct buf ids AUTO_RELEASE_BUF;
+    buf_init(&ids, 65536);
+    struct str first = queue_for(amy_and_ben, 1, MESSAGE, &a);
+    struct str second = queue_for(amy_and_ben, 1, MESSAGE, &a);
+    write_file("queue/00/not-an-id", "x");
+    must(spool_scan(collect, &ids, &e), &e);
+    size_t one = str_find_str(buf_str(&ids), first), two = str_find_str(buf_str(&ids), second);
+    assert_true(one != SIZE_MAX && two != SIZE_MAX && one < two);
+    assert_int_equal(str_find_str(buf_str(&ids), STR("not")), SIZE_MAX);
+}
+
+static void ids(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *id;
+        bool good;
+    } rows[] = {
+        { "65f2c81a3b2c100a3f", true },  { "", false },
+        { "65f2c81a3b2c1", false },      { "65f2c81a3b2c100a3g", false },
+        { "../../65f2c81a3b2c", false }, { "65F2C81A3B2C100A3F", false },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        assert_int_equal(spool_id_is_valid(str_from_c(rows[i].id)), rows[i].good);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(round_trip),
+        cmocka_unit_test(empty_message_and_null_sender),
+        cmocka_unit_test(journal_survives_reopening),
+        cmocka_unit_test(damaged_journal_says_less),
+        cmocka_unit_test(damaged_entries_are_refused),
+        cmocka_unit_test(put_fails_whole),
+        cmocka_unit_test(scan_is_oldest_first),
+        cmocka_unit_test(ids),
+    };
+    return cmocka_run_group_tests_name("spool", tests, group_setup, group_teardown);
+}

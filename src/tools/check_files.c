@@ -1,0 +1,103 @@
+/* check_files.c - modes, folders of accounts, the certificate. */
+#include "sys/file.h"
+#include "sys/tls.h"
+#include "tools/check_int.h"
+
+#define RENEW_BEFORE (30 * 86400 * USEC_S)
+
+/* --- modes ----------------------------------------------------------------------------------
+ */
+
+static void check_secret(struct check *c, const char *path)
+{
+    struct stat st;
+    if (io_stat(path, &st) == 0 && (st.st_mode & 07) != 0)
+        check_say(c, CHECK_WARNING, path, 0, "chmod o= on it",
+                  "it holds secrets and every user of this machine can read it");
+}
+
+static void check_modes(struct check *c)
+{
+    static const char *const secrets[] = { "mailusers.tab", "ctrlaccounts.tab",
+                                           "smtpauth.tab",  "pop3links.tab",
+                                           "server.key",    "smtpextauth.tab" };
+    struct stat st;
+    if (io_stat(".", &st) == 0 && (st.st_mode & 02) != 0)
+        check_say(c, CHECK_ERROR, ".", 0, "chmod o-w on the MailRoot",
+                  "every user of this machine can change the tables");
+    bool closed = io_stat(".", &st) == 0 && (st.st_mode & 07) == 0;
+    for (size_t i = 0; i < ARRAY_LEN(secrets) && !closed; i++)
+        check_secret(c, secrets[i]);
+}
+
+/* --- accounts' folders ----------------------------------------------------------------------
+ */
+
+static void check_folder(struct check *c, const struct check_account *account)
+{
+    struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
+    const char *folder = arena_c(&a, account->folder);
+    struct stat st;
+    if (io_lstat(folder, &st) < 0) {
+        check_say(c, CHECK_WARNING, "mailusers.tab", account->line,
+                  "it is made with the first message", "there is no folder %s", folder);
+        return;
+    }
+    if (account->is_list)
+        return;
+    bool maildir = folder_exists(arena_printf(&a, "%s/Maildir", folder).p);
+    bool mailbox = folder_exists(arena_printf(&a, "%s/mailbox", folder).p);
+    if (maildir && mailbox)
+        check_say(c, CHECK_WARNING, "mailusers.tab", account->line,
+                  "Maildir counts; move the messages of mailbox/ into Maildir/new",
+                  "%s has both Maildir and mailbox", folder);
+}
+
+static void check_folders(struct check *c)
+{
+    size_t at = 0;
+    void *value = NULL;
+    struct str key;
+    while (map_next(&c->accounts, &at, &key, &value))
+        check_folder(c, value);
+}
+
+/* --- certificate ----------------------------------------------------------------------------
+ */
+
+static void check_certificate(struct check *c)
+{
+    static const char *const cert = "server.cert";
+    struct tls_ctx *ctx = NULL;
+    struct err e;
+    if (!file_exists(cert)) {
+        check_say(c, CHECK_WARNING, cert, 0,
+                  "put a certificate and its key there; without them no encryption is offered",
+                  "there is no certificate");
+        return;
+    }
+    if (tls_ctx_load(cert, "server.key", &ctx, &e) != RC_OK) {
+        check_say(c, CHECK_ERROR, cert, 0, "the two must belong together, in PEM", "%s",
+                  e.text);
+        return;
+    }
+    usec_t left = tls_ctx_expires(ctx) - clock_wall();
+    struct str host = conf()->smtp_server_domain;
+    if (left <= 0)
+        check_say(c, CHECK_ERROR, cert, 0, "renew it", "the certificate has expired");
+    else if (left < RENEW_BEFORE)
+        check_say(c, CHECK_WARNING, cert, 0, "renew it",
+                  "the certificate expires in %" PRId64 " days", left / (86400 * USEC_S));
+    if (host.n > 0 && !tls_ctx_covers(ctx, host))
+        check_say(c, CHECK_WARNING, cert, 0,
+                  "mail programs that know the server by this name will warn or refuse",
+                  "the certificate is not for %.*s", STR_ARG(host));
+    tls_ctx_put(&ctx);
+}
+
+void check_files(struct check *c)
+{
+    check_modes(c);
+    check_folders(c);
+    check_certificate(c);
+}

@@ -1,0 +1,41 @@
+/* check_int.h - inside `hikyaku check`: what its parts share. */
+#ifndef HIKYAKU_TOOLS_CHECK_INT_H
+#define HIKYAKU_TOOLS_CHECK_INT_H
+
+#include "conf/tables.h"
+
+enum check_level { CHECK_NOTE, CHECK_WARNING, CHECK_ERROR };
+
+/* One run. The MailRoot is the working directory; nothing is changed. */
+struct check {
+    struct arena mem; /* what the maps point to */
+    bool json;
+    size_t counts[3];         /* by enum check_level */
+    struct map domains;       /* key of each local domain -> its name as written */
+    struct map alias_domains; /* key -> its real domain's key */
+    struct map accounts;      /* "name@domain key" -> its struct check_account */
+    struct map aliases;       /* "name@domain key" -> the target */
+};
+
+/* Values of maps. */
+struct check_account {
+    struct str domain, name, folder;
+    bool is_list;
+    unsigned line;
+};
+
+/* A finding: file and line (0: the whole file), what is wrong, what to do. */
+void check_say(struct check *c, enum check_level level, const char *path, unsigned line,
+               const char *advice, const char *fmt, ...) PRINTF(6, 7);
+/* "name@domain" in lower case, the domain in A-labels; in c->mem. */
+struct str check_key(struct check *c, struct str name, struct str domain);
+struct str check_domain_key(struct check *c, struct str domain);
+
+/* The parts, in order. */
+void check_tables(struct check *c);   /* syntax, columns, values */
+void check_accounts(struct check *c); /* what refers to what */
+void check_settings(struct check *c); /* server.tab, user.tab */
+void check_access(struct check *c);   /* relaying, control, passwords */
+void check_files(struct check *c);    /* modes, folders, certificate */
+
+#endif

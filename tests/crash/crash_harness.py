@@ -1,0 +1,130 @@
+"""What the crash tests share: a small traffic whose fate at the clients is known, and how it is judged."""
+import glob
+import os
+import socket
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "e2e"))
+
+from harness import DOMAIN, PASSWORD, Server, wait_until  # noqa: E402
+from lines import Lines  # noqa: E402
+
+USERS = ("alice", "bob", "carol")
+SETTINGS = {"MaxSessionsPerAddress": 0, "WorkerThreads": 2}
+LARGE = 300000
+
+
+def text_of(name, octets=400):
+    lines = [f"Subject: {name}", ""]
+    while sum(map(len, lines)) < octets:
+        lines.append(f"{name} line {len(lines)} .......................................")
+    return "\n".join(lines) + "\n"
+
+
+class Traffic:
+    """Sends and removes; remembers what was acknowledged, what may be, what was removed."""
+
+    def __init__(self, server, on_ack=lambda text: None):
+        self.server, self.on_ack = server, on_ack
+        self.texts, self.acked, self.tried, self.removed, self.removing = {}, {}, {}, set(), set()
+
+    def send(self, name, rcpts, octets=400):
+        """False when the server went away."""
+        self.texts[name] = text_of(name, octets)
+        try:
+            with Lines(self.server.ports["smtp"], seconds=20) as c:
+                c.say("EHLO client.example")
+                if not c.say("MAIL FROM:<s@far.example>").startswith("250"):
+                    return False
+                for rcpt in rcpts:
+                    if not c.say(f"RCPT TO:<{rcpt}@{DOMAIN}>").startswith("250"):
+                        return False
+                if not c.say("DATA").startswith("354"):
+                    return False
+                self.tried[name] = rcpts
+                c.send(self.texts[name].replace("\n", "\r\n").encode())
+                if not c.say(".").startswith("250"):
+                    return False
+                self.acked[name] = rcpts
+                self.on_ack("acked " + name)
+                return True
+        except (OSError, EOFError):
+            return False
+
+    def remove(self, user, names):
+        """POP3: deletes the messages of these names; they count as removed when QUIT said +OK."""
+        try:
+            with Lines(self.server.ports["pop3"], seconds=20) as c:
+                c.say(f"USER {user}@{DOMAIN}")
+                if not c.say("PASS " + PASSWORD).startswith("+OK"):
+                    return False
+                c.send(b"LIST\r\n")
+                c.reply()
+                for number in [line.split()[0].decode() for line in c.many()]:
+                    c.send(f"TOP {number} 0\r\n".encode())
+                    c.reply()
+                    subject = [line for line in c.many() if line.startswith(b"Subject: ")][0][9:].decode()
+                    if subject in names:
+                        c.say("DELE " + number)
+                        self.removing.add((user, subject))
+                if not c.say("QUIT").startswith("+OK"):
+                    return False
+                for name in names:
+                    self.removed.add((user, name))
+                    self.on_ack(f"removed {user} {name}")
+                return True
+        except (OSError, EOFError):
+            return False
+
+
+def mailbox(root, user):
+    """The messages: name -> how often, and the broken ones."""
+    found, broken = {}, []
+    for path in glob.glob(os.path.join(glob.escape(root), "domains", DOMAIN, user, "Maildir", "[nc]*", "*")):
+        with open(path, "rb") as f:
+            found.setdefault(f.read().decode("utf-8", "replace"), []).append(path)
+    names = {}
+    for text, paths in found.items():
+        subject = next((line[9:] for line in text.split("\n") if line.startswith("Subject: ")), None)
+        if subject is None or not text.endswith(text_of(subject, LARGE if subject.startswith("large") else 400)):
+            broken += paths
+        else:
+            names[subject] = names.get(subject, 0) + len(paths)
+    return names, broken
+
+
+def faults(root, acked, tried, removed, removing):
+    """What is wrong in the mailboxes, in words."""
+    wrong = []
+    for user in USERS:
+        names, broken = mailbox(root, user)
+        wrong += [f"{user}: not whole: {path}" for path in broken]
+        for name, rcpts in acked.items():
+            if user in rcpts and (user, name) not in removing and names.get(name, 0) != 1:
+                wrong.append(f"{user}: {name} was acknowledged and is there {names.get(name, 0)} times")
+        for name, count in names.items():
+            if user not in tried.get(name, ()):
+                wrong.append(f"{user}: {name} was never sent here")
+            if (user, name) in removed:
+                wrong.append(f"{user}: {name} was removed and is back")
+            elif count > 1:
+                wrong.append(f"{user}: {name} is there {count} times")
+    return wrong
+
+
+def queue_is_empty(root):
+    """No entry waits (the state of other files in queue/ doesn't matter)."""
+    return not [p for p in glob.glob(os.path.join(glob.escape(root), "queue", "**"), recursive=True)
+                if os.path.isfile(p) and not os.path.basename(p).startswith(".")]
+
+
+def free_port_refuses(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return False
+    except OSError:
+        return True
+
+
+__all__ = ["DOMAIN", "LARGE", "PASSWORD", "SETTINGS", "Server", "Traffic", "USERS", "faults", "mailbox",
+           "queue_is_empty", "wait_until", "free_port_refuses"]

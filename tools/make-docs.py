@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""Writes the generated parts of the documentation from the rows and headings of the sources.
+
+    tools/make-docs.py [PROGRAM]     docs/MAP.md, docs/tables.md, docs/rfc.tsv; with PROGRAM also
+                                     man/hikyaku-conf.5
+    tools/make-docs.py --check       ends with 1 when one of the first three is behind
+
+Between "<!-- generated: NAME -->" and "<!-- end -->" a page is the tool's; the rest is a person's.
+"""
+import os
+import re
+import subprocess
+import sys
+
+os.chdir(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+FOLDERS = [
+    ("base", "0: text, memory, maps, clock, errors, log. No knowledge of mail or files."),
+    ("sys", "1: everything that talks to the kernel: files, commits, locks, pool, streams, TLS, roles."),
+    ("conf", "2: tables and settings."),
+    ("mail", "2: addresses, dates, message data, trace fields."),
+    ("wire", "3: what line protocols share: sessions, engine, SASL."),
+    ("users", "3: domains, accounts, aliases, passwords, access tables."),
+    ("store", "3: mailboxes."),
+    ("spool", "3: queue entries on disk."),
+    ("smtpd", "4: SMTP and submission."),
+    ("pop3d", "4: POP3."),
+    ("queue", "4: scheduling and local delivery."),
+    ("control", "4: the only writer of tables and account folders."),
+    ("master", "5: starting, watching and stopping roles; listeners; recovery."),
+    ("tools", "5: commands for people: init, check, options."),
+]
+
+TITLES = {
+    "1460": "POP3 (LAST)", "1869": "SMTP service extensions", "1870": "SIZE", "1939": "POP3", "1985": "ETRN",
+    "2034": "ENHANCEDSTATUSCODES", "2104": "HMAC", "2195": "CRAM-MD5", "2449": "CAPA", "2595": "STLS",
+    "2920": "PIPELINING", "3030": "CHUNKING", "3206": "AUTH and SYS response codes", "3207": "STARTTLS",
+    "3454": "stringprep", "3461": "DSN", "3463": "status codes", "3629": "UTF-8", "3848": "ESMTPSA and kin",
+    "4013": "SASLprep", "4422": "SASL", "4616": "PLAIN", "4648": "base64", "4954": "AUTH", "5034": "POP3 AUTH",
+    "5321": "SMTP", "5322": "message format", "5802": "SCRAM", "6125": "names in certificates",
+    "6152": "8BITMIME", "6409": "submission", "6531": "SMTPUTF8", "6856": "UTF8 for POP3",
+    "7677": "SCRAM-SHA-256", "8018": "PBKDF2", "8098": "disposition notifications", "8446": "TLS 1.3",
+    "8996": "TLS 1.0 and 1.1 retired", "9422": "LIMITS",
+}
+
+
+def read(path):
+    with open(path, encoding="utf-8") as f:
+        return f.read()
+
+
+def heading(path):
+    """The first sentence of a file's heading comment."""
+    text = re.match(r"/\*(.*?)\*/", read(path), re.S).group(1)
+    text = " ".join(line.strip(" *") for line in text.split("\n")).strip()
+    text = re.sub(r"^\S+\.(?:c|h|def) - ", "", text)
+    sentence = re.split(r"(?<=[.;:])\s", text, maxsplit=1)[0].rstrip(".;:")
+    return sentence[:1].upper() + sentence[1:]
+
+
+def file_map():
+    out = []
+    for folder, what in FOLDERS:
+        out += [f"### src/{folder} - layer {what}", "", "| file | what it is |", "|---|---|"]
+        for name in sorted(os.listdir("src/" + folder)):
+            if name.endswith((".c", ".h", ".def")) and not name.endswith(("_test.c", "_fuzz.c")):
+                text = heading(f"src/{folder}/{name}").replace("|", "\\|")
+                out.append(f"| `{folder}/{name}` | {text} |")
+        out.append("")
+    out.append("`main.c`: the table of commands.")
+    return "\n".join(out)
+
+
+def table_list():
+    kinds = {"OBEYED": "yes", "LATER": "kept for later", "LATER_SECURITY": "not yet: rows stop the start"}
+    out = ["| table | columns | what it is | obeyed |", "|---|---|---|---|"]
+    for m in re.finditer(r'^TABLE\("([^"]+)", (\d+), (\d+), "([^"]*)", (\w+), "([^"]*)"', read("src/conf/tables.def"),
+                         re.M):
+        path, least, most, _, state, text = m.groups()
+        columns = least if least == most else f"{least} or more" if most == "0" else f"{least} to {most}"
+        out.append(f"| `{path}` | {columns} | {text} | {kinds[state]} |")
+    return "\n".join(out)
+
+
+def rfc_list():
+    found = {}
+    for folder, _, names in os.walk("src"):
+        for name in names:
+            if not name.endswith((".c", ".h", ".def")):
+                continue
+            path = os.path.join(folder, name)[len("src/"):]
+            text = read("src/" + path)
+            numbers = set(re.findall(r"\bRFC (\d{3,5})", text))
+            if name == "commands.c":  # the last column of each command's row
+                numbers |= set(re.findall(r'"(\d{4}) [0-9.]+" \}', text))
+            for number in numbers:
+                found.setdefault(number, set()).add(path)
+    return "".join(f"{n}\t{TITLES.get(n, '?')}\t{' '.join(sorted(found[n]))}\n" for n in sorted(found, key=int))
+
+
+def between(path, parts):
+    text = read(path)
+    for name, made in parts.items():
+        text, count = re.subn(rf"(<!-- generated: {name} -->\n).*?(<!-- end -->)",
+                              lambda m, made=made: m.group(1) + made + "\n" + m.group(2), text, flags=re.S)
+        if count != 1:
+            sys.exit(f"{path}: no place for {name}")
+    return text
+
+
+def pages():
+    return {"docs/MAP.md": between("docs/MAP.md", {"files": file_map()}),
+            "docs/tables.md": between("docs/tables.md", {"tables": table_list()}),
+            "docs/rfc.tsv": rfc_list()}
+
+
+def conf_page(program):
+    rows = subprocess.run([program, "options", "--mdoc"], check=True, capture_output=True, text=True).stdout
+    return read("man/hikyaku-conf.5.head") + rows + read("man/hikyaku-conf.5.tail")
+
+
+def main():
+    made = pages()
+    if "--check" in sys.argv:
+        behind = [p for p, text in made.items() if not os.path.exists(p) or read(p) != text]
+        for path in behind:
+            print(f"{path}:1: behind the sources: tools/make-docs.py writes it")
+        return 1 if behind else 0
+    if len(sys.argv) > 1:
+        made["man/hikyaku-conf.5"] = conf_page(sys.argv[1])
+    for path, text in made.items():
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
