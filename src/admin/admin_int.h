@@ -48,6 +48,8 @@ bool file_name_is_good(struct str s);
 enum rc account_make_folders(const struct account *account, struct err *e) CHECK_RESULT;
 /* hikyaku/accounts-settled is behind. */
 void accounts_unsettled(void);
+/* Folders of accounts that are newer than that. */
+enum rc accounts_mend(struct err *e) CHECK_RESULT;
 
 /* --- removed things (removed.c) -------------------------------------------------------------
  */
@@ -61,5 +63,7 @@ enum rc removal_rows(struct removal *r, const char *path, const struct row_match
 void removal_folder(struct removal *r, struct str path);
 /* Writes the list, takes the rows out of their tables, moves the folders. Frees r. */
 enum admin_result removal_commit(struct removal **r, struct err *e);
+/* Gives it up before that. */
+void removal_free(struct removal **r);
 
 #endif
