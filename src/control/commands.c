@@ -10,6 +10,7 @@
 #define LIST_PIECE_BYTES ((size_t)64 * 1024)
 #define INDEX_WAIT (3 * USEC_S)
 #define INDEX_LOOK (2 * USEC_MS)
+#define LINES_AT_ONCE 100u /* then other sessions get their turn */
 
 /* clang-format off */
 const struct ctrl_command ctrl_commands[] = {
@@ -100,6 +101,15 @@ static void end_command(struct ctrl *c)
     arena_wipe(&c->line_mem);
 }
 
+/* Handlers return STEP_INPUT for "go on with the next line". Called by the engine, which would
+ * wait for more input first, they go on themselves. */
+static enum step go_on(struct session *s, enum step step)
+{
+    return step == STEP_INPUT ? ctrl_next(s) : step;
+}
+
+static enum step more_text(struct session *s);
+
 /* The next piece of an answer that was made at once. */
 static enum step send_text(struct session *s)
 {
@@ -115,12 +125,18 @@ static enum step send_text(struct session *s)
         write_line(c, line);
         c->text_at += whole;
     }
-    if (c->text_at < c->text.n)
+    if (c->text_at < c->text.n) {
+        s->more = more_text;
         return STEP_OUTPUT;
+    }
     session_reply(s, ".");
     end_command(c);
-    s->more = ctrl_next;
-    return ctrl_next(s);
+    return STEP_INPUT;
+}
+
+static enum step more_text(struct session *s)
+{
+    return go_on(s, send_text(s));
 }
 
 /* --- lists of tables ------------------------------------------------------------------------
@@ -196,17 +212,25 @@ static bool list_block(struct ctrl *c)
     return l->at < l->size;
 }
 
+static enum step more_list(struct session *s);
+
 static enum step send_list(struct session *s)
 {
     struct ctrl *c = ctrl_of(s);
-    if (list_block(c))
+    if (list_block(c)) {
+        s->more = more_list;
         return STEP_OUTPUT;
+    }
     if (c->list.rest.n > 0)
         list_line(c, buf_str(&c->list.rest));
     session_reply(s, ".");
     end_command(c);
-    s->more = ctrl_next;
-    return ctrl_next(s);
+    return STEP_INPUT;
+}
+
+static enum step more_list(struct session *s)
+{
+    return go_on(s, send_list(s));
 }
 
 /* --- uploads --------------------------------------------------------------------------------
@@ -246,7 +270,6 @@ static enum step finish_upload(struct session *s)
                  KV("command", c->command->name), KU("result", result), KE(&e));
     ctrl_reply(c, result, &e);
     end_command(c);
-    s->more = ctrl_next;
     return STEP_INPUT;
 }
 
@@ -279,13 +302,11 @@ static enum step answer(struct ctrl *c, enum admin_result result, const struct e
                  KE(e));
     if (result == ADMIN_OK && c->uploading) {
         session_reply(s, "+00101 OK, send lines and a single dot");
-        s->more = ctrl_next;
         return STEP_INPUT;
     }
     if (result == ADMIN_OK && (c->listing || c->has_text)) {
         session_reply(s, "+00100 OK, lines follow");
-        s->more = c->listing ? send_list : send_text;
-        return s->more(s);
+        return c->listing ? send_list(s) : send_text(s);
     }
     if (result == ADMIN_OK && c->command->changes)
         log_info(EV("control command"), KS("session", session_id(s)), KS("user", c->user),
@@ -293,9 +314,10 @@ static enum step answer(struct ctrl *c, enum admin_result result, const struct e
                  KS("name", ctrl_param(c, 2)));
     ctrl_reply(c, result, e);
     end_command(c);
-    s->more = ctrl_next;
     return STEP_INPUT;
 }
+
+static enum step more_waiting(struct session *s);
 
 /* A change waits while another program's change isn't in the index yet, and is answered when the
  * roles have the index it needs. */
@@ -304,7 +326,7 @@ static enum step wait_for_index(struct session *s)
     struct ctrl *c = ctrl_of(s);
     struct err e = { .text = "" };
     if (!admin_is_ready() && clock_mono() < c->wait_until && !s->stopping) {
-        s->more = wait_for_index;
+        s->more = more_waiting;
         s->wake_at = clock_mono() + INDEX_LOOK;
         return STEP_DELAY;
     }
@@ -314,12 +336,17 @@ static enum step wait_for_index(struct session *s)
     return answer(c, result, &e);
 }
 
+static enum step more_waiting(struct session *s)
+{
+    return go_on(s, wait_for_index(s));
+}
+
 static enum step run(struct ctrl *c, struct str line)
 {
     struct session *s = &c->s;
     struct err e = { .text = "" };
     if (line.n == 0)
-        return ctrl_next(s);
+        return STEP_INPUT;
     enum rc rc = tab_parse_line(line, &c->line_mem, c->parameters, PARAMETERS_MAX, &c->count, &e);
     struct str name = rc == RC_OK ? ctrl_param(c, 0) : str_from("", 0);
     if (str_ieq(name, STR("quit"))) {
@@ -338,7 +365,7 @@ static enum step run(struct ctrl *c, struct str line)
             (void)err_perm(&e, "5.5.4", "%s %s", c->command->name, c->command->syntax);
         ctrl_reply(c, wrong, &e);
         end_command(c);
-        return ctrl_next(s);
+        return STEP_INPUT;
     }
     if (!c->command->changes) {
         enum admin_result result = c->command->run(c, &e);
@@ -380,10 +407,12 @@ enum step ctrl_next(struct session *s)
             ctrl_reply(c, ADMIN_LINE_TOO_LONG, NULL);
             return STEP_CLOSE;
         }
-        bool was_upload = c->uploading;
         enum step step = take_line(s, line);
-        if (!was_upload || !c->uploading || step != STEP_INPUT)
+        if (step != STEP_INPUT)
             return step;
+        s->more = ctrl_next;
+        if (lines == LINES_AT_ONCE)
+            return STEP_OUTPUT;
         session_set_deadline(s, clock_mono() + s->listener->protocol->idle(s));
     }
 }
