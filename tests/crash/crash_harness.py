@@ -32,7 +32,7 @@ class Traffic:
         """False when the server went away."""
         self.texts[name] = text_of(name, octets)
         try:
-            with Lines(self.server.ports["smtp"], seconds=20) as c:
+            with Lines(self.server.ports["smtp"], seconds=6) as c:
                 c.say("EHLO client.example")
                 if not c.say("MAIL FROM:<s@far.example>").startswith("250"):
                     return False
@@ -54,7 +54,7 @@ class Traffic:
     def remove(self, user, names):
         """POP3: deletes the messages of these names; they count as removed when QUIT said +OK."""
         try:
-            with Lines(self.server.ports["pop3"], seconds=20) as c:
+            with Lines(self.server.ports["pop3"], seconds=6) as c:
                 c.say(f"USER {user}@{DOMAIN}")
                 if not c.say("PASS " + PASSWORD).startswith("+OK"):
                     return False
