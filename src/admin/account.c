@@ -106,8 +106,9 @@ enum rc account_make_folders(const struct account *account, struct err *e)
     if (rc == RC_OK && list)
         rc = write_if_missing(arena_printf(&a, "%s/mlusers.tab", folder).p, STR(""), e);
     if (rc == RC_OK)
-        rc = write_if_missing(arena_printf(&a, "%s/user.tab", folder).p,
-                              defaults.n == 0 && list ? STR(list_defaults) : defaults, e);
+        rc =
+            write_if_missing(arena_printf(&a, "%s/user.tab", folder).p,
+                             defaults.n == 0 && list ? str_from_c(list_defaults) : defaults, e);
     return rc;
 }
 
@@ -193,10 +194,10 @@ enum admin_result admin_account_password(struct str domain, struct str name,
     result = table_set(USERS_TABLE, &match, 2, stored, &changed, e);
     if (result != ADMIN_OK)
         return result;
-    index_follow(changed == 0 ? RC_AGAIN
-                              : users_index_put_account(account.domain, account.name, stored,
-                                                        account.id, folder_column(&account),
-                                                        account.type));
+    index_follow(changed == 0
+                     ? RC_AGAIN
+                     : users_index_put_account(account.domain, account.name, stored, account.id,
+                                               folder_column(&account), account.type));
     return changed == 0 ? ADMIN_UNKNOWN_USER : ADMIN_OK;
 }
 

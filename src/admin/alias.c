@@ -17,7 +17,7 @@ static enum admin_result check_target(struct str domain, struct str target, stru
     if (at != SIZE_MAX && !users_domain_is_local(where))
         return at > 0 && where.n > 0 && value_is_good(target) ? ADMIN_OK : ADMIN_BAD_ADDRESS;
     return users_account_find(where, str_head(target, at), a, &account) ? ADMIN_OK
-                                                                      : ADMIN_UNKNOWN_USER;
+                                                                        : ADMIN_UNKNOWN_USER;
 }
 
 enum admin_result admin_alias_add(struct str domain, struct str alias, struct str target,

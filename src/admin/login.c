@@ -2,8 +2,7 @@
  * comes from another role: names are looked up, never used as paths. */
 #include "admin/admin_int.h"
 
-enum rc admin_note_login(struct str domain, struct str user, struct str address,
-                           struct err *e)
+enum rc admin_note_login(struct str domain, struct str user, struct str address, struct err *e)
 {
     struct arena mem AUTO_RELEASE_ARENA = { 0 };
     struct account account;

@@ -4,11 +4,10 @@
  * written first and says them all, so that a crash in between is made good by doing them
  * again. Lines of what.tab:
  *     "what" NAME SECONDS                what was removed, when
- *     "drop" TABLE COLUMN...             rows to take out of a table; an empty column: any value
- *     "row" TABLE VALUE...               a row that was there, for bringing it back
- *     "folder" PATH NUMBER               a folder to move here
- * The first "drop" is the point of no return: while its rows stand in their table, nothing has
- * happened yet.
+ *     "drop" TABLE COLUMN...             rows to take out of a table; an empty column: any
+ * value "row" TABLE VALUE...               a row that was there, for bringing it back "folder"
+ * PATH NUMBER               a folder to move here The first "drop" is the point of no return:
+ * while its rows stand in their table, nothing has happened yet.
  */
 #include "admin/admin_int.h"
 #include <dirent.h>
@@ -216,11 +215,11 @@ static enum rc each_id(struct arena *a, struct str **out, size_t *out_count, str
     struct str name;
     unsigned char type = 0;
     struct buf ids AUTO_RELEASE_BUF;
+    buf_init(&ids, TAB_FILE_MAX);
     *out_count = 0;
     *out = NULL;
     if (!folder_exists(FOLDER))
         return RC_OK;
-    buf_init(&ids, TAB_FILE_MAX);
     enum rc rc = folder_open(FOLDER, &f, e);
     while (rc == RC_OK && folder_next(f, &name, &type)) {
         struct str id = arena_str(a, name);
@@ -316,8 +315,7 @@ enum admin_result admin_undelete(struct str id, struct err *e)
     if (!id_is_good(id) || read_list(id, &a, &list, e) != RC_OK || list.row_count == 0)
         return ADMIN_NO_FOLDER;
     const char *returning = place_of(id, "returning", &a).p;
-    enum admin_result result =
-        file_exists(returning) ? ADMIN_OK : may_return(&list, &a, e);
+    enum admin_result result = file_exists(returning) ? ADMIN_OK : may_return(&list, &a, e);
     if (result != ADMIN_OK)
         return result;
     if (file_replace(returning, STR("yes\n"), 0600, e) != RC_OK)

@@ -35,7 +35,8 @@ static enum admin_result set_file(struct ctrl *c, struct str content, struct err
 enum admin_result ctrl_cfgfileget(struct ctrl *c, struct err *e)
 {
     struct str path;
-    enum admin_result result = admin_path(ctrl_param(c, 1), ADMIN_FILE_READ, &c->line_mem, &path);
+    enum admin_result result =
+        admin_path(ctrl_param(c, 1), ADMIN_FILE_READ, &c->line_mem, &path);
     return result == ADMIN_OK ? show_file(c, path, e) : result;
 }
 

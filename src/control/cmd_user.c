@@ -152,8 +152,8 @@ enum admin_result ctrl_usergetmproc(struct ctrl *c, struct err *e)
         char whose = ascii_upper(which.p[i]);
         if (whose != 'U' && whose != 'D')
             return ADMIN_BAD_PARAMETER;
-        result = admin_mailproc_path(ctrl_param(c, 1), ctrl_param(c, 2), whose, &c->line_mem,
-                                     &path);
+        result =
+            admin_mailproc_path(ctrl_param(c, 1), ctrl_param(c, 2), whose, &c->line_mem, &path);
         if (result != ADMIN_OK)
             return result;
         result = add_file(c, path.p, e);
@@ -175,8 +175,7 @@ enum admin_result ctrl_usersetmproc(struct ctrl *c, struct err *e)
     (void)e;
     if (!str_ieq(which, STR("U")) && !str_ieq(which, STR("D")))
         return ADMIN_BAD_PARAMETER;
-    enum admin_result result =
-        admin_mailproc_path(ctrl_param(c, 1), ctrl_param(c, 2), ascii_upper(which.p[0]),
-                            &c->line_mem, &path);
+    enum admin_result result = admin_mailproc_path(
+        ctrl_param(c, 1), ctrl_param(c, 2), ascii_upper(which.p[0]), &c->line_mem, &path);
     return result == ADMIN_OK ? ctrl_upload(c, path, set_file) : result;
 }

@@ -1,7 +1,7 @@
 /*
  * commands.c - the commands of the control protocol, one row each, and how a line becomes one.
- * The protocol isn't of verbs and CRLF replies like the others, so its sessions read their lines
- * here: a TAB line in, "+DDDDD text" or "-DDDDD text" out.
+ * The protocol isn't of verbs and CRLF replies like the others, so its sessions read their
+ * lines here: a TAB line in, "+DDDDD text" or "-DDDDD text" out.
  */
 #include "control/control_int.h"
 
@@ -56,6 +56,13 @@ const size_t ctrl_command_count = ARRAY_LEN(ctrl_commands);
 
 enum { CTRL_LOGIN, CTRL_READY };
 
+static struct control_hooks hooks;
+
+void control_init(const struct control_hooks *given)
+{
+    hooks = *given;
+}
+
 /* --- answers --------------------------------------------------------------------------------
  */
 
@@ -73,8 +80,8 @@ void ctrl_reply(struct ctrl *c, enum admin_result result, const struct err *e)
 void ctrl_text_row(struct ctrl *c, const struct str *values, size_t count)
 {
     c->has_text = true;
-    /* What can't stand in a line can't have come out of a table. */
-    (void)tab_print_row(&c->text, values, count, "\r\n", NULL);
+    if (tab_print_row(&c->text, values, count, "\r\n", NULL) != RC_OK)
+        log_warn(EV("line left out of an answer"), KS("session", session_id(&c->s)));
 }
 
 /* A line that begins with a dot gets another one. */
@@ -158,7 +165,8 @@ enum admin_result ctrl_list(struct ctrl *c, const char *path, size_t columns,
     l->size = (uint64_t)st.st_size;
     l->columns = columns;
     l->pattern_count = 0;
-    for (size_t i = first_pattern; i < c->count && l->pattern_count < ARRAY_LEN(l->patterns); i++)
+    for (size_t i = first_pattern; i < c->count && l->pattern_count < ARRAY_LEN(l->patterns);
+         i++)
         l->patterns[l->pattern_count++] = c->parameters[i];
     buf_init(&l->rest, 2 * TAB_LINE_MAX);
     c->listing = true;
@@ -318,9 +326,28 @@ static enum step answer(struct ctrl *c, enum admin_result result, const struct e
 }
 
 static enum step more_waiting(struct session *s);
+static enum step more_seen(struct session *s);
 
-/* A change waits while another program's change isn't in the index yet, and is answered when the
- * roles have the index it needs. */
+/* The reply to a change that needed a new index: when all roles use it. */
+static enum step wait_to_be_seen(struct session *s)
+{
+    struct ctrl *c = ctrl_of(s);
+    if (!hooks.visible() && clock_mono() < c->wait_until && !s->stopping) {
+        s->more = more_seen;
+        s->wake_at = clock_mono() + INDEX_LOOK;
+        return STEP_DELAY;
+    }
+    struct err none = { .text = "" };
+    return answer(c, ADMIN_OK, &none);
+}
+
+static enum step more_seen(struct session *s)
+{
+    return go_on(s, wait_to_be_seen(s));
+}
+
+/* A change waits while another program's change isn't in the index yet, and is answered when
+ * the roles have the index it needs. */
 static enum step wait_for_index(struct session *s)
 {
     struct ctrl *c = ctrl_of(s);
@@ -333,7 +360,11 @@ static enum step wait_for_index(struct session *s)
     if (!admin_is_ready())
         return answer(c, ADMIN_LOCKED, &e);
     enum admin_result result = c->command->run(c, &e);
-    return answer(c, result, &e);
+    if (result != ADMIN_OK || !admin_index_due() || hooks.refresh == NULL)
+        return answer(c, result, &e);
+    hooks.refresh();
+    c->wait_until = clock_mono() + INDEX_WAIT;
+    return wait_to_be_seen(s);
 }
 
 static enum step more_waiting(struct session *s)
@@ -347,16 +378,17 @@ static enum step run(struct ctrl *c, struct str line)
     struct err e = { .text = "" };
     if (line.n == 0)
         return STEP_INPUT;
-    enum rc rc = tab_parse_line(line, &c->line_mem, c->parameters, PARAMETERS_MAX, &c->count, &e);
+    enum rc rc =
+        tab_parse_line(line, &c->line_mem, c->parameters, PARAMETERS_MAX, &c->count, &e);
     struct str name = rc == RC_OK ? ctrl_param(c, 0) : str_from("", 0);
     if (str_ieq(name, STR("quit"))) {
         session_reply(s, "+00000 OK");
         return STEP_CLOSE;
     }
     c->command = find_command(name);
-    enum admin_result wrong = rc != RC_OK                 ? ADMIN_BAD_PARAMETER
-                              : !parameters_are_good(c)   ? ADMIN_BAD_CHARACTERS
-                              : c->command == NULL        ? ADMIN_BAD_COMMAND
+    enum admin_result wrong = rc != RC_OK               ? ADMIN_BAD_PARAMETER
+                              : !parameters_are_good(c) ? ADMIN_BAD_CHARACTERS
+                              : c->command == NULL      ? ADMIN_BAD_COMMAND
                               : c->count < c->command->least || c->count > c->command->most
                                   ? ADMIN_BAD_PARAMETER
                                   : ADMIN_OK;

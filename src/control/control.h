@@ -10,4 +10,12 @@
 
 extern const struct protocol control_protocol;
 
+/* What the role does for a change that needs a new index: build and send it; do all roles use
+ * it? Before the first session. */
+struct control_hooks {
+    void (*refresh)(void);
+    bool (*visible)(void);
+};
+void control_init(const struct control_hooks *hooks);
+
 #endif

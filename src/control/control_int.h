@@ -26,11 +26,11 @@ struct ctrl_command {
 
 /* One row of a listing, or "" when it isn't meant. */
 struct listing {
-    int fd;                      /* of the table, as it was when the list began */
-    uint64_t at, size;           /* octets read, and of the file then */
-    struct buf rest;             /* the end of the last block: a line that isn't whole */
-    size_t columns;              /* to print, from the first */
-    struct str patterns[8];      /* for the first columns; wildcards */
+    int fd;                 /* of the table, as it was when the list began */
+    uint64_t at, size;      /* octets read, and of the file then */
+    struct buf rest;        /* the end of the last block: a line that isn't whole */
+    size_t columns;         /* to print, from the first */
+    struct str patterns[8]; /* for the first columns; wildcards */
     size_t pattern_count;
     /* What is printed of a row; false: nothing. NULL: its columns. */
     bool (*format)(struct ctrl *c, const struct tab_row *row, struct arena *a,

@@ -19,14 +19,12 @@ struct login {
 void ctrl_greet(struct ctrl *c)
 {
     struct session *s = &c->s;
-    const struct options *o = conf();
     char ip[IP_TEXT_BYTES];
     c->challenge = arena_printf(&s->mem, "<%" PRId64 ".%" PRIu64 "@%s>", clock_wall() / USEC_S,
                                 s->number, ip_print(&s->local_ip, ip));
-    struct str date = date_print(clock_wall(), &s->tmp);
-    (void)o;
-    session_reply(s, "+00000 %.*s XMail 1.27 (Hikyaku %s) CTRL Server; %.*s",
-                  STR_ARG(c->challenge), HIKYAKU_VERSION, STR_ARG(date));
+    char date[DATE_TEXT_BYTES];
+    session_reply(s, "+00000 %.*s XMail 1.27 (Hikyaku %s) CTRL Server; %s",
+                  STR_ARG(c->challenge), HIKYAKU_VERSION, date_print(clock_wall(), date));
 }
 
 static bool md5_matches(struct str challenge, struct str password, struct str hex)
@@ -92,8 +90,7 @@ static enum step settle(struct session *s)
     c->login = NULL;
     log_write(login->good ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
               LOG_LIST(EV(login->good ? "login" : "login failed"), KS("session", session_id(s)),
-                       KS("user", login->user),
-                       KV("client", ip_print(&s->client_ip, client))));
+                       KS("user", login->user), KV("client", ip_print(&s->client_ip, client))));
     if (!login->good) {
         ctrl_reply(c, ADMIN_BAD_LOGIN, NULL);
         return STEP_CLOSE;

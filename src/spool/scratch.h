@@ -1,5 +1,5 @@
-/* scratch.h - for the tests of spool/ and queue/: a MailRoot of the test's own with accounts amy,
- * ben and cat, and entries in its queue. Included once, after cmocka.h. */
+/* scratch.h - for the tests of spool/ and queue/: a MailRoot of the test's own with accounts
+ * amy, ben and cat, and entries in its queue. Included once, after cmocka.h. */
 #ifndef HIKYAKU_SPOOL_SCRATCH_H
 #define HIKYAKU_SPOOL_SCRATCH_H
 
@@ -86,8 +86,8 @@ UNUSED static struct address address_of(const char *local, const char *domain)
 }
 
 /* An entry for the users named (up to 4, NULL ends); its id, in a. */
-UNUSED static struct str queue_for(const char *const *users, usec_t received_at, const char *text,
-                            struct arena *a)
+UNUSED static struct str queue_for(const char *const *users, usec_t received_at,
+                                   const char *text, struct arena *a)
 {
     struct envelope_recipient recipients[4];
     struct err e = { .text = "" };
@@ -122,7 +122,8 @@ UNUSED static size_t messages_of(const char *user)
     struct str name;
     unsigned char type = 0;
     size_t n = 0;
-    if (folder_open(arena_printf(&a, "domains/x.test/%s/Maildir/new", user).p, &f, NULL) != RC_OK)
+    if (folder_open(arena_printf(&a, "domains/x.test/%s/Maildir/new", user).p, &f, NULL) !=
+        RC_OK)
         return SIZE_MAX;
     while (folder_next(f, &name, &type))
         n++;

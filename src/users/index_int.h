@@ -147,7 +147,7 @@ bool index_is_pattern(struct str s);
 /* A folder below the domain's: no way out of it. */
 bool index_folder_is_good(struct str folder);
 /* The mapping that this process just filled stays writable, for the changes of users.h; the one
- * before is given up. */
+ * before is given up. NULL: none. */
 void index_keep_writable(const struct index_map *ix);
 
 #endif

@@ -238,6 +238,7 @@ enum rc users_index_note_written(const char *path, struct err *e)
 
 void users_close(void)
 {
+    index_keep_writable(NULL);
     set_current(NULL);
     struct lock *held AUTO_UNLOCK = lock_hold(&users_lock);
     (void)held;

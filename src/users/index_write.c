@@ -98,7 +98,7 @@ void index_keep_writable(const struct index_map *ix)
 {
     if (writer.head != NULL)
         memfile_unmap(writer.head, writer.size);
-    writer = *ix;
+    writer = ix == NULL ? (struct index_map){ .head = NULL } : *ix;
 }
 
 /* --- changes --------------------------------------------------------------------------------
