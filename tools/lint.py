@@ -17,12 +17,18 @@ LAYERS = {"base": 0, "sys": 1, "conf": 2, "mail": 2, "wire": 3, "users": 3, "sto
 SIDEWAYS = {("conf", "mail"), ("wire", "users"), ("store", "users"), ("spool", "users"), ("spool", "store"),
             ("admin", "users"), ("admin", "store"), ("admin", "spool")}
 
-LINE_MAX, FUNCTION_MAX, FILE_MAX, TEST_FILE_MAX = 110, 60, 600, 800
+LINE_MAX, FUNCTION_MAX, FILE_MAX, TEST_FILE_MAX, NESTING_MAX = 100, 60, 600, 800, 3
 ONLY_BELOW_2 = re.compile(
     r"(?<![\w.>])(open|openat|read|write|pread|pwrite|rename|unlink|mkdir|rmdir|fsync|fdatasync|ftruncate|"
-    r"pthread_\w+|fork|execve?|execvp?|fopen)\s*\(")
-BANNED = re.compile(r"(?<![\w.>])(sprintf|alloca|malloc|calloc|realloc|strdup|assert|abort|exit|printf)\s*\(")
+    r"pthread_\w+|fork|execve?|execvp?|fopen|open_memstream|opendir|link|symlink|truncate|nanosleep)\s*\(")
+BANNED = re.compile(
+    r"(?<![\w.>])(v?sprintf|strcpy|strcat|strncpy|strncat|gets|strtok|strtok_r|atoi|atol|strtol|strtoul|sscanf|"
+    r"system|popen|sleep|usleep|tmpnam|mktemp|setjmp|longjmp|alloca|malloc|calloc|realloc|strdup|"
+    r"assert|abort|exit|printf)\s*\(")
+PROTOTYPE = re.compile(
+    r"^(?!typedef|extern|static|UNUSED|return)[A-Za-z_][\w\s*]*?\b(\w+)\((?:[^;{}]|\n)*?\)[^;{}]*;", re.M)
 MAY_PRINT = ("tools", "main.c", "master/status.c", "master/master.c")
+TEST_HEADERS = ("scratch.h", "dialogue.h", "test_root.h")
 LATER_WORDS = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|\bstub\b", re.I)
 MACHINE = re.compile(r"/work/|/tmp/hk|/root/")
 findings = []
@@ -71,7 +77,7 @@ def check_includes(path, text):
 
 def check_calls(path, code):
     own = folder_of(path)
-    test = path.endswith(("_test.c", "_fuzz.c", "scratch.h", "dialogue.h", "test_root.h"))
+    test = path.endswith(("_test.c", "_fuzz.c") + TEST_HEADERS)
     for number, line in enumerate(code.split("\n"), 1):
         m = ONLY_BELOW_2.search(line)
         if m and own not in ("base", "sys") and not test:
@@ -87,10 +93,12 @@ def check_lengths(path, text, code):
     most = TEST_FILE_MAX if path.endswith("_test.c") else FILE_MAX
     if len(lines) > most and not path.endswith(".def"):
         say(path, len(lines), f"file longer than {most} lines")
-    if not path.endswith(".def"):
-        for number, line in enumerate(lines, 1):
-            if len(line) > LINE_MAX and "clang-format off" not in text:
-                say(path, number, f"line longer than {LINE_MAX}")
+    fenced = False
+    for number, line in enumerate(lines, 1):
+        if re.search(r"clang-format (off|on)", line):
+            fenced = "clang-format off" in line
+        elif len(line) > LINE_MAX and not fenced:
+            say(path, number, f"line longer than {LINE_MAX}")
     start = None
     for number, line in enumerate(code.split("\n"), 1):
         if line == "{":
@@ -99,6 +107,34 @@ def check_lengths(path, text, code):
             if number - start > FUNCTION_MAX:
                 say(path, start, f"function of {number - start} lines")
             start = None
+        m = re.match(r"( +)(if|for|while|do|switch)\b", line)
+        if m and start is not None and len(m.group(1)) > 4 * NESTING_MAX:
+            say(path, number, f"nested deeper than {NESTING_MAX}")
+
+
+def check_releases(path, code):
+    """A buffer with cleanup is made before the first return: the cleanup runs there too."""
+    for m in re.finditer(r"^ +struct buf ([^=;]*) AUTO_RELEASE_BUF[^=;]*;", code, re.M):
+        rest = code[m.end():code.find("\n}", m.end())]
+        for name in re.findall(r"\w+", m.group(0).replace("AUTO_RELEASE_BUF", "").replace("struct buf", "")):
+            made = re.search(rf"\bbuf_init\(&{name}\b", rest)
+            leaves = re.search(r"\breturn\b", rest)
+            if made is None or (leaves and leaves.start() < made.start()):
+                say(path, code.count("\n", 0, m.start()) + 1, f"{name} may be released before buf_init")
+
+
+def check_docstrings(path, text, code):
+    """Each function of a header has words above it: its own, or of the block it stands in."""
+    if not path.endswith(".h") or path.endswith(TEST_HEADERS):
+        return
+    blocks = text.split("\n")
+    for m in PROTOTYPE.finditer(code):
+        line = code.count("\n", 0, m.start())
+        above = line - 1
+        while above >= 0 and blocks[above].strip() and "*/" not in blocks[above]:
+            above -= 1
+        if above < 0 or not blocks[above].strip():
+            say(path, line + 1, f"{m.group(1)}() has no comment")
 
 
 def check_comments(path, text):
@@ -129,10 +165,13 @@ def check_headers():
 def check_options():
     with open("src/conf/options.def", encoding="utf-8") as f:
         text = f.read()
-    for m in re.finditer(r"^OPT\((.*?)\)\n(?=OPT|/\*|$)", text, re.M | re.S):
+    rows = list(re.finditer(r"^OPT\((.*?)\)\n(?=OPT|/\*|$)", text, re.M | re.S))
+    if len(rows) != len(re.findall(r"^OPT\(", text, re.M)):
+        say("src/conf/options.def", 1, "a row that lint can't read")
+    for m in rows:
         strings = re.findall(r'"((?:\\.|[^"\\])*)"', m.group(1))
         if len(strings) < 3 or not re.search(r"[\u3040-\u30ff\u4e00-\u9fff]", strings[-1]):
-            say("src/conf/options.def", text.count("\n", 0, m.start()) + 1, "no Japanese text")
+            say("src/conf/options.def", text.count("\n", 0, m.start()) + 1, "lacks its English or Japanese text")
 
 
 def check_map():
@@ -165,6 +204,12 @@ def check_rfcs():
                 say(path, text.count("\n", 0, m.start()) + 1, f"RFC {m.group(1)} is not in docs/rfc.tsv")
 
 
+def check_generated():
+    done = subprocess.run([sys.executable, "tools/make-docs.py", "--check"], capture_output=True, text=True)
+    if done.returncode != 0:
+        findings.extend((done.stdout + done.stderr).strip().split("\n"))
+
+
 def check_links():
     pages = ["README.md", "README.ja.md"] + [os.path.join(d, n) for d, _, names in os.walk("docs") for n in names
                                                if n.endswith(".md")]
@@ -189,10 +234,13 @@ def main():
         check_includes(path, text)
         check_calls(path, code)
         check_lengths(path, text, code)
+        check_releases(path, code)
+        check_docstrings(path, text, code)
     check_headers()
     check_options()
     check_map()
     check_rfcs()
+    check_generated()
     check_links()
     for finding in findings:
         print(finding)

@@ -25,6 +25,7 @@ void buf_release(struct buf *b);
 /* Empties the buffer, keeps its memory. */
 void buf_reset(struct buf *b);
 
+/* Append. RC_PERM: it would not fit in max_bytes; then nothing is appended. */
 enum rc buf_add(struct buf *b, const void *p, size_t n) CHECK_RESULT;
 enum rc buf_add_str(struct buf *b, struct str s) CHECK_RESULT;
 enum rc buf_add_char(struct buf *b, char c) CHECK_RESULT;

@@ -23,6 +23,7 @@ static inline struct str str_from(const char *p, size_t n)
     return (struct str){ p, n };
 }
 
+/* The same octets. */
 bool str_eq(struct str a, struct str b);
 /* Equal without regard to ASCII case (other octets must be the same). */
 bool str_ieq(struct str a, struct str b);

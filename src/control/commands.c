@@ -378,8 +378,9 @@ static enum step run(struct ctrl *c, struct str line)
     struct err e = { .text = "" };
     if (line.n == 0)
         return STEP_INPUT;
-    enum rc rc =
-        tab_parse_line(line, &c->line_mem, c->parameters, PARAMETERS_MAX, &c->count, &e);
+    /* The parameters outlive the buffer that the line came in. */
+    enum rc rc = tab_parse_line(arena_str(&c->line_mem, line), &c->line_mem, c->parameters,
+                                PARAMETERS_MAX, &c->count, &e);
     struct str name = rc == RC_OK ? ctrl_param(c, 0) : str_from("", 0);
     if (str_ieq(name, STR("quit"))) {
         session_reply(s, "+00000 OK");

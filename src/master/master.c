@@ -147,7 +147,9 @@ static void role_ended(struct master *m, size_t r, int status)
     b->sessions = 0;
     b->state = m->stopping ? BOARD_OFF : BOARD_WAITING;
     if (m->stopping) {
-        m->clean = m->clean && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+        /* One that TERM ends hadn't begun to watch its signals, so it hadn't begun to serve. */
+        bool young = WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM;
+        m->clean = m->clean && (young || (WIFEXITED(status) && WEXITSTATUS(status) == 0));
         return;
     }
     run->pause = master_next_pause(run->pause, clock_mono() - run->started);

@@ -23,6 +23,7 @@ void queue_free(struct queue **q);
 struct queue_stats {
     uint64_t waiting, active, delivered, failed;
 };
+/* Entries now waiting and being tried, deliveries ended since the start. Any thread. */
 void queue_stats_get(struct queue *q, struct queue_stats *out);
 
 #endif

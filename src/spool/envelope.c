@@ -121,7 +121,8 @@ static bool parse_path(struct str word, struct arena *a, struct address *out)
     struct str rest;
     struct err e;
     unsigned rules = ADDRESS_LOOSE_DOTS | ADDRESS_QUOTED | ADDRESS_UTF8;
-    return address_parse_path(word_value(word, a), rules, a, out, &rest, &e) == RC_OK;
+    return address_parse_path(word_value(word, a), rules, a, out, &rest, &e) == RC_OK &&
+           rest.n == 0;
 }
 
 static bool parse_time(struct str word, struct envelope *env)
@@ -132,12 +133,15 @@ static bool parse_time(struct str word, struct envelope *env)
     return ok;
 }
 
-/* One line behind the size line. False: it isn't what we write. */
-static bool parse_line(struct str line, struct arena *a, struct spool_entry *out)
+/* Line i behind the size line. False: it isn't what we write, in that order. */
+static bool parse_line(size_t i, struct str line, struct arena *a, struct spool_entry *out)
 {
+    static const char *const order[] = { "id",   "received", "client", "server",
+                                         "helo", "auth",     "flags",  "from" };
     struct envelope *env = &out->env;
     struct str key = { "", 0 }, word = { "", 0 }, rest = line;
-    if (!str_cut(&rest, ' ', &key) || !str_cut(&rest, ' ', &word))
+    if (!str_cut(&rest, ' ', &key) || !str_cut(&rest, ' ', &word) ||
+        !str_eq(key, str_from_c(i < ARRAY_LEN(order) ? order[i] : "to")))
         return false;
     if (str_eq(key, STR("id")))
         return str_eq(word_value(word, a), out->id);
@@ -194,9 +198,9 @@ enum rc envelope_parse(struct str text, struct arena *a, struct spool_entry *out
     out->env.recipients = arena_new_array(a, struct envelope_recipient, lines + 1);
     if (!str_cut(&rest, '\n', &line) || !parse_size(line, out))
         return err_perm(e, "5.3.0", "damaged size line");
-    for (unsigned number = 3; str_cut(&rest, '\n', &line); number++)
-        if (!parse_line(line, a, out))
-            return err_perm(e, "5.3.0", "damaged line %u", number);
+    for (size_t i = 0; str_cut(&rest, '\n', &line); i++)
+        if (!parse_line(i, line, a, out))
+            return err_perm(e, "5.3.0", "damaged line %zu", i + 3);
     if (out->env.recipient_count == 0)
         return err_perm(e, "5.3.0", "no recipients");
     out->states = arena_new_array(a, enum delivery_state, out->env.recipient_count);

@@ -22,7 +22,7 @@ UNUSED static int remove_one(const char *path, const struct stat *st, int type, 
 UNUSED static void must(enum rc rc, const struct err *e)
 {
     if (rc != RC_OK)
-        fail_msg("%s", e->text);
+        fail_msg("%s", e == NULL ? rc_name(rc) : e->text);
 }
 
 UNUSED static void write_file(const char *path, const char *text)

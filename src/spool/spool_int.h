@@ -8,6 +8,7 @@
 /* Largest envelope read back: recipients are limited in the session. */
 #define SPOOL_HEADER_MAX ((size_t)8 << 20)
 
+/* What spool_init was given. */
 struct commit *spool_commit(void);
 /* A fresh id: microseconds of the wall clock (never twice in a process) and the process, in
  * hex. */

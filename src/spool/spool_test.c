@@ -129,6 +129,53 @@ static void damaged_entries_are_refused(void **state)
     assert_true(file_exists(arena_printf(&a, "queue/damaged/%.*s", STR_ARG(id)).p));
 }
 
+/* A head whose lines are not all there, in order and whole, was altered. */
+static void altered_heads_are_refused(void **state)
+{
+    (void)state;
+    static const char id[] = "65f2c81a3b2c100a3f";
+#define HEAD_START "hikyaku-entry 1\nsize 1 wire 2\n"
+#define HEAD_PEER "received 7\nclient -\nserver -\nhelo a.test\nauth -\nflags - -\n"
+    static const struct {
+        const char *name, *text;
+        enum rc rc;
+    } rows[] = {
+        { "whole",
+          HEAD_START "id 65f2c81a3b2c100a3f\n" HEAD_PEER
+                     "from <b@y.test>\nto <a@x.test> <a@x.test>\n\n",
+          RC_OK },
+        { "another's id",
+          HEAD_START "id 65f2c81a3b2c100a40\n" HEAD_PEER
+                     "from <b@y.test>\nto <a@x.test> <a@x.test>\n\n",
+          RC_PERM },
+        { "no from",
+          HEAD_START "id 65f2c81a3b2c100a3f\n" HEAD_PEER "to <a@x.test> <a@x.test>\n\n",
+          RC_PERM },
+        { "no recipient", HEAD_START "id 65f2c81a3b2c100a3f\n" HEAD_PEER "from <b@y.test>\n\n",
+          RC_PERM },
+        { "two froms",
+          HEAD_START "id 65f2c81a3b2c100a3f\n" HEAD_PEER
+                     "from <b@y.test>\nfrom <>\nto <a@x.test> <a@x.test>\n\n",
+          RC_PERM },
+        { "words behind a path",
+          HEAD_START "id 65f2c81a3b2c100a3f\n" HEAD_PEER
+                     "from <b@y.test>\nto <a@x.test> <a@x.test> <c@x.test>\n\n",
+          RC_PERM },
+        { "unknown line",
+          HEAD_START "id 65f2c81a3b2c100a3f\n" HEAD_PEER
+                     "from <b@y.test>\nto <a@x.test> <a@x.test>\nbcc <c@x.test>\n\n",
+          RC_PERM },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct arena a AUTO_RELEASE_ARENA = { 0 };
+        struct spool_entry entry = { .message_fd = -1, .id = str_from_c(id) };
+        size_t header_n = 0;
+        enum rc rc = envelope_parse(str_from_c(rows[i].text), &a, &entry, &header_n, NULL);
+        if (rc != rows[i].rc)
+            fail_msg("%s: %s", rows[i].name, rc_name(rc));
+    }
+}
+
 static void put_fails_whole(void **state)
 {
     (void)state;
@@ -205,6 +252,7 @@ int main(void)
         cmocka_unit_test(journal_survives_reopening),
         cmocka_unit_test(damaged_journal_says_less),
         cmocka_unit_test(damaged_entries_are_refused),
+        cmocka_unit_test(altered_heads_are_refused),
         cmocka_unit_test(put_fails_whole),
         cmocka_unit_test(scan_is_oldest_first),
         cmocka_unit_test(ids),

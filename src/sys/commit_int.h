@@ -235,6 +235,7 @@ void commit_seal(struct commit *c);
 /* The file system of the folder of `path` will be part of each checkpoint. */
 enum rc commit_note_place(struct commit *c, const char *path, struct err *e) CHECK_RESULT;
 
+/* The checkpointer's thread: empties sealed segments until the commit is closed. */
 void *commit_checkpoint_main(void *commit);
 
 /* --- files synced by themselves (commit_direct.c) --------------------------------------------

@@ -370,6 +370,7 @@ static void test_failed_checkpoint_rewrites(void **state)
     segment_close(&s);
     assert_int_equal(io_stat("box/new/a", &before), 0);
     int fd AUTO_CLOSE = io_open("box/new/a", O_RDONLY, 0); /* keeps the inode's number */
+    assert_true(fd >= 0);
     assert_int_equal(recover_as(life).restored, 1);
     assert_int_equal(io_stat("box/new/a", &after), 0);
     assert_true(before.st_ino != after.st_ino);
@@ -642,7 +643,7 @@ static void torture(unsigned n, int error)
 static void test_torture(void **state)
 {
     (void)state;
-    log_set_level(LOG_LEVEL_ERROR + 1);
+    log_set_level((enum log_level)(LOG_LEVEL_ERROR + 1)); /* none */
     for (unsigned n = 1; n < 60; n++)
         torture(n, n % 2 == 0 ? ENOSPC : EIO);
     log_set_level(LOG_LEVEL_INFO);

@@ -40,6 +40,7 @@ bool memory_is_free(uint64_t least_kb);
  * fine. */
 enum rc folder_remove(const char *path, struct err *e) CHECK_RESULT;
 
+/* Is there a regular file, a folder, at path? An error counts as no. */
 bool file_exists(const char *path);
 bool folder_exists(const char *path);
 

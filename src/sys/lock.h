@@ -32,6 +32,8 @@ struct lock {
         .mutex = PTHREAD_MUTEX_INITIALIZER, .rank = (r)                                        \
     }
 
+/* For locks that LOCK_INIT can't make. Taking one of a rank at or below a held one's
+ * is a BUG (looked for in sanitizer builds). */
 void lock_init(struct lock *l, enum lock_rank rank);
 void lock_take(struct lock *l);
 void lock_drop(struct lock *l);

@@ -44,6 +44,7 @@ struct note {
     } u;
 };
 
+/* Its name in notes.def, for logs; may that role send it to that one? */
 const char *note_name(enum note_type type);
 bool note_is_allowed(enum note_type type, enum role_id from, enum role_id to);
 /* The note as a frame. RC_PERM: a text is too long. */

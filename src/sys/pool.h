@@ -59,6 +59,7 @@ void pool_free(struct pool **p);
 struct pool_stats {
     uint64_t parked, queued, running, workers, objects;
 };
+/* Objects by what they do just now. Any thread. */
 void pool_stats_get(struct pool *p, struct pool_stats *out);
 
 #endif

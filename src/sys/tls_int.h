@@ -4,8 +4,11 @@
 
 #include "sys/tls.h"
 
+/* A server's end of a connection on fd, which stays the caller's; freeing takes NULL too. */
 enum rc tls_new(struct tls_ctx *ctx, int fd, struct tls **out, struct err *e) CHECK_RESULT;
 void tls_free(struct tls **t);
+/* A step of the handshake; RC_AGAIN: call again when fd can be read or, if *out_wants_write,
+ * written. */
 enum rc tls_handshake(struct tls *t, bool *out_wants_write, struct err *e) CHECK_RESULT;
 /* Octets, 0 at the peer's close, -1 with *out_rc AGAIN or GONE. */
 ssize_t tls_read(struct tls *t, char *p, size_t n, bool *out_wants_write, enum rc *out_rc);

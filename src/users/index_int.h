@@ -103,6 +103,7 @@ struct index_entry *index_next(const struct index_map *ix, const struct index_en
 /* Most entries of a list that is walked whole. */
 #define INDEX_STEPS_MAX 1000000u
 
+/* Where an entry of that kind, domain and first text belongs; case doesn't count. */
 uint64_t index_hash(const struct index_map *ix, enum entry_kind kind, uint32_t domain,
                     struct str text);
 /* The live entry of that kind, domain and first text; *out_offset (may be NULL): where. */

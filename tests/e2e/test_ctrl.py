@@ -231,8 +231,8 @@ class Commands(unittest.TestCase):
         self.assertEqual(c.upload("one\n.two\n..three", "cfgfileset", "filters/x.tab"), 0, c.last)
         with open(self.server.path("filters", "x.tab"), encoding="utf-8") as f:
             self.assertEqual(f.read(), "one\n.two\n..three\n")
-        self.assertEqual(c.lines("cfgfileget", "filters\\x.tab"), [["one"], [".two"], [".three"]])
-        self.assertEqual(c.lines("filelist", "filters", "*"), [["x.tab", "18"]])
+        self.assertEqual(c.lines("cfgfileget", "filters\\x.tab"), [["one"], [".two"], ["..three"]])
+        self.assertEqual(c.lines("filelist", "filters", "*"), [["x.tab", "17"]])
         self.assertEqual(c.do("filelist", "nowhere", "*"), -211)
         self.assertEqual(c.do("cfgfileset", "filters/x.tab"), 101)
         c.sock.sendall(b".\r\n")
