@@ -159,13 +159,15 @@ static void follow(const struct tab *list)
 {
     for (size_t i = 0; i < list->row_count; i++) {
         const struct tab_row *line = &list->rows[i];
-        if (!is_line(line, "row", 4))
+        if (!is_line(line, "row", 3) || str_eq(line->values[1], STR("pop3links.tab")))
             continue;
-        if (str_eq(line->values[1], STR("mailusers.tab")))
+        if (line->count < 4)
+            index_follow(RC_AGAIN);
+        else if (str_eq(line->values[1], STR("mailusers.tab")))
             index_follow(users_index_drop_account(line->values[2], line->values[3]));
         else if (str_eq(line->values[1], STR("aliases.tab")))
             index_follow(users_index_drop_alias(line->values[2], line->values[3]));
-        else if (!str_eq(line->values[1], STR("pop3links.tab")))
+        else
             index_follow(RC_AGAIN);
     }
 }
