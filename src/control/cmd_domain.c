@@ -162,3 +162,28 @@ enum admin_result ctrl_mluserlist(struct ctrl *c, struct err *e)
     c->list.format = format_member;
     return result;
 }
+
+/* --- taking back ----------------------------------------------------------------------------
+ */
+
+/* Ours: "id" "what" "seconds since 1970" of each removed account and domain. */
+enum admin_result ctrl_removedlist(struct ctrl *c, struct err *e)
+{
+    struct admin_removed *list = NULL;
+    size_t count = 0;
+    if (admin_removed_list(&c->line_mem, &list, &count, e) != RC_OK)
+        return ADMIN_CANT_OPEN;
+    buf_init(&c->text, TAB_FILE_MAX);
+    c->has_text = true;
+    for (size_t i = 0; i < count; i++) {
+        const struct str row[] = { list[i].id, list[i].what,
+                                   arena_printf(&c->line_mem, "%" PRId64, list[i].when) };
+        ctrl_text_row(c, row, ARRAY_LEN(row));
+    }
+    return ADMIN_OK;
+}
+
+enum admin_result ctrl_undelete(struct ctrl *c, struct err *e)
+{
+    return admin_undelete(ctrl_param(c, 1), e);
+}

@@ -95,9 +95,9 @@ ctrl_fn ctrl_aliasadd, ctrl_aliasdel, ctrl_aliaslist, ctrl_aliasdomainadd, ctrl_
     ctrl_custdomset, ctrl_domainadd, ctrl_domaindel, ctrl_domainlist, ctrl_exaliasadd,
     ctrl_exaliasdel, ctrl_exaliaslist, ctrl_filelist, ctrl_mluseradd, ctrl_mluserdel,
     ctrl_mluserlist, ctrl_noop, ctrl_poplnkadd, ctrl_poplnkdel, ctrl_poplnkenable,
-    ctrl_poplnklist, ctrl_useradd, ctrl_userauth, ctrl_userdel, ctrl_usergetmproc,
-    ctrl_userlist, ctrl_userpasswd, ctrl_usersetmproc, ctrl_userstat, ctrl_uservars,
-    ctrl_uservarsset;
+    ctrl_poplnklist, ctrl_removedlist, ctrl_undelete, ctrl_useradd, ctrl_userauth, ctrl_userdel,
+    ctrl_usergetmproc, ctrl_userlist, ctrl_userpasswd, ctrl_usersetmproc, ctrl_userstat,
+    ctrl_uservars, ctrl_uservarsset;
 
 extern const struct ctrl_command ctrl_commands[];
 extern const size_t ctrl_command_count;

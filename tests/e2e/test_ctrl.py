@@ -189,6 +189,35 @@ class Commands(unittest.TestCase):
         self.assertEqual(c.do("domaindel", "new.example"), -59)
         self.assertFalse(os.path.exists(self.server.path("domains", "new.example")))
 
+    def test_undelete(self):
+        c = self.c
+        with Lines(self.server.ports["smtp"]) as s:
+            self.assertEqual(c.do("domainadd", "back.example"), 0)
+            self.assertEqual(c.do("useradd", "back.example", "b1", "long-password", "U"), 0)
+            self.assertEqual(c.do("aliasadd", "back.example", "also", "b1"), 0)
+            s.say("EHLO x.example")
+            s.say("MAIL FROM:<a@far.example>")
+            s.say("RCPT TO:<b1@back.example>")
+            s.say("DATA")
+            s.send(b"Subject: kept\r\n\r\nx\r\n")
+            s.say(".")
+        for what in (("userdel", "back.example", "b1"), ("domaindel", "back.example")):
+            self.assertEqual(c.do(*what), 0)
+            self.assertEqual(self.rcpt("b1@back.example"), "550")
+            name = "b1@back.example" if what[0] == "userdel" else "back.example"
+            ids = [row[0] for row in c.lines("removedlist") if row[1] == name]
+            self.assertEqual(len(ids), 1)
+            self.assertEqual(c.do("undelete", ids[0]), 0, c.last)
+            self.assertEqual(self.rcpt("also@back.example"), "250")
+            self.assertEqual(len(os.listdir(self.server.path("domains", "back.example", "b1", "Maildir", "new"))), 1)
+            self.assertEqual(c.do("undelete", ids[0]), -211)
+        self.assertEqual(c.do("userdel", "back.example", "b1"), 0)
+        self.assertEqual(c.do("useradd", "back.example", "b1", "long-password", "U"), 0)
+        ids = [row[0] for row in c.lines("removedlist") if row[1] == "b1@back.example"]
+        self.assertEqual(c.do("undelete", ids[0]), -231)  # somebody has that name now
+        self.assertEqual(c.do("undelete", "../../x"), -211)
+        self.assertEqual(c.do("domaindel", "back.example"), 0)
+
     def test_lists(self):
         c = self.c
         self.assertEqual(c.do("useradd", DOMAIN, "team", "long-password", "M"), 0, c.last)
