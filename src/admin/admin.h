@@ -71,8 +71,10 @@ enum admin_result admin_member_remove(struct str domain, struct str list, struct
 /* --- aliases --------------------------------------------------------------------------------
  */
 
+/* target: an account of the domain, or an address; domain and alias may be patterns. */
 enum admin_result admin_alias_add(struct str domain, struct str alias, struct str target,
                                   struct err *e);
+/* ADMIN_NO_ALIAS when there is no such line. */
 enum admin_result admin_alias_remove(struct str domain, struct str alias, struct err *e);
 /* local and remote are addresses. */
 enum admin_result admin_external_add(struct str local, struct str remote, struct err *e);
@@ -81,9 +83,13 @@ enum admin_result admin_external_remove(struct str remote, struct err *e);
 /* --- domains --------------------------------------------------------------------------------
  */
 
+/* The domain with its folders; in A-labels and lower case. */
 enum admin_result admin_domain_add(struct str domain, struct err *e);
+/* With all its accounts, aliases, alias domains, links and folders; they can come back. */
 enum admin_result admin_domain_remove(struct str domain, struct err *e);
+/* alias (a pattern, too) stands for the local domain real. */
 enum admin_result admin_alias_domain_add(struct str real, struct str alias, struct err *e);
+/* ADMIN_NO_ALIASDOM when there is no such line. */
 enum admin_result admin_alias_domain_remove(struct str alias, struct err *e);
 
 /* --- POP3 links -----------------------------------------------------------------------------
