@@ -23,10 +23,11 @@ FOLDERS = [
     ("users", "3: domains, accounts, aliases, passwords, access tables."),
     ("store", "3: mailboxes."),
     ("spool", "3: queue entries on disk."),
+    ("admin", "3: changes to tables and account folders; only the control role makes them."),
     ("smtpd", "4: SMTP and submission."),
     ("pop3d", "4: POP3."),
     ("queue", "4: scheduling and local delivery."),
-    ("control", "4: the only writer of tables and account folders."),
+    ("control", "4: the control protocol."),
     ("master", "5: starting, watching and stopping roles; listeners; recovery."),
     ("tools", "5: commands for people: init, check, options."),
 ]

@@ -296,6 +296,8 @@ static void apply_listens(struct options *o)
     apply_listen(&o->submission, o->listen_submission);
     apply_listen(&o->pop3, o->listen_pop3);
     apply_listen(&o->pop3s, o->listen_pop3s);
+    apply_listen(&o->ctrl, o->listen_ctrl);
+    apply_listen(&o->ctrls, o->listen_ctrls);
 }
 
 enum conf_origin conf_origin_read(void)

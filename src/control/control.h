@@ -1,19 +1,21 @@
 /*
- * control.h - the only writer of tables and account folders. In this version: builds the index
- * of accounts when a table changes, and notes last logins.
+ * control.h - the control protocol (CTRL, CTRLS; specification 4): administrators' scripts and
+ * tools change accounts, aliases, domains, lists and tables through it. It runs in the control
+ * role, the only writer of tables, on one thread.
  */
 #ifndef HIKYAKU_CONTROL_CONTROL_H
 #define HIKYAKU_CONTROL_CONTROL_H
 
-#include "users/users.h"
+#include "wire/session.h"
 
-/* Builds the index and makes it this process's own. *out_fd: the memory file, for the other
- * roles. */
-enum rc control_build_index(int *out_fd, struct users_report *out, struct err *e) CHECK_RESULT;
+extern const struct protocol control_protocol;
 
-/* domains/D/U/.ipconn: the address of the account's last POP3 login; its time is the login's.
- * Nothing happens for an account that isn't in the tables. */
-enum rc control_note_login(struct str domain, struct str user, struct str address,
-                           struct err *e) CHECK_RESULT;
+/* What the role does for a change that needs a new index: build and send it; do all roles use
+ * it? Before the first session. */
+struct control_hooks {
+    void (*refresh)(void);
+    bool (*visible)(void);
+};
+void control_init(const struct control_hooks *hooks);
 
 #endif

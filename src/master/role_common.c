@@ -133,11 +133,19 @@ enum rc role_every(struct pool *pool, usec_t period, void (*tick)(void), struct 
 /* --- the index
  * ---------------------------------------------------------------------------------- */
 
+static int control_channel = -1;
+
 static void use_index(const struct note *n, int fd)
 {
     struct err e;
-    if (fd < 0 || users_index_use(fd, &e) != RC_OK)
+    if (fd < 0 || users_index_use(fd, &e) != RC_OK) {
         log_error(EV("index of accounts not usable"), KU("generation", n->u.index.generation));
+        return;
+    }
+    struct note taken = { .type = NOTE_index_taken,
+                          .u.index_taken.generation = n->u.index.generation };
+    if (channel_send(control_channel, &taken, -1, &e) != RC_OK)
+        log_debug(EV("control not told"), KE(&e));
 }
 
 static void on_control_note(void *ctx, const struct note *n, int fd)
@@ -152,6 +160,7 @@ static void on_control_note(void *ctx, const struct note *n, int fd)
 enum rc role_hear_control(struct pool *pool, const struct role_env *env, struct err *e)
 {
     int channel = env->channels[role_number(ROLE_CONTROL)];
+    control_channel = channel;
     return channel < 0 ? RC_OK
                        : channel_listen(pool, channel, ROLE_CONTROL, this_role->id,
                                         on_control_note, NULL, e);

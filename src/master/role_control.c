@@ -1,12 +1,24 @@
-/* role_control.c - the main of the control role: the index of accounts goes out to the others
- * whenever a table has changed, and to a role that has started. */
+/*
+ * role_control.c - the main of the control role: the control protocol, and the index of
+ * accounts, which goes out to the others whenever a table has changed, and to a role that has
+ * started. One worker: all that is changed has one owner.
+ */
+#include "admin/admin.h"
 #include "conf/options.h"
 #include "control/control.h"
 #include "master/roles.h"
+#include "store/store.h"
+#include "wire/session.h"
+
+#define SETTLE_EVERY (2 * USEC_S)
+#define PURGE_EVERY (3600 * USEC_S)
 
 static const struct role_env *my_env;
+static struct engine *engine;
 static int index_fd = -1;
 static uint64_t generation;
+static enum role_id others[] = { ROLE_SMTPD, ROLE_ACCESS, ROLE_QUEUE };
+static uint64_t taken[ROLE_COUNT]; /* generation each role uses, by role_number */
 
 static void send_index(enum role_id to)
 {
@@ -36,7 +48,7 @@ static enum rc build(struct err *e)
 {
     struct users_report report;
     int fd = -1;
-    enum rc rc = control_build_index(&fd, &report, e);
+    enum rc rc = admin_build_index(&fd, &report, e);
     if (rc != RC_OK)
         return rc;
     if (index_fd >= 0)
@@ -47,19 +59,53 @@ static enum rc build(struct err *e)
     return RC_OK;
 }
 
-static void tick(void)
+/* --- what a change needs --------------------------------------------------------------------
+ */
+
+static void refresh(void)
 {
     struct err e;
-    (void)options_refresh();
-    if (!users_index_is_stale())
-        return;
     if (build(&e) != RC_OK) {
         log_error(EV("index of accounts not built"), KE(&e));
         return;
     }
-    send_index(ROLE_SMTPD);
-    send_index(ROLE_ACCESS);
-    send_index(ROLE_QUEUE);
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        send_index(others[i]);
+}
+
+/* A role that doesn't run gets the index when it starts. */
+static bool visible(void)
+{
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        unsigned r = role_number(others[i]);
+        bool runs = role_whole_board()->roles[r].state == BOARD_RUNNING;
+        if (my_env->channels[r] >= 0 && runs && taken[r] < generation)
+            return false;
+    }
+    return true;
+}
+
+/* --- housekeeping ---------------------------------------------------------------------------
+ */
+
+static void tick(void)
+{
+    static usec_t settle_at, purge_at;
+    struct board_role *b = role_board();
+    usec_t now = clock_mono();
+    (void)options_refresh();
+    b->sessions = engine_sessions(engine);
+    b->sessions_total = engine_sessions_total(engine);
+    if (admin_index_due() || users_index_is_stale())
+        refresh();
+    if (now >= settle_at) {
+        admin_settle();
+        settle_at = now + SETTLE_EVERY;
+    }
+    if (now >= purge_at && conf()->undelete_days > 0) {
+        admin_removed_purge(conf()->undelete_days * 86400 * USEC_S);
+        purge_at = now + PURGE_EVERY;
+    }
 }
 
 static void on_note(void *ctx, const struct note *n, int fd)
@@ -70,42 +116,75 @@ static void on_note(void *ctx, const struct note *n, int fd)
         (void)close(fd);
     if (n->type == NOTE_hello)
         send_index(*from);
+    else if (n->type == NOTE_index_taken)
+        taken[role_number(*from)] = n->u.index_taken.generation;
     else if (n->type == NOTE_login_seen &&
-             control_note_login(n->u.login_seen.domain, n->u.login_seen.user,
-                                n->u.login_seen.address, &e) != RC_OK)
+             admin_note_login(n->u.login_seen.domain, n->u.login_seen.user,
+                              n->u.login_seen.address, &e) != RC_OK)
         log_warn(EV("last login not noted"), KS("user", n->u.login_seen.user), KE(&e));
 }
 
-static enum rc start(struct pool **pool, struct err *e)
+static void on_hup(void)
 {
-    static enum role_id others[] = { ROLE_SMTPD, ROLE_ACCESS, ROLE_QUEUE };
-    enum rc rc = build(e);
-    if (rc == RC_OK)
-        rc = pool_new(1, 64, pool, e); /* one worker: all its state has one owner */
-    if (rc == RC_OK)
-        rc = role_watch_signals(*pool, NULL, e);
+    role_load_certificate(engine);
+    (void)options_refresh();
+}
+
+/* --- starting -------------------------------------------------------------------------------
+ */
+
+static enum rc hear_others(struct err *e)
+{
+    enum rc rc = RC_OK;
     for (size_t i = 0; i < ARRAY_LEN(others) && rc == RC_OK; i++) {
         int channel = my_env->channels[role_number(others[i])];
         if (channel >= 0)
-            rc =
-                channel_listen(*pool, channel, others[i], ROLE_CONTROL, on_note, &others[i], e);
+            rc = channel_listen(engine_pool(engine), channel, others[i], ROLE_CONTROL, on_note,
+                                &others[i], e);
     }
+    return rc;
+}
+
+static enum rc start(struct err *e)
+{
+    static const struct control_hooks hooks = { refresh, visible };
+    struct engine_limits limits = {
+        .max_sessions = 200,
+        .max_per_address = (size_t)conf()->max_sessions_per_address,
+        .max_workers = 1,
+    };
+    enum rc rc = build(e);
     if (rc == RC_OK)
-        rc = role_every(*pool, 100 * USEC_MS, tick, e);
-    return rc == RC_OK ? role_seal(my_env, e) : rc;
+        rc = admin_mend(e);
+    if (rc == RC_OK)
+        rc = engine_new(&limits, &engine, e);
+    if (rc != RC_OK)
+        return rc;
+    store_init(NULL);
+    control_init(&hooks);
+    role_load_certificate(engine);
+    rc = role_watch_signals(engine_pool(engine), on_hup, e);
+    if (rc == RC_OK)
+        rc = hear_others(e);
+    if (rc == RC_OK)
+        rc = role_every(engine_pool(engine), 100 * USEC_MS, tick, e);
+    if (rc == RC_OK)
+        rc = role_seal(my_env, e);
+    return rc == RC_OK ? role_listen(my_env, engine, &control_protocol, e) : rc;
 }
 
 int role_control(const struct role_env *env)
 {
     struct err e;
-    struct pool *pool = NULL;
     my_env = env;
-    if (start(&pool, &e) != RC_OK) {
+    if (start(&e) != RC_OK) {
         log_error(EV("role can't start"), KE(&e));
         return 1;
     }
-    pool_run(pool);
-    pool_free(&pool);
+    engine_run(engine);
+    admin_settle();
+    if (engine_sessions(engine) == 0)
+        engine_free(&engine);
     if (index_fd >= 0)
         (void)close(index_fd);
     users_close();

@@ -9,38 +9,17 @@
 #include "spool/spool.h"
 #include "store/store.h"
 #include "sys/commit.h"
-#include "sys/file.h"
-#include "sys/tls.h"
 #include "users/users.h"
 #include "wire/session.h"
 #include <malloc.h>
 
 static struct engine *engine;
 static const struct role_env *my_env;
-static struct listener listeners[LISTENERS_MAX];
-
-/* --- certificates
- * -------------------------------------------------------------------------------- */
-
-/* The certificate and key in force from now on; a bad pair leaves the old one. */
-static void load_certificate(void)
-{
-    struct tls_ctx *ctx = NULL;
-    struct err e;
-    if (!file_exists("server.cert") && !file_exists("server.key"))
-        return;
-    if (tls_ctx_load("server.cert", "server.key", &ctx, &e) != RC_OK) {
-        log_error(EV("certificate not usable"), KE(&e));
-        return;
-    }
-    role_whole_board()->certificate_expires = tls_ctx_expires(ctx);
-    engine_set_tls(engine, ctx);
-}
 
 static void on_hup(void)
 {
     log_info(EV("reading certificate and settings again"));
-    load_certificate();
+    role_load_certificate(engine);
     (void)options_refresh();
 }
 
@@ -95,27 +74,6 @@ static enum rc set_up_protocol(struct commit *commit, struct err *e)
     return pop3d_init(login_seen, e);
 }
 
-static enum rc listen_all(struct err *e)
-{
-    enum rc rc = RC_OK;
-    for (size_t i = 0; i < my_env->listener_count && rc == RC_OK; i++) {
-        const struct open_listener *o = &my_env->listeners[i];
-        if (!role_serves(this_role, o->service))
-            continue;
-        listeners[i] = (struct listener){
-            .protocol = this_role->id == ROLE_SMTPD ? &smtp_protocol : &pop3_protocol,
-            .service = o->service,
-            .fd = o->fd,
-            .ip = o->ip,
-            .port = o->port,
-            .implicit_tls =
-                strcmp(o->service, "smtps") == 0 || strcmp(o->service, "pop3s") == 0,
-        };
-        rc = engine_listen(engine, &listeners[i], e);
-    }
-    return rc;
-}
-
 static enum rc start(const struct role_env *env, struct commit **commit, struct err *e)
 {
     const struct options *o = conf();
@@ -130,7 +88,7 @@ static enum rc start(const struct role_env *env, struct commit **commit, struct 
     if (rc == RC_OK)
         rc = engine_new(&limits, &engine, e);
     if (rc == RC_OK)
-        load_certificate();
+        role_load_certificate(engine);
     if (rc == RC_OK)
         rc = set_up_protocol(*commit, e);
     if (rc == RC_OK)
@@ -141,7 +99,9 @@ static enum rc start(const struct role_env *env, struct commit **commit, struct 
         rc = role_every(engine_pool(engine), USEC_S, every_second, e);
     if (rc == RC_OK)
         rc = role_seal(env, e);
-    return rc == RC_OK ? listen_all(e) : rc;
+    const struct protocol *protocol =
+        this_role->id == ROLE_SMTPD ? &smtp_protocol : &pop3_protocol;
+    return rc == RC_OK ? role_listen(env, engine, protocol, e) : rc;
 }
 
 int role_network(const struct role_env *env)

@@ -7,7 +7,7 @@ static const char *const access_writes[] = { "domains", "pop3locks", "hikyaku", 
 
 /* clang-format off */
 const struct role roles[] = {
-    { "control", ROLE_CONTROL, role_control, "",                         { false, control_writes } },
+    { "control", ROLE_CONTROL, role_control, " ctrl ctrls ",             { true,  control_writes } },
     { "smtpd",   ROLE_SMTPD,   role_network, " smtp smtps submission ",  { true,  smtpd_writes } },
     { "access",  ROLE_ACCESS,  role_network, " pop3 pop3s ",             { true,  access_writes } },
     { "queue",   ROLE_QUEUE,   role_queue,   "",                         { false, smtpd_writes } },

@@ -75,6 +75,14 @@ enum rc role_get_users(const struct role_env *env, struct err *e) CHECK_RESULT;
 enum rc role_hear_control(struct pool *pool, const struct role_env *env,
                           struct err *e) CHECK_RESULT;
 
+struct engine;
+struct protocol;
+/* The certificate and key in force from now on; a bad pair leaves the old one. */
+void role_load_certificate(struct engine *engine);
+/* Serves the protocol on the listeners of this role's services. */
+enum rc role_listen(const struct role_env *env, struct engine *engine,
+                    const struct protocol *protocol, struct err *e) CHECK_RESULT;
+
 role_main_fn role_control, role_network, role_queue;
 
 /* --- listeners (listeners.c)

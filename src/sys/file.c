@@ -154,6 +154,41 @@ enum rc folder_make(const char *path, mode_t mode, struct err *e)
     return folder_sync(parent, e);
 }
 
+#define DEPTH_MAX 32u
+
+static enum rc remove_below(const char *path, unsigned depth, struct err *e)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    struct folder *f = NULL;
+    struct str name;
+    unsigned char type = DT_UNKNOWN;
+    if (depth > DEPTH_MAX)
+        return err_perm(e, "5.3.0", "%s has folders too deep", path);
+    enum rc rc = folder_open(path, &f, e);
+    while (rc == RC_OK && folder_next(f, &name, &type)) {
+        const char *child = arena_printf(&mem, "%s/%.*s", path, STR_ARG(name)).p;
+        struct stat st;
+        bool is_folder = io_lstat(child, &st) == 0 && S_ISDIR(st.st_mode);
+        if (is_folder)
+            rc = remove_below(child, depth + 1, e);
+        else if (io_unlink(child) < 0 && errno != ENOENT)
+            rc = err_sys(e, "delete %s", child);
+        arena_reset(&mem);
+    }
+    folder_close(&f);
+    if (rc == RC_OK && io_rmdir(path) < 0 && errno != ENOENT)
+        rc = err_sys(e, "delete folder %s", path);
+    return rc;
+}
+
+enum rc folder_remove(const char *path, struct err *e)
+{
+    struct stat st;
+    if (io_lstat(path, &st) < 0)
+        return errno == ENOENT ? RC_OK : err_sys(e, "look at %s", path);
+    return remove_below(path, 0, e);
+}
+
 bool file_exists(const char *path)
 {
     struct stat st;

@@ -36,6 +36,10 @@ enum rc folder_make(const char *path, mode_t mode, struct err *e) CHECK_RESULT;
  * most; 0: always true, and so is a system that doesn't tell. Any thread. */
 bool memory_is_free(uint64_t least_kb);
 
+/* Deletes the folder with all that is in it; links are deleted, not followed. A missing one is
+ * fine. */
+enum rc folder_remove(const char *path, struct err *e) CHECK_RESULT;
+
 /* Is there a regular file, a folder, at path? An error counts as no. */
 bool file_exists(const char *path);
 bool folder_exists(const char *path);

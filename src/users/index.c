@@ -10,7 +10,7 @@
 
 #define PROBLEMS_LOGGED_MAX 100u
 #define GROWTH_BYTES ((uint64_t)1 << 20)
-#define BUCKETS_MIN 64u
+#define GROWTH_ENTRIES 16384u          /* that fit into it, about */
 #define TEXT_OCTETS_MAX ((size_t)4096) /* of one value of a line */
 
 /* A wildcard alias until all are known and sorted. */
@@ -49,65 +49,6 @@ static void row_problem(struct builder *b, enum index_table table, const struct 
     problem(b, index_table_paths[table], row->line, str_from_c(why));
 }
 
-/* --- adding entries -------------------------------------------------------------------------
- */
-
-struct new_entry {
-    enum entry_kind kind;
-    uint8_t flags;
-    uint32_t domain, extra;
-    struct str text[ENTRY_TEXTS];
-};
-
-/* Writes an entry at the end of the heap without publishing it; its offset. The file was made
- * large enough for every line. */
-static uint32_t entry_write(struct index_map *ix, const struct new_entry *n)
-{
-    struct index_head *head = ix->head;
-    size_t size = sizeof(struct index_entry);
-    for (unsigned i = 0; i < ENTRY_TEXTS; i++)
-        size += n->text[i].n;
-    size = (size + 3) / 4 * 4;
-    uint32_t offset = atomic_load_explicit(&head->heap_end, memory_order_relaxed);
-    if (size > ix->size - offset)
-        BUG("the index is too small for its tables");
-    struct index_entry *entry = (void *)((char *)head + offset);
-    entry->hash = (uint32_t)(index_hash(ix, n->kind, n->domain, n->text[0]) >> 32);
-    entry->kind = (uint8_t)n->kind;
-    entry->domain = n->domain;
-    atomic_init(&entry->flags, n->flags);
-    atomic_init(&entry->extra, n->extra);
-    char *p = entry->text;
-    for (unsigned i = 0; i < ENTRY_TEXTS; i++) {
-        entry->text_n[i] = (uint16_t)n->text[i].n;
-        if (n->text[i].n > 0)
-            memcpy(p, n->text[i].p, n->text[i].n);
-        p += n->text[i].n;
-    }
-    atomic_store_explicit(&head->heap_end, offset + (uint32_t)size, memory_order_relaxed);
-    return offset;
-}
-
-/* Puts the entry at offset at the front of a chain. */
-static void chain_push(struct index_map *ix, _Atomic uint32_t *chain, uint32_t offset)
-{
-    struct index_entry *entry = index_entry(ix, offset);
-    if (entry == NULL)
-        BUG("index entry");
-    atomic_store_explicit(&entry->next, atomic_load_explicit(chain, memory_order_relaxed),
-                          memory_order_relaxed);
-    atomic_store_explicit(chain, offset, memory_order_release);
-}
-
-/* Writes the entry and makes it findable. */
-static uint32_t entry_add(struct index_map *ix, const struct new_entry *n)
-{
-    uint32_t offset = entry_write(ix, n);
-    uint64_t hash = index_hash(ix, n->kind, n->domain, n->text[0]);
-    chain_push(ix, &ix->head->buckets[hash & (ix->bucket_count - 1)], offset);
-    return offset;
-}
-
 /* --- domains --------------------------------------------------------------------------------
  */
 
@@ -126,17 +67,6 @@ static uint32_t domain_intern(struct builder *b, struct str name)
     return entry_add(&b->ix, &n);
 }
 
-/* The offset of a local domain, 0: it is none. */
-static uint32_t domain_local(struct builder *b, struct str name)
-{
-    struct str key;
-    uint32_t offset = 0;
-    if (!index_domain_key(name, b->a, &key))
-        return 0;
-    const struct index_entry *entry = index_find(&b->ix, ENTRY_DOMAIN, 0, key, &offset);
-    return entry != NULL && entry_has(entry, ENTRY_LOCAL) ? offset : 0;
-}
-
 static void add_domain(struct builder *b, const struct tab_row *row)
 {
     struct index_entry *entry = index_entry(&b->ix, domain_intern(b, tab_value(row, 0)));
@@ -150,11 +80,6 @@ static void add_domain(struct builder *b, const struct tab_row *row)
     }
 }
 
-static bool is_pattern(struct str s)
-{
-    return str_has_any(s, "*?");
-}
-
 /* A domain pattern label by label in A-labels; a label with a wildcard must be ASCII. */
 static bool pattern_key(struct str pattern, struct arena *a, struct str *out)
 {
@@ -165,7 +90,8 @@ static bool pattern_key(struct str pattern, struct arena *a, struct str *out)
     struct str rest = pattern, label, key = { NULL, 0 };
     while (str_cut(&rest, '.', &label)) {
         struct str part = label;
-        if (!str_is_ascii(label) && (is_pattern(label) || !index_domain_key(label, a, &part)))
+        if (!str_is_ascii(label) &&
+            (index_is_pattern(label) || !index_domain_key(label, a, &part)))
             return false;
         key = key.p == NULL ? part : arena_printf(a, "%.*s.%.*s", STR_ARG(key), STR_ARG(part));
     }
@@ -189,12 +115,12 @@ static void add_wild_domain(struct builder *b, struct str pattern, uint32_t real
 static void add_alias_domain(struct builder *b, const struct tab_row *row)
 {
     struct str name = tab_value(row, 0), key;
-    uint32_t real = domain_local(b, tab_value(row, 1));
+    uint32_t real = index_local_domain(&b->ix, b->a, tab_value(row, 1));
     if (real == 0) {
         row_problem(b, INDEX_ALIAS_DOMAINS, row, "the real domain is not in domains.tab");
         return;
     }
-    if (is_pattern(name)) {
+    if (index_is_pattern(name)) {
         if (pattern_key(name, b->a, &key))
             add_wild_domain(b, key, real);
         else
@@ -219,16 +145,6 @@ static void add_alias_domain(struct builder *b, const struct tab_row *row)
 /* --- accounts -------------------------------------------------------------------------------
  */
 
-/* A folder below the domain's: no way out of it. */
-static bool folder_is_good(struct str folder)
-{
-    struct str rest = folder, part;
-    while (str_cut(&rest, '/', &part))
-        if (part.n == 0 || str_eq(part, STR(".")) || str_eq(part, STR("..")))
-            return false;
-    return folder.n > 0 && !str_has_control(folder);
-}
-
 static bool texts_fit(const struct tab_row *row)
 {
     for (size_t i = 0; i < row->count; i++)
@@ -241,14 +157,14 @@ static void add_account(struct builder *b, const struct tab_row *row)
 {
     struct str name = tab_value(row, 1), folder = tab_value(row, 4);
     uint64_t id = 0;
-    uint32_t domain = domain_local(b, tab_value(row, 0));
+    uint32_t domain = index_local_domain(&b->ix, b->a, tab_value(row, 0));
     if (domain == 0) {
         /* One problem, not one a line, when the whole table of domains is lost. */
         if ((b->ix.head->lost & 1u << INDEX_DOMAINS) == 0)
             row_problem(b, INDEX_ACCOUNTS, row, "the domain is not in domains.tab");
         return;
     }
-    if (name.n == 0 || !folder_is_good(folder)) {
+    if (name.n == 0 || !index_folder_is_good(folder)) {
         row_problem(b, INDEX_ACCOUNTS, row, "bad account name or folder");
         return;
     }
@@ -268,23 +184,13 @@ static void add_account(struct builder *b, const struct tab_row *row)
     if (str_eq(folder, name))
         n.text[2].n = 0;
     (void)entry_add(&b->ix, &n);
+    if (n.extra > b->ix.head->last_id)
+        b->ix.head->last_id = n.extra;
     b->report.accounts++;
 }
 
 /* --- aliases --------------------------------------------------------------------------------
  */
-
-/* "name" or "name@domain", the domain by its key. */
-static bool split_target(struct builder *b, struct str target, struct str *out_local,
-                         struct str *out_domain)
-{
-    size_t at = str_rfind(target, '@');
-    *out_local = str_head(target, at);
-    *out_domain = str_from("", 0);
-    if (out_local->n == 0 || str_has_control(target))
-        return false;
-    return at == SIZE_MAX || index_domain_key(str_skip(target, at + 1), b->a, out_domain);
-}
 
 static void add_wild_alias(struct builder *b, const struct tab_row *row, struct new_entry *n)
 {
@@ -292,7 +198,7 @@ static void add_wild_alias(struct builder *b, const struct tab_row *row, struct 
     size_t weight = n->text[0].n;
     n->kind = ENTRY_ALIAS_WILD;
     n->extra = row->line;
-    if (is_pattern(domain)) {
+    if (index_is_pattern(domain)) {
         if (!pattern_key(domain, b->a, &key)) {
             row_problem(b, INDEX_ALIASES, row, "not a domain pattern");
             return;
@@ -315,11 +221,12 @@ static void add_wild_alias(struct builder *b, const struct tab_row *row, struct 
 static void add_alias(struct builder *b, const struct tab_row *row)
 {
     struct new_entry n = { .kind = ENTRY_ALIAS, .text = { tab_value(row, 1) } };
-    if (n.text[0].n == 0 || !split_target(b, tab_value(row, 2), &n.text[1], &n.text[2])) {
+    if (n.text[0].n == 0 ||
+        !index_split_target(tab_value(row, 2), b->a, &n.text[1], &n.text[2])) {
         row_problem(b, INDEX_ALIASES, row, "bad alias or target");
         return;
     }
-    if (is_pattern(tab_value(row, 0)) || is_pattern(n.text[0])) {
+    if (index_is_pattern(tab_value(row, 0)) || index_is_pattern(n.text[0])) {
         add_wild_alias(b, row, &n);
         return;
     }
@@ -413,7 +320,7 @@ static enum rc make_file(struct builder *b, uint32_t lost, int *out_fd, struct e
 {
     size_t rows = 0;
     uint64_t heap = heap_size(b, &rows);
-    uint32_t buckets = BUCKETS_MIN;
+    uint32_t buckets = GROWTH_ENTRIES / 4;
     while (buckets < rows && buckets < 1u << 28)
         buckets *= 2;
     uint64_t heap_at = sizeof(struct index_head) + (uint64_t)buckets * sizeof(uint32_t);
@@ -471,10 +378,12 @@ enum rc users_index_build(int *out_fd, struct users_report *out, struct err *e)
     memcpy(tables, b.ix.head->tables, sizeof(tables));
     fill(&b);
     b.report.memory_bytes = atomic_load_explicit(&b.ix.head->heap_end, memory_order_relaxed);
-    memfile_unmap(b.ix.head, b.ix.size);
     rc = memfile_seal_readers(fd, e);
-    if (rc != RC_OK)
+    if (rc != RC_OK) {
+        memfile_unmap(b.ix.head, b.ix.size);
         return rc;
+    }
+    index_keep_writable(&b.ix);
     index_note_built(tables);
     *out = b.report;
     *out_fd = fd;

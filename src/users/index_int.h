@@ -41,6 +41,7 @@ struct index_head {
     uint64_t magic, seed, size_bytes;
     struct file_id tables[INDEX_TABLES]; /* the versions it was built from */
     uint32_t lost;                       /* 1u << table: it couldn't be read */
+    _Atomic uint32_t last_id;            /* the largest id of an account */
     uint32_t bucket_count, heap_at;
     _Atomic uint32_t heap_end;
     _Atomic uint32_t wild_domains; /* chain of ENTRY_DOMAIN_WILD in file order */
@@ -120,5 +121,34 @@ bool index_domain_key(struct str name, struct arena *a, struct str *out);
 /* RC_TEMP when one of the tables (1u << table ...) can't be trusted just now: lost when the
  * index was made, missing, unreadable, or less than half as long as it was. */
 enum rc index_trust(const struct index_map *ix, uint32_t tables, struct err *e) CHECK_RESULT;
+
+/* --- writing (index_write.c) ----------------------------------------------------------------
+ */
+
+struct new_entry {
+    enum entry_kind kind;
+    uint8_t flags;
+    uint32_t domain, extra;
+    struct str text[ENTRY_TEXTS];
+};
+
+/* Writes an entry at the end of the heap without publishing it; its offset. There must be room.
+ */
+uint32_t entry_write(struct index_map *ix, const struct new_entry *n);
+/* Puts the entry at offset at the front of a chain. */
+void chain_push(struct index_map *ix, _Atomic uint32_t *chain, uint32_t offset);
+/* Writes the entry and makes it findable. */
+uint32_t entry_add(struct index_map *ix, const struct new_entry *n);
+/* The offset of a local domain, 0: it is none. */
+uint32_t index_local_domain(const struct index_map *ix, struct arena *a, struct str name);
+/* "name" or "name@domain", the domain by its key. False: nonsense. */
+bool index_split_target(struct str target, struct arena *a, struct str *out_local,
+                        struct str *out_domain);
+bool index_is_pattern(struct str s);
+/* A folder below the domain's: no way out of it. */
+bool index_folder_is_good(struct str folder);
+/* The mapping that this process just filled stays writable, for the changes of users.h; the one
+ * before is given up. NULL: none. */
+void index_keep_writable(const struct index_map *ix);
 
 #endif

@@ -204,8 +204,41 @@ void index_note_built(const struct file_id tables[INDEX_TABLES])
     has_built = true;
 }
 
+bool users_index_differs(void)
+{
+    struct file_id before[INDEX_TABLES];
+    lock_take(&users_lock);
+    bool known = has_built;
+    memcpy(before, built, sizeof(before));
+    lock_drop(&users_lock);
+    for (unsigned i = 0; known && i < INDEX_TABLES; i++) {
+        struct file_id now;
+        if (file_id_get(index_table_paths[i], &now, NULL) != RC_OK ||
+            !file_id_eq(&now, &before[i]))
+            return true;
+    }
+    return !known;
+}
+
+enum rc users_index_note_written(const char *path, struct err *e)
+{
+    for (unsigned i = 0; i < INDEX_TABLES; i++) {
+        struct file_id now;
+        if (strcmp(path, index_table_paths[i]) != 0)
+            continue;
+        enum rc rc = file_id_get(path, &now, e);
+        if (rc != RC_OK)
+            return rc;
+        struct lock *held AUTO_UNLOCK = lock_hold(&users_lock);
+        (void)held;
+        built[i] = now;
+    }
+    return RC_OK;
+}
+
 void users_close(void)
 {
+    index_keep_writable(NULL);
     set_current(NULL);
     struct lock *held AUTO_UNLOCK = lock_hold(&users_lock);
     (void)held;

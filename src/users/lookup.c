@@ -117,6 +117,40 @@ static bool find_account(const struct index_map *ix, const struct place *p, stru
     return true;
 }
 
+bool users_domain_find(struct str domain, struct arena *a, struct str *out_name)
+{
+    struct index_map *ix AUTO_PUT_INDEX = index_get();
+    struct str key;
+    uint32_t offset = 0;
+    if (ix == NULL || !index_domain_key(domain, a, &key) ||
+        index_find(ix, ENTRY_DOMAIN, 0, key, &offset) == NULL)
+        return false;
+    struct place p = place_from(ix, offset, key);
+    *out_name = arena_str(a, p.folder);
+    return p.is_local;
+}
+
+bool users_account_find(struct str domain, struct str name, struct arena *a,
+                        struct account *out)
+{
+    struct index_map *ix AUTO_PUT_INDEX = index_get();
+    uint32_t offset = ix == NULL ? 0 : index_local_domain(ix, a, domain);
+    if (offset == 0)
+        return false;
+    struct place p = place_from(ix, offset, domain);
+    return find_account(ix, &p, name, a, out);
+}
+
+bool users_alias_find(struct str domain, struct str alias, struct arena *a)
+{
+    struct index_map *ix AUTO_PUT_INDEX = index_get();
+    struct str key;
+    uint32_t offset = 0;
+    return ix != NULL && index_domain_key(domain, a, &key) &&
+           index_find(ix, ENTRY_DOMAIN, 0, key, &offset) != NULL &&
+           index_find(ix, ENTRY_ALIAS, offset, alias, NULL) != NULL;
+}
+
 static bool take_account(struct query *q, const struct place *p, struct str name)
 {
     struct account account;

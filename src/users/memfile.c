@@ -34,11 +34,9 @@ enum rc memfile_seal_size(int fd, struct err *e)
 
 enum rc memfile_seal_readers(int fd, struct err *e)
 {
-    if (fcntl(fd, F_ADD_SEALS, SIZE_SEALS | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) == 0)
-        return RC_OK;
-    if (errno == EINVAL && fcntl(fd, F_ADD_SEALS, SIZE_SEALS | F_SEAL_WRITE | F_SEAL_SEAL) == 0)
-        return RC_OK;
-    return err_sys(e, "seal memory file");
+    if (fcntl(fd, F_ADD_SEALS, SIZE_SEALS | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0)
+        return err_sys(e, "seal memory file");
+    return RC_OK;
 }
 
 enum rc memfile_map(int fd, bool writable, size_t min_bytes, void **out_base, size_t *out_size,

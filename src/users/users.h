@@ -13,6 +13,8 @@
 /* --- the index ------------------------------------------------------------------------------
  */
 
+enum account_type { ACCOUNT_USER = 'U', ACCOUNT_LIST = 'M' };
+
 struct users_report {
     size_t domains, accounts, aliases, alias_domains, problems;
     size_t memory_bytes;
@@ -29,6 +31,27 @@ enum rc users_index_build(int *out_fd, struct users_report *out, struct err *e) 
  * goes on, with temporary failures for what it doesn't know. One thread; call often.
  */
 bool users_index_is_stale(void);
+/* Has a table another identity than the index knows, still or not? */
+bool users_index_differs(void);
+
+/*
+ * Changes by the control role, just after it wrote the table: every role sees them at its next
+ * look-up. RC_AGAIN: that can't be put into this index (no room, a wildcard, a new domain);
+ * build it anew.
+ */
+enum rc users_index_put_account(struct str domain, struct str name, struct str password,
+                                uint32_t id, struct str folder,
+                                enum account_type type) CHECK_RESULT;
+enum rc users_index_drop_account(struct str domain, struct str name) CHECK_RESULT;
+enum rc users_index_put_alias(struct str domain, struct str alias,
+                              struct str target) CHECK_RESULT;
+enum rc users_index_drop_alias(struct str domain, struct str alias) CHECK_RESULT;
+/* The table's present version is what the index says: it isn't stale because of it. Tables that
+ * the index isn't made of are ignored. */
+enum rc users_index_note_written(const char *path, struct err *e) CHECK_RESULT;
+/* An id that no account has; 0: none is left. */
+uint32_t users_index_next_id(void);
+
 /* Maps the index in fd (which is then closed) and makes it the current one of this process.
  * Look-ups under way finish with the old one. */
 enum rc users_index_use(int fd, struct err *e) CHECK_RESULT;
@@ -37,7 +60,6 @@ void users_close(void);
 /* --- look-ups (any thread; results are copies in `a`)
  * ----------------------------------------- */
 
-enum account_type { ACCOUNT_USER = 'U', ACCOUNT_LIST = 'M' };
 struct account {
     struct str domain, name; /* as the tables write them */
     struct str password;     /* stored form */
@@ -75,6 +97,11 @@ struct recipient {
 enum rc users_resolve(const struct address *to, struct arena *a, struct recipient *out,
                       struct err *e) CHECK_RESULT;
 bool users_domain_is_local(struct str domain);
+/* The exact entries of the tables, for changing them: no aliases, alias domains or tags. */
+bool users_domain_find(struct str domain, struct arena *a, struct str *out_name);
+bool users_account_find(struct str domain, struct str name, struct arena *a,
+                        struct account *out);
+bool users_alias_find(struct str domain, struct str alias, struct arena *a);
 
 /* The account a login name means: "user@domain", "user:domain", or "user" in default_domain; a
  * domain alias works, an alias of the user doesn't (6, item 31). RC_PERM: none. Lists can't log

@@ -12,7 +12,7 @@ PROGRAM = os.environ.get("HIKYAKU", os.path.join(os.path.dirname(__file__), "../
 PROGRAM = os.path.abspath(PROGRAM)
 DOMAIN = "test.example"
 PASSWORD = "secret-word"
-SERVICES = ("smtp", "smtps", "submission", "pop3", "pop3s")
+SERVICES = ("smtp", "smtps", "submission", "pop3", "pop3s", "ctrl", "ctrls")
 
 
 def free_ports(count):

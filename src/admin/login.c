@@ -1,26 +1,8 @@
-/* control.c - see control.h. Names in requests come from other roles: they are looked up, never
- * used as paths. */
-#include "control/control.h"
-#include "sys/file.h"
-#include <fcntl.h>
+/* login.c - .ipconn: where an account logged in from last, and when (its time). The request
+ * comes from another role: names are looked up, never used as paths. */
+#include "admin/admin_int.h"
 
-enum rc control_build_index(int *out_fd, struct users_report *out, struct err *e)
-{
-    int fd = -1;
-    enum rc rc = users_index_build(&fd, out, e);
-    if (rc != RC_OK)
-        return rc;
-    int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    rc = own < 0 ? err_sys(e, "index of accounts") : users_index_use(own, e);
-    if (rc != RC_OK)
-        io_close(fd);
-    else
-        *out_fd = fd;
-    return rc;
-}
-
-enum rc control_note_login(struct str domain, struct str user, struct str address,
-                           struct err *e)
+enum rc admin_note_login(struct str domain, struct str user, struct str address, struct err *e)
 {
     struct arena mem AUTO_RELEASE_ARENA = { 0 };
     struct account account;

@@ -1,0 +1,148 @@
+/*
+ * admin.h - changes to tables and account folders, and the index of accounts that follows them.
+ * Only the control role uses it, from one thread; `hikyaku check --repair` does when no server
+ * runs.
+ *
+ * INVARIANTS
+ * 1. A change that returns ADMIN_OK is on disk and seen by every role at its next look-up (or
+ * admin_index_due says that an index has to go out first).
+ * 2. A crash at any moment leaves each table as it was or as it will be; admin_mend completes
+ * or takes back what has more than one step.
+ * 3. Nothing a person may still want is deleted: removed accounts and domains wait in
+ * hikyaku/removed/ and come back by admin_undelete.
+ */
+#ifndef HIKYAKU_ADMIN_ADMIN_H
+#define HIKYAKU_ADMIN_ADMIN_H
+
+#include "users/users.h"
+
+/* Named by results.def; the value is the control protocol's error number. */
+enum admin_result {
+#define RESULT(name, number, text) ADMIN_##name = (number),
+#include "admin/results.def"
+#undef RESULT
+};
+/* The text of a result, English. */
+const char *admin_result_text(enum admin_result r);
+
+/* --- the index of accounts ------------------------------------------------------------------
+ */
+
+/* Builds the index and makes it this process's own. *out_fd: the memory file, for the other
+ * roles. */
+enum rc admin_build_index(int *out_fd, struct users_report *out, struct err *e) CHECK_RESULT;
+/* Did a change need more than the present index could take in? Then build and send one. */
+bool admin_index_due(void);
+/* May a change be made now, or has another program changed a table that isn't read yet? */
+bool admin_is_ready(void);
+
+/* domains/D/U/.ipconn: the address of the account's last POP3 login; its time is the login's.
+ * Nothing happens for an account that isn't in the tables. */
+enum rc admin_note_login(struct str domain, struct str user, struct str address,
+                         struct err *e) CHECK_RESULT;
+
+/* --- accounts -------------------------------------------------------------------------------
+ */
+
+/* e (never NULL) tells the cause when the result is one of a file that couldn't be changed.
+ * Texts given are checked: nothing that can't stand in a table or a file's name gets through.
+ */
+enum admin_result admin_account_add(struct str domain, struct str name, struct str password,
+                                    enum account_type type, struct err *e);
+enum admin_result admin_account_remove(struct str domain, struct str name, struct err *e);
+enum admin_result admin_account_password(struct str domain, struct str name,
+                                         struct str password, struct err *e);
+/* The exact account: ADMIN_OK, ADMIN_NO_DOMAIN or ADMIN_UNKNOWN_USER. */
+enum admin_result admin_account_find(struct str domain, struct str name, struct arena *a,
+                                     struct account *out);
+/* Is the password long enough (PasswordMinLength)? Sets e and returns BAD_PARAMETER if not. */
+enum admin_result admin_password_check(struct str password, struct err *e);
+
+/* Variables of user.tab: names and values in pairs; the value ".|rm" removes one. */
+enum admin_result admin_vars_set(struct str domain, struct str name, const struct str *pairs,
+                                 size_t pair_count, struct err *e);
+
+/* mlusers.tab. perms: R, RW or RA; empty: RW. */
+enum admin_result admin_member_add(struct str domain, struct str list, struct str address,
+                                   struct str perms, struct err *e);
+enum admin_result admin_member_remove(struct str domain, struct str list, struct str address,
+                                      struct err *e);
+
+/* --- aliases --------------------------------------------------------------------------------
+ */
+
+/* target: an account of the domain, or an address; domain and alias may be patterns. */
+enum admin_result admin_alias_add(struct str domain, struct str alias, struct str target,
+                                  struct err *e);
+/* ADMIN_NO_ALIAS when there is no such line. */
+enum admin_result admin_alias_remove(struct str domain, struct str alias, struct err *e);
+/* local and remote are addresses. */
+enum admin_result admin_external_add(struct str local, struct str remote, struct err *e);
+enum admin_result admin_external_remove(struct str remote, struct err *e);
+
+/* --- domains --------------------------------------------------------------------------------
+ */
+
+/* The domain with its folders; in A-labels and lower case. */
+enum admin_result admin_domain_add(struct str domain, struct err *e);
+/* With all its accounts, aliases, alias domains, links and folders; they can come back. */
+enum admin_result admin_domain_remove(struct str domain, struct err *e);
+/* alias (a pattern, too) stands for the local domain real. */
+enum admin_result admin_alias_domain_add(struct str real, struct str alias, struct err *e);
+/* ADMIN_NO_ALIASDOM when there is no such line. */
+enum admin_result admin_alias_domain_remove(struct str alias, struct err *e);
+
+/* --- POP3 links -----------------------------------------------------------------------------
+ */
+
+struct admin_link {
+    struct str domain, user, server, remote_user; /* empty ones match all, where allowed */
+};
+enum admin_result admin_link_add(const struct admin_link *link, struct str password,
+                                 struct str auth, struct err *e);
+enum admin_result admin_link_remove(const struct admin_link *link, struct err *e);
+enum admin_result admin_link_enable(const struct admin_link *link, bool on, struct err *e);
+/* The file that switches the link off. */
+struct str admin_link_switch(const struct admin_link *link, struct arena *a);
+
+/* --- files below the MailRoot ---------------------------------------------------------------
+ */
+
+enum admin_file { ADMIN_FILE_READ, ADMIN_FILE_WRITE, ADMIN_FILE_LIST };
+/* The path as we use it: slashes, relative, no step up, no hidden name, no key, no link on the
+ * way. */
+enum admin_result admin_path(struct str given, enum admin_file what, struct arena *a,
+                             struct str *out);
+/* Replaces the file; empty content removes it. */
+enum admin_result admin_file_set(struct str path, struct str content, struct err *e);
+/* mailproc.tab of the account ('U') or its domain ('D'). */
+enum admin_result admin_mailproc_path(struct str domain, struct str name, char whose,
+                                      struct arena *a, struct str *out);
+/* custdomains/NAME.tab */
+enum admin_result admin_custom_path(struct str domain, struct arena *a, struct str *out);
+
+/* --- taking back ----------------------------------------------------------------------------
+ */
+
+/* A removed account or domain. */
+struct admin_removed {
+    struct str id;   /* the folder in hikyaku/removed/ */
+    struct str what; /* "user@domain" or "domain" */
+    int64_t when;    /* seconds since 1970 */
+};
+enum rc admin_removed_list(struct arena *a, struct admin_removed **out, size_t *out_count,
+                           struct err *e) CHECK_RESULT;
+enum admin_result admin_undelete(struct str id, struct err *e);
+/* Deletes for good what was removed more than `age` ago. */
+void admin_removed_purge(usec_t age);
+
+/* --- after a crash --------------------------------------------------------------------------
+ */
+
+/* Completes or takes back changes that a crash interrupted; makes folders of accounts that a
+ * power cut left without. Before anything else is changed. */
+enum rc admin_mend(struct err *e) CHECK_RESULT;
+/* Makes the folders of new accounts durable; call now and then. */
+void admin_settle(void);
+
+#endif

@@ -1,0 +1,102 @@
+/* files.c - files below the MailRoot that a client names: no way out of it, no keys, nothing of
+ * the server's own. */
+#include "admin/admin_int.h"
+
+#define PATH_OCTETS_MAX ((size_t)512)
+
+static const char *const index_tables[] = { "domains.tab", "aliasdomain.tab", "mailusers.tab",
+                                            "aliases.tab" };
+
+static bool part_is_good(struct str part)
+{
+    return part.n > 0 && part.n <= 255 && part.p[0] != '.' && !str_has_control(part);
+}
+
+/* Folders of the server itself, and keys, by name. */
+static bool is_closed(struct str path)
+{
+    static const char *const folders[] = { "hikyaku", "queue" };
+    struct str first = str_head(path, str_find(path, '/'));
+    for (size_t i = 0; i < ARRAY_LEN(folders); i++)
+        if (str_ieq(first, str_from_c(folders[i])))
+            return true;
+    return str_iends(path, STR(".key"));
+}
+
+enum admin_result admin_path(struct str given, enum admin_file what, struct arena *a,
+                             struct str *out)
+{
+    if (given.n == 0 || given.n > PATH_OCTETS_MAX || str_find(given, '\0') != SIZE_MAX)
+        return what == ADMIN_FILE_LIST && given.n == 0 ? ADMIN_NO_FOLDER : ADMIN_BAD_PATH;
+    char *p = arena_c(a, given);
+    for (size_t i = 0; i < given.n; i++)
+        p[i] = p[i] == '\\' ? '/' : p[i];
+    if (p[0] == '/' || (given.n > 1 && p[1] == ':'))
+        return ADMIN_CANT_OPEN;
+    struct str path = str_from(p, given.n), rest = path, part;
+    while (path.n > 1 && path.p[path.n - 1] == '/')
+        path.n--, p[path.n] = '\0';
+    rest = path;
+    if (what == ADMIN_FILE_LIST && str_eq(path, STR("."))) {
+        *out = path;
+        return ADMIN_OK;
+    }
+    while (str_cut(&rest, '/', &part))
+        if (!part_is_good(part))
+            return ADMIN_BAD_PATH;
+    if (is_closed(path))
+        return ADMIN_BAD_PATH;
+    *out = path;
+    return ADMIN_OK;
+}
+
+/* The folder that holds the file, reached without a link. */
+static bool parent_is_plain(struct str path, struct arena *a)
+{
+    size_t at = str_rfind(path, '/');
+    const char *parent = at == SIZE_MAX ? "." : arena_c(a, str_head(path, at));
+    int fd AUTO_CLOSE = io_open_beneath(parent, O_RDONLY | O_DIRECTORY, 0);
+    return fd >= 0;
+}
+
+enum admin_result admin_file_set(struct str path, struct str content, struct err *e)
+{
+    struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
+    struct stat st;
+    const char *name = arena_c(&a, path);
+    if (!parent_is_plain(path, &a))
+        return ADMIN_CANT_CREATE;
+    if (io_lstat(name, &st) == 0 && !S_ISREG(st.st_mode))
+        return ADMIN_BAD_PATH;
+    if (content.n == 0) {
+        if (io_unlink(name) < 0 && errno != ENOENT)
+            return ADMIN_CANT_WRITE;
+    } else if (file_replace(name, content, 0640, e) != RC_OK) {
+        return ADMIN_CANT_WRITE;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(index_tables); i++)
+        if (str_eq(path, str_from_c(index_tables[i])))
+            index_follow(RC_AGAIN);
+    return ADMIN_OK;
+}
+
+enum admin_result admin_mailproc_path(struct str domain, struct str name, char whose,
+                                      struct arena *a, struct str *out)
+{
+    struct account account;
+    enum admin_result result = admin_account_find(domain, name, a, &account);
+    if (result != ADMIN_OK)
+        return result;
+    *out = whose == 'D' ? arena_printf(a, "domains/%.*s/mailproc.tab", STR_ARG(account.domain))
+                        : arena_printf(a, "%.*s/mailproc.tab", STR_ARG(account.folder));
+    return ADMIN_OK;
+}
+
+enum admin_result admin_custom_path(struct str domain, struct arena *a, struct str *out)
+{
+    struct str key = str_skip(domain, domain.n > 0 && domain.p[0] == '.' ? 1 : 0);
+    if (!file_name_is_good(key) || str_has_any(key, " \"*?@"))
+        return ADMIN_BAD_NAME;
+    *out = arena_printf(a, "custdomains/%.*s.tab", STR_ARG(domain));
+    return ADMIN_OK;
+}

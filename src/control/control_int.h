@@ -1,0 +1,105 @@
+/* control_int.h - inside control/: the control protocol (specification 4). */
+#ifndef HIKYAKU_CONTROL_CONTROL_INT_H
+#define HIKYAKU_CONTROL_CONTROL_INT_H
+
+#include "admin/admin.h"
+#include "conf/tab.h"
+#include "control/control.h"
+
+#define PARAMETERS_MAX ((size_t)64)
+
+struct ctrl;
+struct ctrl_command;
+
+/* What a command does. OK: it was done and is answered; a list or an upload goes on by itself
+ * when the handler asked for it. */
+typedef enum admin_result ctrl_fn(struct ctrl *c, struct err *e);
+
+/* One row a command. */
+struct ctrl_command {
+    const char *name;
+    size_t least, most; /* parameters */
+    ctrl_fn *run;
+    bool changes; /* waits until the index is as the tables are */
+    const char *syntax;
+};
+
+/* One row of a listing, or "" when it isn't meant. */
+struct listing {
+    int fd;                 /* of the table, as it was when the list began */
+    uint64_t at, size;      /* octets read, and of the file then */
+    struct buf rest;        /* the end of the last block: a line that isn't whole */
+    size_t columns;         /* to print, from the first */
+    struct str patterns[8]; /* for the first columns; wildcards */
+    size_t pattern_count;
+    /* What is printed of a row; false: nothing. NULL: its columns. */
+    bool (*format)(struct ctrl *c, const struct tab_row *row, struct arena *a,
+                   struct str out[16], size_t *out_count);
+};
+
+struct ctrl {
+    struct session s; /* first: the engine sees this */
+    struct str challenge;
+    struct str user; /* who has logged in */
+    struct str parameters[PARAMETERS_MAX];
+    size_t count; /* parameters[0] is the command */
+    const struct ctrl_command *command;
+    struct arena line_mem; /* of the command under way */
+    struct login *login;
+    /* A listing under way. */
+    struct listing list;
+    bool listing;
+    /* Lines that answer the command, made at once. */
+    struct buf text;
+    size_t text_at;
+    bool has_text;
+    /* An upload under way. */
+    struct buf upload;
+    bool uploading, too_large;
+    enum admin_result (*upload_done)(struct ctrl *c, struct str content, struct err *e);
+    struct str upload_path;
+    usec_t wait_until; /* for the index */
+};
+
+static inline struct ctrl *ctrl_of(struct session *s)
+{
+    return CONTAINER_OF(s, struct ctrl, s);
+}
+
+static inline struct str ctrl_param(const struct ctrl *c, size_t i)
+{
+    return i < c->count ? c->parameters[i] : str_from("", 0);
+}
+
+/* "+00000 OK" or "-00157 text". */
+void ctrl_reply(struct ctrl *c, enum admin_result result, const struct err *e);
+/* Reads the next line; the step that keeps the session going. */
+enum step ctrl_next(struct session *s);
+
+/* Begins a list of the table's rows. false in CANT_OPEN. */
+enum admin_result ctrl_list(struct ctrl *c, const char *path, size_t columns,
+                            size_t first_pattern, struct err *e);
+/* Adds a line to the answer's text: quoted values with TABs. */
+void ctrl_text_row(struct ctrl *c, const struct str *values, size_t count);
+/* Asks for an upload; done is called with it. */
+enum admin_result ctrl_upload(struct ctrl *c, struct str path,
+                              enum admin_result (*done)(struct ctrl *c, struct str content,
+                                                        struct err *e));
+
+/* login.c: the first line of a session. */
+enum step ctrl_login(struct session *s, struct str line);
+void ctrl_greet(struct ctrl *c);
+
+ctrl_fn ctrl_aliasadd, ctrl_aliasdel, ctrl_aliaslist, ctrl_aliasdomainadd, ctrl_aliasdomaindel,
+    ctrl_aliasdomainlist, ctrl_cfgfileget, ctrl_cfgfileset, ctrl_custdomget, ctrl_custdomlist,
+    ctrl_custdomset, ctrl_domainadd, ctrl_domaindel, ctrl_domainlist, ctrl_exaliasadd,
+    ctrl_exaliasdel, ctrl_exaliaslist, ctrl_filelist, ctrl_mluseradd, ctrl_mluserdel,
+    ctrl_mluserlist, ctrl_noop, ctrl_poplnkadd, ctrl_poplnkdel, ctrl_poplnkenable,
+    ctrl_poplnklist, ctrl_removedlist, ctrl_undelete, ctrl_useradd, ctrl_userauth, ctrl_userdel,
+    ctrl_usergetmproc, ctrl_userlist, ctrl_userpasswd, ctrl_usersetmproc, ctrl_userstat,
+    ctrl_uservars, ctrl_uservarsset;
+
+extern const struct ctrl_command ctrl_commands[];
+extern const size_t ctrl_command_count;
+
+#endif
