@@ -57,10 +57,10 @@ static void names(void **state)
         const char *name;
         bool good;
     } rows[] = {
-        { "ann", true },    { "a+b", true },   { "o'neil", true }, { "UpperUser", true },
-        { "a.b", true },    { "", false },     { ".a", false },    { "a.", false },
-        { "a b", false },   { "a/b", false },  { "a\\b", false },  { "a@b", false },
-        { "a*", false },    { "#a", false },   { "a\"b", false },  { "a\x7f", false },
+        { "ann", true },  { "a+b", true },  { "o'neil", true }, { "UpperUser", true },
+        { "a.b", true },  { "", false },    { ".a", false },    { "a.", false },
+        { "a b", false }, { "a/b", false }, { "a\\b", false },  { "a@b", false },
+        { "a*", false },  { "#a", false },  { "a\"b", false },  { "a\x7f", false },
         { "..", false },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
