@@ -51,12 +51,12 @@ int main(int argc, char **argv)
     struct str name = str_from_c(argc > 0 ? argv[0] : "");
     size_t slash = str_rfind(name, '/');
     name = slash == SIZE_MAX ? name : str_skip(name, slash + 1);
-    if (str_ieq(name, STR("XMail")) || (argc > 1 && argv[1][0] == '-' && argv[1][1] != '-'))
-        return master_serve(argc - 1, argv + 1);
     if (str_ieq(name, STR("CtrlClnt")))
         return tool_ctrl(argc - 1, argv + 1);
     if (str_ieq(name, STR("XMCrypt")))
         return tool_crypt(argc - 1, argv + 1);
+    if (str_ieq(name, STR("XMail")) || (argc > 1 && argv[1][0] == '-' && argv[1][1] != '-'))
+        return master_serve(argc - 1, argv + 1);
     if (argc < 2 || strcmp(argv[1], "--help") == 0)
         return command_help(0, NULL);
     if (strcmp(argv[1], "--version") == 0)

@@ -41,7 +41,8 @@ static enum rc connect_one(struct client *c, const struct addrinfo *a, struct er
     if (connect(c->fd, a->ai_addr, a->ai_addrlen) == 0)
         return RC_OK;
     enum rc rc = errno == EINPROGRESS ? wait_for(c, POLLOUT, e) : err_sys(e, "connect");
-    if (rc == RC_OK && getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &failed, &n) == 0 && failed != 0) {
+    if (rc == RC_OK && getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &failed, &n) == 0 &&
+        failed != 0) {
         errno = failed;
         rc = err_sys(e, "connect");
     }
@@ -96,7 +97,8 @@ static bool set_up(struct client *c, const char *host, const struct client_tls *
         return false;
     if (tls->cert != NULL && SSL_CTX_use_certificate_chain_file(c->ctx, tls->cert) != 1)
         return false;
-    if (tls->key != NULL && SSL_CTX_use_PrivateKey_file(c->ctx, tls->key, SSL_FILETYPE_PEM) != 1)
+    if (tls->key != NULL &&
+        SSL_CTX_use_PrivateKey_file(c->ctx, tls->key, SSL_FILETYPE_PEM) != 1)
         return false;
     SSL_CTX_set_verify(c->ctx, verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
     c->ssl = SSL_new(c->ctx);

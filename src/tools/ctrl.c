@@ -1,6 +1,6 @@
 /*
- * ctrl.c - `hikyaku ctrl`, also installed as CtrlClnt: one command of the control protocol, with
- * XMail's options, output and exit codes (specification 2, section 5; 6, item 24).
+ * ctrl.c - `hikyaku ctrl`, also installed as CtrlClnt: one command of the control protocol,
+ * with XMail's options, output and exit codes (specification 2, section 5; 6, item 24).
  */
 #include "conf/tab.h"
 #include "sys/client.h"
@@ -38,37 +38,49 @@ struct talk {
     struct str challenge;
 };
 
+/* Puts one option where it belongs. */
+static bool take_option(struct options_given *o, int c, const char *value)
+{
+    const struct {
+        int letter;
+        const char **to;
+    } texts[] = { { 's', &o->server },        { 'n', &o->port },
+                  { 'u', &o->user },          { 'p', &o->password },
+                  { 'P', &o->password_file }, { 'f', &o->file },
+                  { 'K', &o->tls.key },       { 'C', &o->tls.cert },
+                  { 'X', &o->tls.ca_file },   { 'H', &o->tls.ca_folder } };
+    const struct {
+        int letter;
+        bool *to;
+    } flags[] = {
+        { 'S', &o->upgrade }, { 'L', &o->implicit }, { 'c', &o->plain }, { 'D', &o->debug }
+    };
+    uint64_t seconds = 0;
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        if (texts[i].letter == c) {
+            *texts[i].to = value;
+            return true;
+        }
+    for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+        if (flags[i].letter == c) {
+            *flags[i].to = true;
+            return true;
+        }
+    if (c != 't' || !str_to_u64(str_from_c(value), &seconds) || seconds == 0 || seconds > 86400)
+        return false;
+    o->timeout_s = (unsigned)seconds;
+    return true;
+}
+
 static bool read_arguments(struct options_given *o, int argc, char **argv)
 {
     static const struct option longs[] = { { "password-file", required_argument, NULL, 'P' },
                                            { NULL, 0, NULL, 0 } };
-    uint64_t seconds = 0;
     int c = 0;
     argc++, argv--; /* getopt expects the command's name first, and there it is */
-    while ((c = getopt_long(argc, argv, "+s:n:u:p:t:f:SLK:C:X:H:cD", longs, NULL)) != -1) {
-        switch (c) {
-        case 's': o->server = optarg; break;
-        case 'n': o->port = optarg; break;
-        case 'u': o->user = optarg; break;
-        case 'p': o->password = optarg; break;
-        case 'P': o->password_file = optarg; break;
-        case 'f': o->file = optarg; break;
-        case 'S': o->upgrade = true; break;
-        case 'L': o->implicit = true; break;
-        case 'K': o->tls.key = optarg; break;
-        case 'C': o->tls.cert = optarg; break;
-        case 'X': o->tls.ca_file = optarg; break;
-        case 'H': o->tls.ca_folder = optarg; break;
-        case 'c': o->plain = true; break;
-        case 'D': o->debug = true; break;
-        case 't':
-            if (!str_to_u64(str_from_c(optarg), &seconds) || seconds == 0 || seconds > 86400)
-                return false;
-            o->timeout_s = (unsigned)seconds;
-            break;
-        default: return false;
-        }
-    }
+    while ((c = getopt_long(argc, argv, "+s:n:u:p:t:f:SLK:C:X:H:cD", longs, NULL)) != -1)
+        if (!take_option(o, c, optarg))
+            return false;
     o->words = argv + optind;
     o->count = (size_t)(argc - optind);
     return o->count > 0 && !(o->upgrade && o->implicit);
@@ -98,7 +110,8 @@ static enum rc send_row(struct talk *t, const struct str *values, size_t count, 
     buf_init(&line, TAB_LINE_MAX);
     enum rc rc = tab_print_row(&line, values, count, "\r\n", e);
     if (rc == RC_OK && t->o->debug)
-        (void)fprintf(stderr, "> %.*s\n", STR_ARG(secret ? values[0] : str_trim(buf_str(&line))));
+        (void)fprintf(stderr, "> %.*s\n",
+                      STR_ARG(secret ? values[0] : str_trim(buf_str(&line))));
     return rc == RC_OK ? client_write(t->c, buf_str(&line), e) : rc;
 }
 
@@ -157,16 +170,24 @@ static enum rc begin(struct talk *t, int64_t *out_number, struct str *out, struc
         rc = client_start_tls(t->c, o->server, &o->tls, e);
     }
     bool md5 = !o->plain && t->challenge.n > 0;
-    const struct str login[] = { str_from_c(o->user), md5 ? md5_answer(t, password) : password };
+    const struct str login[] = { str_from_c(o->user),
+                                 md5 ? md5_answer(t, password) : password };
     if (rc == RC_OK)
         rc = send_row(t, login, 2, true, e);
     return rc == RC_OK ? reply(t, out, out_number, e) : rc;
 }
 
+/* A file of the person who called us; NULL is not one that can be opened. */
+static FILE *open_file(const char *path, bool to_write)
+{
+    int fd = io_open(path, to_write ? O_WRONLY | O_CREAT | O_TRUNC : O_RDONLY, 0600);
+    return fd < 0 ? NULL : fdopen(fd, to_write ? "w" : "r");
+}
+
 /* The lines of a list to the file or standard output. */
 static enum rc take_list(struct talk *t, struct err *e)
 {
-    FILE *to = t->o->file == NULL ? stdout : fopen(t->o->file, "w");
+    FILE *to = t->o->file == NULL ? stdout : open_file(t->o->file, true);
     struct str line;
     enum rc rc = to == NULL ? err_sys(e, "open %s", t->o->file) : RC_OK;
     while (rc == RC_OK && (rc = client_line(t->c, &line, e)) == RC_OK &&
@@ -182,7 +203,7 @@ static enum rc take_list(struct talk *t, struct err *e)
 /* The lines of the file or of standard input as an upload. */
 static enum rc give_lines(struct talk *t, struct err *e)
 {
-    FILE *from = t->o->file == NULL ? stdin : fopen(t->o->file, "r");
+    FILE *from = t->o->file == NULL ? stdin : open_file(t->o->file, false);
     char *line = NULL;
     size_t size = 0;
     enum rc rc = from == NULL ? err_sys(e, "open %s", t->o->file) : RC_OK;
