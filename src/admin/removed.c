@@ -161,14 +161,12 @@ static void follow(const struct tab *list)
         const struct tab_row *line = &list->rows[i];
         if (!is_line(line, "row", 3) || str_eq(line->values[1], STR("pop3links.tab")))
             continue;
-        if (line->count < 4)
-            index_follow(RC_AGAIN);
-        else if (str_eq(line->values[1], STR("mailusers.tab")))
-            index_follow(users_index_drop_account(line->values[2], line->values[3]));
-        else if (str_eq(line->values[1], STR("aliases.tab")))
-            index_follow(users_index_drop_alias(line->values[2], line->values[3]));
-        else
-            index_follow(RC_AGAIN);
+        enum rc rc = RC_AGAIN; /* domains need a new index */
+        if (line->count >= 4 && str_eq(line->values[1], STR("mailusers.tab")))
+            rc = users_index_drop_account(line->values[2], line->values[3]);
+        else if (line->count >= 4 && str_eq(line->values[1], STR("aliases.tab")))
+            rc = users_index_drop_alias(line->values[2], line->values[3]);
+        index_follow(rc);
     }
 }
 

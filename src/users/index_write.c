@@ -98,7 +98,9 @@ void index_keep_writable(const struct index_map *ix)
 {
     if (writer.head != NULL)
         memfile_unmap(writer.head, writer.size);
-    writer = ix == NULL ? (struct index_map){ .head = NULL } : *ix;
+    memset(&writer, 0, sizeof(writer));
+    if (ix != NULL)
+        writer = *ix;
 }
 
 /* --- changes --------------------------------------------------------------------------------
