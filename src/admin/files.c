@@ -34,8 +34,10 @@ enum admin_result admin_path(struct str given, enum admin_file what, struct aren
     if (p[0] == '/' || (given.n > 1 && p[1] == ':'))
         return ADMIN_CANT_OPEN;
     struct str path = str_from(p, given.n), rest = path, part;
-    while (path.n > 1 && path.p[path.n - 1] == '/')
-        path.n--, p[path.n] = '\0';
+    while (path.n > 1 && path.p[path.n - 1] == '/') {
+        path.n--;
+        p[path.n] = '\0';
+    }
     rest = path;
     if (what == ADMIN_FILE_LIST && str_eq(path, STR("."))) {
         *out = path;

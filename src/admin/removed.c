@@ -161,7 +161,7 @@ static void follow(const struct tab *list)
         const struct tab_row *line = &list->rows[i];
         if (!is_line(line, "row", 3) || str_eq(line->values[1], STR("pop3links.tab")))
             continue;
-        enum rc rc = RC_AGAIN; /* domains need a new index */
+        enum rc rc = RC_AGAIN;
         if (line->count >= 4 && str_eq(line->values[1], STR("mailusers.tab")))
             rc = users_index_drop_account(line->values[2], line->values[3]);
         else if (line->count >= 4 && str_eq(line->values[1], STR("aliases.tab")))

@@ -220,6 +220,8 @@ enum rc folder_open(const char *path, struct folder **out, struct err *e)
 bool folder_next(struct folder *f, struct str *out_name, unsigned char *out_type)
 {
     const struct dirent *d = NULL;
+    if (f == NULL)
+        return false;
     do
         d = readdir(f->dir);
     while (d != NULL && (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0));

@@ -47,8 +47,8 @@ bool folder_exists(const char *path);
 /* Reading a folder. Names "." and ".." are left out; order is the kernel's. */
 struct folder;
 enum rc folder_open(const char *path, struct folder **out, struct err *e) CHECK_RESULT;
-/* The next name (valid until the next call), false at the end; out_type is DT_REG, DT_DIR ...
- */
+/* The next name (valid until the next call), false at the end or for NULL; out_type is DT_REG,
+ * DT_DIR ... */
 bool folder_next(struct folder *f, struct str *out_name, unsigned char *out_type);
 void folder_close(struct folder **f);
 

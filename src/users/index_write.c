@@ -98,7 +98,7 @@ void index_keep_writable(const struct index_map *ix)
 {
     if (writer.head != NULL)
         memfile_unmap(writer.head, writer.size);
-    memset(&writer, 0, sizeof(writer));
+    writer = (struct index_map){ .head = NULL };
     if (ix != NULL)
         writer = *ix;
 }
