@@ -17,6 +17,8 @@ static const struct command_row commands[] = {
     { "init", tool_init, "make a MailRoot for a domain" },
     { "check", tool_check, "read a whole MailRoot and report every problem" },
     { "status", master_status, "show what a running server does" },
+    { "ctrl", tool_ctrl, "one command of the control protocol (also called CtrlClnt)" },
+    { "crypt", tool_crypt, "the stored form of a password (also called XMCrypt)" },
     { "options", tool_options, "list all settings with their meaning and defaults" },
     { "role", master_role, "run one role (the master does; with -d alone, for debugging)" },
     { "version", command_version, "print the version" },
@@ -49,6 +51,10 @@ int main(int argc, char **argv)
     struct str name = str_from_c(argc > 0 ? argv[0] : "");
     size_t slash = str_rfind(name, '/');
     name = slash == SIZE_MAX ? name : str_skip(name, slash + 1);
+    if (str_ieq(name, STR("CtrlClnt")))
+        return tool_ctrl(argc - 1, argv + 1);
+    if (str_ieq(name, STR("XMCrypt")))
+        return tool_crypt(argc - 1, argv + 1);
     if (str_ieq(name, STR("XMail")) || (argc > 1 && argv[1][0] == '-' && argv[1][1] != '-'))
         return master_serve(argc - 1, argv + 1);
     if (argc < 2 || strcmp(argv[1], "--help") == 0)

@@ -13,4 +13,11 @@ int tool_check(int argc, char **argv);
 /* `hikyaku options [--ja | --mdoc]`: prints every setting. */
 int tool_options(int argc, char **argv);
 
+/* `hikyaku ctrl`, CtrlClnt: one command of the control protocol. 0 done, 4 refused, 3 wrong
+ * usage, 2 no connection. */
+int tool_ctrl(int argc, char **argv);
+
+/* `hikyaku crypt`, XMCrypt: prints the stored form of a password. 0 or 1. */
+int tool_crypt(int argc, char **argv);
+
 #endif

@@ -1,0 +1,211 @@
+/* client.c - see client.h. */
+#include "sys/client.h"
+#include <netdb.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#define LINE_MAX_BYTES ((size_t)4 << 20)
+#define READ_BYTES ((size_t)16384)
+
+struct client {
+    int fd;
+    usec_t timeout;
+    SSL_CTX *ctx;
+    SSL *ssl;
+    struct buf in;
+    size_t used; /* of in: lines given out */
+};
+
+/* Waits until the socket is ready for `events`. */
+static enum rc wait_for(const struct client *c, short events, struct err *e)
+{
+    struct pollfd p = { .fd = c->fd, .events = events };
+    int n = 0;
+    do
+        n = poll(&p, 1, (int)(c->timeout / USEC_MS));
+    while (n < 0 && errno == EINTR);
+    if (n == 0)
+        return err_temp(e, "4.4.2", "the server doesn't answer");
+    return n < 0 ? err_sys(e, "wait for the server") : RC_OK;
+}
+
+static enum rc connect_one(struct client *c, const struct addrinfo *a, struct err *e)
+{
+    int failed = 0;
+    socklen_t n = sizeof(failed);
+    c->fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (c->fd < 0)
+        return err_sys(e, "make socket");
+    if (connect(c->fd, a->ai_addr, a->ai_addrlen) == 0)
+        return RC_OK;
+    enum rc rc = errno == EINPROGRESS ? wait_for(c, POLLOUT, e) : err_sys(e, "connect");
+    if (rc == RC_OK && getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &failed, &n) == 0 &&
+        failed != 0) {
+        errno = failed;
+        rc = err_sys(e, "connect");
+    }
+    if (rc != RC_OK) {
+        (void)close(c->fd);
+        c->fd = -1;
+    }
+    return rc;
+}
+
+enum rc client_open(const char *host, const char *port, usec_t timeout, struct client **out,
+                    struct err *e)
+{
+    struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list = NULL;
+    int failed = getaddrinfo(host, port, &hints, &list);
+    if (failed != 0)
+        return err_perm(e, "5.1.2", "%s: %s", host, gai_strerror(failed));
+    struct client *c = mem_new(sizeof(*c));
+    c->fd = -1;
+    c->timeout = timeout;
+    buf_init(&c->in, LINE_MAX_BYTES);
+    enum rc rc = err_temp(e, "4.4.1", "%s has no address", host);
+    for (const struct addrinfo *a = list; a != NULL && rc != RC_OK; a = a->ai_next)
+        rc = connect_one(c, a, e);
+    freeaddrinfo(list);
+    if (rc != RC_OK)
+        client_close(&c);
+    else
+        *out = c;
+    return rc;
+}
+
+/* --- TLS ------------------------------------------------------------------------------------
+ */
+
+static enum rc tls_failed(const char *what, struct err *e)
+{
+    char text[160];
+    unsigned long code = ERR_get_error();
+    ERR_error_string_n(code, text, sizeof(text));
+    ERR_clear_error();
+    return err_perm(e, "5.7.5", "%s: %s", what, code == 0 ? "closed by the server" : text);
+}
+
+static bool set_up(struct client *c, const char *host, const struct client_tls *tls)
+{
+    bool verify = tls->ca_file != NULL || tls->ca_folder != NULL;
+    c->ctx = SSL_CTX_new(TLS_client_method());
+    if (c->ctx == NULL || SSL_CTX_set_min_proto_version(c->ctx, TLS1_2_VERSION) != 1)
+        return false;
+    if (verify && SSL_CTX_load_verify_locations(c->ctx, tls->ca_file, tls->ca_folder) != 1)
+        return false;
+    if (tls->cert != NULL && SSL_CTX_use_certificate_chain_file(c->ctx, tls->cert) != 1)
+        return false;
+    if (tls->key != NULL &&
+        SSL_CTX_use_PrivateKey_file(c->ctx, tls->key, SSL_FILETYPE_PEM) != 1)
+        return false;
+    SSL_CTX_set_verify(c->ctx, verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+    c->ssl = SSL_new(c->ctx);
+    return c->ssl != NULL && SSL_set_fd(c->ssl, c->fd) == 1 &&
+           SSL_set_tlsext_host_name(c->ssl, host) == 1 &&
+           (!verify || SSL_set1_host(c->ssl, host) == 1);
+}
+
+/* After a call of OpenSSL that returned n <= 0: waits for what it wants. RC_GONE: closed. */
+static enum rc tls_wait(const struct client *c, int n, const char *what, struct err *e)
+{
+    switch (SSL_get_error(c->ssl, n)) {
+    case SSL_ERROR_WANT_READ:
+        return wait_for(c, POLLIN, e);
+    case SSL_ERROR_WANT_WRITE:
+        return wait_for(c, POLLOUT, e);
+    case SSL_ERROR_ZERO_RETURN:
+        return err_gone(e, "the server closed the connection");
+    default:
+        return tls_failed(what, e);
+    }
+}
+
+enum rc client_start_tls(struct client *c, const char *host, const struct client_tls *tls,
+                         struct err *e)
+{
+    if (!set_up(c, host, tls))
+        return tls_failed("TLS can't be set up", e);
+    enum rc rc = RC_OK;
+    int n = 0;
+    while (rc == RC_OK && (n = SSL_connect(c->ssl)) != 1)
+        rc = tls_wait(c, n, "TLS handshake", e);
+    return rc;
+}
+
+/* --- octets ---------------------------------------------------------------------------------
+ */
+
+enum rc client_write(struct client *c, struct str octets, struct err *e)
+{
+    enum rc rc = RC_OK;
+    while (octets.n > 0 && rc == RC_OK) {
+        int some = (int)MIN(octets.n, READ_BYTES);
+        ssize_t n = c->ssl != NULL ? SSL_write(c->ssl, octets.p, some)
+                                   : send(c->fd, octets.p, (size_t)some, MSG_NOSIGNAL);
+        if (n > 0)
+            octets = str_skip(octets, (size_t)n);
+        else if (c->ssl != NULL)
+            rc = tls_wait(c, (int)n, "send", e);
+        else
+            rc = errno == EAGAIN || errno == EINTR ? wait_for(c, POLLOUT, e)
+                                                   : err_sys(e, "send");
+    }
+    return rc;
+}
+
+static enum rc fill(struct client *c, struct err *e)
+{
+    if (buf_reserve(&c->in, READ_BYTES) != RC_OK)
+        return err_perm(e, "5.5.2", "the server sent too long a line");
+    for (;;) {
+        char *to = c->in.p + c->in.n;
+        ssize_t n = c->ssl != NULL ? SSL_read(c->ssl, to, (int)READ_BYTES)
+                                   : recv(c->fd, to, READ_BYTES, 0);
+        enum rc rc = RC_OK;
+        if (n > 0) {
+            c->in.n += (size_t)n;
+            return RC_OK;
+        }
+        if (c->ssl != NULL)
+            rc = tls_wait(c, (int)n, "receive", e);
+        else if (n == 0)
+            rc = err_gone(e, "the server closed the connection");
+        else
+            rc = errno == EAGAIN || errno == EINTR ? wait_for(c, POLLIN, e)
+                                                   : err_sys(e, "receive");
+        if (rc != RC_OK)
+            return rc;
+    }
+}
+
+enum rc client_line(struct client *c, struct str *out_line, struct err *e)
+{
+    buf_consume(&c->in, c->used);
+    c->used = 0;
+    size_t lf = 0;
+    while ((lf = str_find(buf_str(&c->in), '\n')) == SIZE_MAX) {
+        enum rc rc = fill(c, e);
+        if (rc != RC_OK)
+            return rc;
+    }
+    struct str line = str_head(buf_str(&c->in), lf);
+    *out_line = line.n > 0 && line.p[line.n - 1] == '\r' ? str_head(line, line.n - 1) : line;
+    c->used = lf + 1;
+    return RC_OK;
+}
+
+void client_close(struct client **c)
+{
+    struct client *old = *c;
+    *c = NULL;
+    if (old == NULL)
+        return;
+    SSL_free(old->ssl);
+    SSL_CTX_free(old->ctx);
+    if (old->fd >= 0)
+        (void)close(old->fd);
+    buf_release(&old->in);
+    mem_free(&old);
+}
