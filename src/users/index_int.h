@@ -150,5 +150,7 @@ bool index_folder_is_good(struct str folder);
 /* The mapping that this process just filled stays writable, for the changes of users.h; the one
  * before is given up. NULL: none. */
 void index_keep_writable(const struct index_map *ix);
+/* The table has this version now: readers don't doubt it. */
+void index_table_is(enum index_table i, const struct file_id *id);
 
 #endif

@@ -229,6 +229,7 @@ enum rc users_index_note_written(const char *path, struct err *e)
         enum rc rc = file_id_get(path, &now, e);
         if (rc != RC_OK)
             return rc;
+        index_table_is((enum index_table)i, &now);
         struct lock *held AUTO_UNLOCK = lock_hold(&users_lock);
         (void)held;
         built[i] = now;

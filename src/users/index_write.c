@@ -103,6 +103,12 @@ void index_keep_writable(const struct index_map *ix)
         writer = *ix;
 }
 
+void index_table_is(enum index_table i, const struct file_id *id)
+{
+    if (writer.head != NULL)
+        writer.head->tables[i] = *id;
+}
+
 /* --- changes --------------------------------------------------------------------------------
  */
 
