@@ -184,6 +184,13 @@ class Check(unittest.TestCase):
         self.write("server.tab", text.replace(f'"mail.{DOMAIN}"'.encode(), b'"other.example"'))
         self.assertFound("warning", "server.cert", 0, "not for other.example")
 
+    def test_spool_of_xmail(self):
+        self.write("spool/0/1/slog/1.1.1.host", b"log")
+        self.assertEqual(self.check(), (0, []))
+        self.write("spool/0/1/rsnd/1.1.1.host", b"mail")
+        self.write("spool/local/2-1.1.host", b"mail")
+        self.assertFound("warning", "spool", 0, "2 messages")
+
     def test_no_folder(self):
         shutil.rmtree(self.path("domains", DOMAIN, "bob"))
         self.assertFound("warning", "mailusers.tab", 2, "no folder")
