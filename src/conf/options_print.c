@@ -17,9 +17,9 @@ static void print_defaults(struct buf *out, const struct option_row *row, const 
         buf_addf(out, "Default: %s; of a new MailRoot: %s.", shown(row->xmail),
                  shown(row->fresh));
     if (row->when == OPTION_RESTART)
-        buf_addf(out, " Takes effect at the next start.");
+        buf_addf(out, "\n%sTakes effect at the next start.", before);
     if (row->state != OPTION_OBEYED)
-        buf_addf(out, " Kept, but not obeyed by this version.");
+        buf_addf(out, "\n%sKept, but not obeyed by this version.", before);
     buf_addf(out, "\n");
 }
 

@@ -253,6 +253,8 @@ struct str tab_value(const struct tab_row *row, size_t i)
 
 static enum rc print_value(struct buf *b, struct str value)
 {
+    if (value.n == 0)
+        return buf_add_str(b, STR("\"\""));
     struct cursor c = { value.p, value.p + value.n, has_pairs(value) };
     enum rc rc = buf_add_char(b, '"');
     while (c.p < c.end && rc == RC_OK) {

@@ -90,6 +90,8 @@ static enum rc tls_failed(const char *what, struct err *e)
 static bool set_up(struct client *c, const char *host, const struct client_tls *tls)
 {
     bool verify = tls->ca_file != NULL || tls->ca_folder != NULL;
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    char *name = arena_c(&a, str_from_c(host)); /* OpenSSL's macro wants it changeable */
     c->ctx = SSL_CTX_new(TLS_client_method());
     if (c->ctx == NULL || SSL_CTX_set_min_proto_version(c->ctx, TLS1_2_VERSION) != 1)
         return false;
@@ -103,7 +105,7 @@ static bool set_up(struct client *c, const char *host, const struct client_tls *
     SSL_CTX_set_verify(c->ctx, verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
     c->ssl = SSL_new(c->ctx);
     return c->ssl != NULL && SSL_set_fd(c->ssl, c->fd) == 1 &&
-           SSL_set_tlsext_host_name(c->ssl, host) == 1 &&
+           SSL_set_tlsext_host_name(c->ssl, name) == 1 &&
            (!verify || SSL_set1_host(c->ssl, host) == 1);
 }
 

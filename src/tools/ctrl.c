@@ -77,7 +77,8 @@ static bool read_arguments(struct options_given *o, int argc, char **argv)
     static const struct option longs[] = { { "password-file", required_argument, NULL, 'P' },
                                            { NULL, 0, NULL, 0 } };
     int c = 0;
-    argc++, argv--; /* getopt expects the command's name first, and there it is */
+    argc++; /* getopt expects the command's name first, and there it is */
+    argv--;
     while ((c = getopt_long(argc, argv, "+s:n:u:p:t:f:SLK:C:X:H:cD", longs, NULL)) != -1)
         if (!take_option(o, c, optarg))
             return false;
