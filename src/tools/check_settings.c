@@ -5,11 +5,26 @@
 
 #define TABLE "server.tab"
 
+/* "SmtpConfig-IP" and "SmtpConfig-IP,PORT" are settings of one listener. */
+static bool is_listener_flags(struct str name)
+{
+    struct str rest, text;
+    struct ip ip;
+    uint64_t port = 0;
+    if (!str_istarts(name, STR("SmtpConfig-")))
+        return false;
+    rest = str_skip(name, strlen("SmtpConfig-"));
+    (void)str_cut(&rest, ',', &text);
+    return ip_parse(text, &ip) && (rest.p == NULL || str_to_u64(rest, &port));
+}
+
 static void check_variable(struct check *c, const struct tab_row *line)
 {
     struct err e;
     struct str name = tab_value(line, 0), value = tab_value(line, 1);
     const struct option_row *row = options_row(name);
+    if (row == NULL && is_listener_flags(name))
+        return;
     if (row == NULL) {
         check_say(c, CHECK_WARNING, TABLE, line->line,
                   "`hikyaku options` lists all; unknown ones are kept and do nothing",
