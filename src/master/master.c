@@ -239,6 +239,17 @@ static enum rc choose_users(struct master *m, struct err *e)
     return RC_OK;
 }
 
+/* A master that is root makes files as their owner, so that the roles, and a later start
+ * without root, can use them. */
+static enum rc act_as_owner(const struct master *m, bool on, struct err *e)
+{
+    if (!m->change_user)
+        return RC_OK;
+    bool ok = on ? setegid(m->control_gid) == 0 && seteuid(m->control_uid) == 0
+                 : seteuid(0) == 0 && setegid(0) == 0;
+    return ok ? RC_OK : err_sys(e, "change to the owner of the MailRoot");
+}
+
 static void write_pid(struct master *m)
 {
     struct arena mem AUTO_RELEASE_ARENA = { 0 };
@@ -335,25 +346,37 @@ static enum rc run_recovery(const struct master *m, struct err *e)
     return RC_OK;
 }
 
-static enum rc prepare(struct master *m, struct err *e)
+/* What a start leaves in hikyaku/. */
+static enum rc make_files(struct master *m, struct err *e)
 {
-    int activated[LISTENERS_MAX];
-    size_t activated_count = notify_take_sockets(activated, ARRAY_LEN(activated));
-    enum rc rc = child_prepare(e);
-    if (rc == RC_OK)
-        rc = take_lock(m, e);
+    enum rc rc = take_lock(m, e);
     if (rc == RC_OK)
         rc = options_load(e);
     if (rc == RC_OK)
         rc = refuse_silent_gaps(m, e);
     if (rc == RC_OK)
-        rc = choose_users(m, e);
-    if (rc == RC_OK)
         rc = mark_takeover(e);
     if (rc == RC_OK)
         rc = renew_run_id(e);
+    return rc == RC_OK ? board_make(&m->board, &m->env.board_fd, e) : rc;
+}
+
+static enum rc prepare(struct master *m, struct err *e)
+{
+    int activated[LISTENERS_MAX];
+    size_t activated_count = notify_take_sockets(activated, ARRAY_LEN(activated));
+    enum rc rc = child_prepare(e);
+    if (rc == RC_OK && !file_exists("server.tab"))
+        rc = err_perm(e, "5.3.0",
+                      "there is no server.tab: not a MailRoot (hikyaku init makes one)");
     if (rc == RC_OK)
-        rc = board_make(&m->board, &m->env.board_fd, e);
+        rc = choose_users(m, e);
+    if (rc == RC_OK)
+        rc = act_as_owner(m, true, e);
+    if (rc == RC_OK)
+        rc = make_files(m, e);
+    if (rc == RC_OK)
+        rc = act_as_owner(m, false, e);
     if (rc == RC_OK)
         rc = guard_make(&m->env.guard_fd, e);
     if (rc == RC_OK)

@@ -1,6 +1,7 @@
 """Starting, stopping, crashing roles, a second server, certificates, status."""
 import json
 import os
+import shutil
 import signal
 import socket
 import ssl
@@ -177,6 +178,29 @@ class Life(unittest.TestCase):
         for role in ROLES:
             with open(f"/proc/{self.server.role_pid(role)}/status", encoding="utf-8") as f:
                 self.assertRegex(f.read(), r"Uid:\s12345\s12345\s12345\s12345", role)
+
+    @unittest.skipIf(os.geteuid() != 0, "needs root")
+    def test_root_takes_over_for_the_owner(self):
+        """What a start by root makes belongs to the owner of the MailRoot."""
+        for name in ("hikyaku", "queue"):
+            shutil.rmtree(self.server.path(name))
+        for folder, _, files in os.walk(self.server.mailroot):
+            for name in [folder] + [os.path.join(folder, f) for f in files]:
+                os.chown(name, 12345, 12345)
+        os.chmod(self.server.scratch, 0o755)
+        self.server.start()
+        self.assertTrue(send(self.server, "alice", "bob").startswith("250"))
+        self.assertTrue(wait_until(lambda: self.server.mailbox("bob")))
+        for name in ("lock", "run", "board", "marker", "commit"):
+            self.assertEqual(os.stat(self.server.path("hikyaku", name)).st_uid, 12345, name)
+
+    def test_not_a_mailroot(self):
+        folder = os.path.join(self.server.scratch, "empty")
+        os.mkdir(folder)
+        done = subprocess.run([PROGRAM, "serve", "--mailroot", folder], capture_output=True, text=True, timeout=30)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("server.tab", done.stderr)
+        self.assertEqual(os.listdir(folder), [])
 
     def test_no_strange_descriptors(self):
         self.server.start()
