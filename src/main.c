@@ -17,6 +17,7 @@ static const struct command_row commands[] = {
     { "init", tool_init, "make a MailRoot for a domain" },
     { "check", tool_check, "read a whole MailRoot and report every problem" },
     { "status", master_status, "show what a running server does" },
+    { "metrics", master_metrics, "the server's counters, for Prometheus" },
     { "ctrl", tool_ctrl, "one command of the control protocol (also called CtrlClnt)" },
     { "crypt", tool_crypt, "the stored form of a password (also called XMCrypt)" },
     { "options", tool_options, "list all settings with their meaning and defaults" },

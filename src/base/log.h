@@ -38,8 +38,15 @@ struct log_kv {
 
 /* Writes one line to standard error in one write; any thread. kv ends with LOG_KIND_END. */
 void log_write(enum log_level level, const struct log_kv *kv);
+/* Events of the level so far, written or not. */
+uint64_t log_count(enum log_level level);
+/* Lines that standard error didn't take (full, or a pipe that nobody reads). */
+uint64_t log_lost(void);
 /* The name shown in each line ("smtpd"); kept, not copied. */
 void log_set_role(const char *role);
+enum log_format { LOG_TEXT, LOG_JSON };
+/* Lines of text (the default), or JSON objects. */
+void log_set_format(enum log_format format);
 /* Events below `level` are dropped (default: info). */
 void log_set_level(enum log_level level);
 

@@ -123,6 +123,11 @@ static enum rc parse_value(const struct option_row *row, struct str text, struct
     case OPTION_TEXT:
         v->text = text;
         return RC_OK;
+    case OPTION_LISTEN:
+        v->text = text;
+        return str_ieq(text, STR("off")) || text.n == 0
+                   ? RC_OK
+                   : options_parse_binds(text, &(struct service_options){ .name = "" }, e);
     case OPTION_SCHEME:
         return parse_scheme(number, &v->scheme, e);
     }
@@ -157,6 +162,7 @@ static void store_value(struct options *o, const struct option_row *row, const s
         *(uint64_t *)m = v->kb;
         break;
     case OPTION_TEXT:
+    case OPTION_LISTEN:
         *(struct str *)m = arena_str(&o->mem, v->text);
         break;
     case OPTION_SCHEME:
@@ -260,7 +266,6 @@ enum rc options_parse_binds(struct str text, struct service_options *s, struct e
 /* A Listen- variable into its service. */
 static void apply_listen(struct service_options *s, struct str text)
 {
-    struct err e;
     if (text.p == NULL || text.n == 0)
         return;
     if (str_ieq(text, STR("off"))) {
@@ -269,10 +274,8 @@ static void apply_listen(struct service_options *s, struct str text)
     }
     struct service_options fresh = *s;
     fresh.bind_count = 0;
-    if (options_parse_binds(text, &fresh, &e) == RC_OK)
+    if (options_parse_binds(text, &fresh, NULL) == RC_OK) /* a bad one isn't stored at all */
         *s = fresh;
-    else
-        report(0, str_from_c(s->name), e.text);
 }
 
 /* Addresses without a port get the service's, which a later switch may have set. */
@@ -291,13 +294,10 @@ static void fill_ports(struct options *o)
 
 static void apply_listens(struct options *o)
 {
-    apply_listen(&o->smtp, o->listen_smtp);
-    apply_listen(&o->smtps, o->listen_smtps);
-    apply_listen(&o->submission, o->listen_submission);
-    apply_listen(&o->pop3, o->listen_pop3);
-    apply_listen(&o->pop3s, o->listen_pop3s);
-    apply_listen(&o->ctrl, o->listen_ctrl);
-    apply_listen(&o->ctrls, o->listen_ctrls);
+#define SERVICE(letter, member, service, number, state, listen, en)                            \
+    apply_listen(&o->member, o->listen);
+#include "conf/switches.def"
+#undef SERVICE
 }
 
 enum conf_origin conf_origin_read(void)
@@ -339,6 +339,7 @@ static struct options *build(const struct tab *tab)
     fill_ports(o);
     if (!o->password_scheme_set)
         o->password_scheme = PASSWORD_XMCRYPT;
+    log_set_format(str_ieq(o->log_format, STR("json")) ? LOG_JSON : LOG_TEXT);
     log_set_level(o->debug ? LOG_LEVEL_DEBUG : level_of(o->log_level));
     return o;
 }
@@ -347,15 +348,19 @@ static struct options *build(const struct tab *tab)
 static void keep_restart_values(struct options *o, const struct options *before)
 {
     static const size_t sizes[] = {
-        [OPTION_BOOL] = sizeof(bool),       [OPTION_INT] = sizeof(int64_t),
-        [OPTION_KB] = sizeof(uint64_t),     [OPTION_SECONDS] = sizeof(usec_t),
-        [OPTION_TEXT] = sizeof(struct str), [OPTION_SCHEME] = sizeof(enum password_scheme),
+        [OPTION_BOOL] = sizeof(bool),
+        [OPTION_INT] = sizeof(int64_t),
+        [OPTION_KB] = sizeof(uint64_t),
+        [OPTION_SECONDS] = sizeof(usec_t),
+        [OPTION_TEXT] = sizeof(struct str),
+        [OPTION_LISTEN] = sizeof(struct str),
+        [OPTION_SCHEME] = sizeof(enum password_scheme),
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         const char *old = (const char *)before + rows[i].offset;
         if (rows[i].when != OPTION_RESTART)
             continue;
-        bool same = rows[i].kind == OPTION_TEXT
+        bool same = rows[i].kind == OPTION_TEXT || rows[i].kind == OPTION_LISTEN
                         ? str_eq(*(const struct str *)(const void *)old,
                                  *(struct str *)member(o, &rows[i]))
                         : memcmp(member(o, &rows[i]), old, sizes[rows[i].kind]) == 0;

@@ -39,6 +39,7 @@ enum ip_families { FAMILIES_IPV4, FAMILIES_IPV6, FAMILIES_BOTH };
 #define OPTION_TYPE_KB uint64_t
 #define OPTION_TYPE_SECONDS usec_t
 #define OPTION_TYPE_TEXT struct str /* p is NULL when not set */
+#define OPTION_TYPE_LISTEN struct str
 #define OPTION_TYPE_SCHEME enum password_scheme
 
 struct options {
@@ -53,6 +54,7 @@ struct options {
     bool password_scheme_set; /* else as XMail does */
     bool store_maildir;       /* -MM, -Mm: what a new account gets */
     bool debug;               /* -Md */
+    bool delivery_log;        /* -Ql */
     enum ip_families families;
     usec_t pop3_bad_login_delay; /* LoginDelay or -Pw */
     bool pop3_hang_up;           /* -Ph */
@@ -113,6 +115,7 @@ enum option_kind {
     OPTION_KB,
     OPTION_SECONDS,
     OPTION_TEXT,
+    OPTION_LISTEN,
     OPTION_SCHEME
 };
 enum option_when { OPTION_LIVE, OPTION_RESTART };

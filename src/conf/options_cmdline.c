@@ -96,6 +96,8 @@ enum handler {
     H_pop3_delay,
     H_pop3_hang_up,
     H_max_recipients,
+    H_log_rotate,
+    H_delivery_log,
     H_ignored,
 };
 
@@ -146,6 +148,14 @@ static enum rc apply_switch(struct options *o, enum handler handler, struct str 
             return RC_PERM;
         o->max_recipients = n;
         return RC_OK;
+    case H_log_rotate:
+        if (number(value, 1, 87600, &n) != RC_OK)
+            return RC_PERM;
+        o->log_rotate_hours = n;
+        return RC_OK;
+    case H_delivery_log:
+        o->delivery_log = true;
+        return RC_OK;
     case H_ignored:
         return RC_OK;
     }
@@ -183,8 +193,7 @@ static bool take_switch(struct options *o, size_t *at, struct err *e, const char
     if (takes == 1)
         value = str_from_c(words[(*at)++]);
     *out_name = name;
-    *out_state =
-        service != NULL ? (name[2] == 'l' ? OPTION_LATER : OPTION_OBEYED) : switches[i].state;
+    *out_state = service != NULL ? OPTION_OBEYED : switches[i].state;
     if (service != NULL && name[2] == 'I' && service->bind_count > 0 && !service->off)
         return ok(e, apply_facet(service, name[2], value), name, value);
     return ok(e,
@@ -193,20 +202,25 @@ static bool take_switch(struct options *o, size_t *at, struct err *e, const char
               name, value);
 }
 
-/* A service's addresses on the command line replace those of server.tab. */
+/* A service's addresses on the command line replace those of server.tab, and so does its port.
+ */
 static void forget_binds(struct options *o)
 {
     for (size_t i = 0; i + 1 < word_count; i++) {
-        struct service_options *s =
-            strlen(words[i]) == 3 && words[i][0] == '-' && words[i][2] == 'I'
-                ? service_of(o, words[i][1])
-                : NULL;
-        if (s != NULL)
+        struct service_options *s = strlen(words[i]) == 3 && words[i][0] == '-' &&
+                                            (words[i][2] == 'I' || words[i][2] == 'p')
+                                        ? service_of(o, words[i][1])
+                                        : NULL;
+        if (s == NULL)
+            continue;
+        s->off = false;
+        if (words[i][2] == 'I')
             s->bind_count = 0;
+        for (size_t k = 0; k < s->bind_count; k++)
+            s->binds[k].port = 0;
     }
 }
 
-/* A port given alone applies to addresses that server.tab gave without one as well. */
 void cmdline_apply(struct options *o)
 {
     const char *name = NULL;

@@ -306,6 +306,7 @@ static bool parameters_are_good(const struct ctrl *c)
 static enum step answer(struct ctrl *c, enum admin_result result, const struct err *e)
 {
     struct session *s = &c->s;
+    metric_add(result == ADMIN_OK ? METRIC_ctrl_done : METRIC_ctrl_refused, 1);
     if (result != ADMIN_OK)
         log_info(EV("control command refused"), KS("session", session_id(s)),
                  KS("user", c->user), KV("command", c->command->name), KU("result", result),

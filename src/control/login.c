@@ -3,6 +3,7 @@
  * password", or #!TLS. A bad login is answered after the delay that it and those before earned,
  * and the connection closes. What was sent is never logged.
  */
+#include "conf/logfiles.h"
 #include "control/control_int.h"
 #include "mail/date.h"
 #include "users/guard.h"
@@ -81,6 +82,20 @@ static bool check(struct ctrl *c, struct str user, struct str secret)
     return secret.n > 0 && password_matches(stored, secret);
 }
 
+/* A line of XMail's ctrl log. */
+static void record(const struct session *s, struct str user, const char *what)
+{
+    char client[IP_TEXT_BYTES], time[LOGFILE_TIME_BYTES];
+    const struct str values[] = {
+        str_from_c(ip_print(&s->client_ip, client)),
+        user,
+        STR(""), /* XMail has the password here; ours never does */
+        str_from_c(logfile_time(time)),
+        str_from_c(what),
+    };
+    logfile_add(LOGFILE_CTRL, values, ARRAY_LEN(values));
+}
+
 /* Answers a login whose time has come. */
 static enum step settle(struct session *s)
 {
@@ -88,9 +103,12 @@ static enum step settle(struct session *s)
     struct login *login = c->login;
     char client[IP_TEXT_BYTES];
     c->login = NULL;
+    metric_add(login->good ? METRIC_login_good_ctrl : METRIC_login_bad_ctrl, 1);
     log_write(login->good ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
               LOG_LIST(EV(login->good ? "login" : "login failed"), KS("session", session_id(s)),
-                       KS("user", login->user), KV("client", ip_print(&s->client_ip, client))));
+                       KV("client", ip_print(&s->client_ip, client)),
+                       KS("login", login->user)));
+    record(s, login->user, login->good ? "AUTH" : "FAIL");
     if (!login->good) {
         ctrl_reply(c, ADMIN_BAD_LOGIN, NULL);
         return STEP_CLOSE;
@@ -151,6 +169,7 @@ enum step ctrl_login(struct session *s, struct str line)
         ctrl_reply(c, ADMIN_BAD_LOGIN_LINE, NULL);
         return STEP_CLOSE;
     }
+    record(s, values[0], "REQ");
     enum step step = try_login(s, values[0], values[1]);
     arena_wipe(&c->line_mem);
     return step;

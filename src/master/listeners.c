@@ -119,9 +119,9 @@ enum rc listeners_open(const int *activated, size_t activated_count, bool tls,
         const struct service_options *service;
         bool needs_tls;
     } services[] = {
-        { &o->smtp, false }, { &o->smtps, true }, { &o->submission, false },
-        { &o->pop3, false }, { &o->pop3s, true }, { &o->ctrl, false },
-        { &o->ctrls, true },
+        { &o->smtp, false }, { &o->smtps, true },   { &o->submission, false },
+        { &o->pop3, false }, { &o->pop3s, true },   { &o->ctrl, false },
+        { &o->ctrls, true }, { &o->finger, false },
     };
     struct opener opener = { activated, activated_count, out, out_count };
     *out_count = 0;

@@ -355,6 +355,8 @@ static enum rc make_files(struct master *m, struct err *e)
     if (rc == RC_OK)
         rc = refuse_silent_gaps(m, e);
     if (rc == RC_OK)
+        rc = folder_make("logs", 0770, e); /* the roles can't: they may write below it only */
+    if (rc == RC_OK)
         rc = mark_takeover(e);
     if (rc == RC_OK)
         rc = renew_run_id(e);

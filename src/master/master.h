@@ -11,6 +11,9 @@ int master_role(int argc, char **argv);
 /* `hikyaku status [--mailroot DIR] [--json]`: 0 running, 1 trouble, 3 not running. */
 int master_status(int argc, char **argv);
 
+/* `hikyaku metrics [--mailroot DIR]`: all counters, for Prometheus; 0 or 1. */
+int master_metrics(int argc, char **argv);
+
 /* For tests: the pause before a role that lived so long is started again, after a pause of
  * `before`. */
 usec_t master_next_pause(usec_t before, usec_t lived);

@@ -34,6 +34,7 @@ enum rc role_begin(const struct role_env *env, struct err *e)
     (void)umask(0077);
     tzset();
     enum rc rc = env->board_fd < 0 ? RC_OK : board_use(env->board_fd, &the_board, e);
+    metrics_use(role_board()->metrics);
     if (rc == RC_OK && env->guard_fd >= 0)
         rc = guard_use(env->guard_fd, e);
     if (rc == RC_OK && env->notices_fd >= 0)
@@ -41,6 +42,17 @@ enum rc role_begin(const struct role_env *env, struct err *e)
     if (rc == RC_OK)
         rc = options_load(e);
     return rc;
+}
+
+void role_count_log(void)
+{
+    static uint64_t warnings, errors, lost;
+    metric_add(METRIC_log_warnings, log_count(LOG_LEVEL_WARN) - warnings);
+    metric_add(METRIC_log_errors, log_count(LOG_LEVEL_ERROR) - errors);
+    metric_add(METRIC_log_lost, log_lost() - lost);
+    warnings = log_count(LOG_LEVEL_WARN);
+    errors = log_count(LOG_LEVEL_ERROR);
+    lost = log_lost();
 }
 
 enum rc role_seal(const struct role_env *env, struct err *e)

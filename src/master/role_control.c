@@ -95,7 +95,7 @@ static void tick(void)
     usec_t now = clock_mono();
     (void)options_refresh();
     b->sessions = engine_sessions(engine);
-    b->sessions_total = engine_sessions_total(engine);
+    role_count_log();
     if (admin_index_due() || users_index_is_stale())
         refresh();
     if (now >= settle_at) {
@@ -170,7 +170,7 @@ static enum rc start(struct err *e)
         rc = role_every(engine_pool(engine), 100 * USEC_MS, tick, e);
     if (rc == RC_OK)
         rc = role_seal(my_env, e);
-    return rc == RC_OK ? role_listen(my_env, engine, &control_protocol, e) : rc;
+    return rc == RC_OK ? role_listen(my_env, engine, e) : rc;
 }
 
 int role_control(const struct role_env *env)

@@ -1,11 +1,42 @@
 /* role_listen.c - what all roles with clients share: the certificate, and the listeners that
  * the master opened for them. */
+#include "conf/options.h"
+#include "control/control.h"
+#include "fingerd/fingerd.h"
 #include "master/roles.h"
+#include "pop3d/pop3d.h"
+#include "smtpd/smtpd.h"
 #include "sys/file.h"
 #include "sys/tls.h"
 #include "wire/session.h"
 
 static struct listener listeners[LISTENERS_MAX];
+static struct service_count counts[LISTENERS_MAX];
+
+/* What tells a service's listeners from others', and how many sessions they may have. */
+static const struct {
+    const char *name;
+    enum metric opened;
+    size_t options; /* where in struct options */
+} services[] = {
+#define SERVICE(letter, member, name, port, state, listen, en)                                 \
+    { name, METRIC_sessions_##member, offsetof(struct options, member) },
+#include "conf/switches.def"
+#undef SERVICE
+};
+
+static void name_service(struct listener *l)
+{
+    for (size_t i = 0; i < ARRAY_LEN(services); i++) {
+        if (strcmp(services[i].name, l->service) != 0)
+            continue;
+        const struct service_options *o =
+            (const void *)((const char *)conf() + services[i].options);
+        counts[i].most = o->max_sessions;
+        l->count = &counts[i];
+        l->opened = services[i].opened;
+    }
+}
 
 void role_load_certificate(struct engine *engine)
 {
@@ -21,8 +52,23 @@ void role_load_certificate(struct engine *engine)
     engine_set_tls(engine, ctx);
 }
 
-enum rc role_listen(const struct role_env *env, struct engine *engine,
-                    const struct protocol *protocol, struct err *e)
+static const struct protocol *protocol_of(const char *service)
+{
+    static const struct {
+        const char *begins; /* with TLS from the start or not */
+        const struct protocol *protocol;
+    } rows[] = {
+        { "smtp", &smtp_protocol },     { "submission", &smtp_protocol },
+        { "pop3", &pop3_protocol },     { "ctrl", &control_protocol },
+        { "finger", &finger_protocol },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (str_starts(str_from_c(service), str_from_c(rows[i].begins)))
+            return rows[i].protocol;
+    BUG("service without protocol");
+}
+
+enum rc role_listen(const struct role_env *env, struct engine *engine, struct err *e)
 {
     enum rc rc = RC_OK;
     for (size_t i = 0; i < env->listener_count && rc == RC_OK; i++) {
@@ -30,14 +76,15 @@ enum rc role_listen(const struct role_env *env, struct engine *engine,
         if (!role_serves(this_role, o->service))
             continue;
         listeners[i] = (struct listener){
-            .protocol = protocol,
+            .protocol = protocol_of(o->service),
             .service = o->service,
             .fd = o->fd,
             .ip = o->ip,
             .port = o->port,
-            /* smtps, pop3s, ctrls */
-            .implicit_tls = str_ends(str_from_c(o->service), STR("s")),
+            .implicit_tls =
+                str_ends(str_from_c(o->service), STR("s")), /* smtps, pop3s, ctrls */
         };
+        name_service(&listeners[i]);
         rc = engine_listen(engine, &listeners[i], e);
     }
     return rc;

@@ -57,7 +57,7 @@ static void every_second(void)
     struct board_role *b = role_board();
     (void)options_refresh();
     b->sessions = engine_sessions(engine);
-    b->sessions_total = engine_sessions_total(engine);
+    role_count_log();
 }
 
 /* --- starting
@@ -99,9 +99,7 @@ static enum rc start(const struct role_env *env, struct commit **commit, struct 
         rc = role_every(engine_pool(engine), USEC_S, every_second, e);
     if (rc == RC_OK)
         rc = role_seal(env, e);
-    const struct protocol *protocol =
-        this_role->id == ROLE_SMTPD ? &smtp_protocol : &pop3_protocol;
-    return rc == RC_OK ? role_listen(env, engine, protocol, e) : rc;
+    return rc == RC_OK ? role_listen(env, engine, e) : rc;
 }
 
 int role_network(const struct role_env *env)

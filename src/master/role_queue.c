@@ -23,16 +23,14 @@ static void every_second(void)
 {
     static unsigned seconds;
     struct queue_stats stats;
-    struct board_role *b = role_board();
     (void)options_refresh();
     /* Notes about new entries may have been lost (a full channel, a crash). */
     if (++seconds % 60 == 0)
         queue_rescan(queue);
     queue_stats_get(queue, &stats);
-    b->waiting = stats.waiting;
-    b->active = stats.active;
-    b->delivered = stats.delivered;
-    b->failed = stats.failed;
+    metric_set(METRIC_queue_waiting, stats.waiting);
+    metric_set(METRIC_queue_active, stats.active);
+    role_count_log();
 }
 
 static enum rc start(const struct role_env *env, struct pool **pool, struct commit **commit,

@@ -2,14 +2,14 @@
 #include "master/roles.h"
 
 static const char *const control_writes[] = { ".", NULL };
-static const char *const smtpd_writes[] = { "domains", "queue", "hikyaku", NULL };
-static const char *const access_writes[] = { "domains", "pop3locks", "hikyaku", NULL };
+static const char *const smtpd_writes[] = { "domains", "queue", "hikyaku", "logs", NULL };
+static const char *const access_writes[] = { "domains", "pop3locks", "hikyaku", "logs", NULL };
 
 /* clang-format off */
 const struct role roles[] = {
     { "control", ROLE_CONTROL, role_control, " ctrl ctrls ",             { true,  control_writes } },
     { "smtpd",   ROLE_SMTPD,   role_network, " smtp smtps submission ",  { true,  smtpd_writes } },
-    { "access",  ROLE_ACCESS,  role_network, " pop3 pop3s ",             { true,  access_writes } },
+    { "access",  ROLE_ACCESS,  role_network, " pop3 pop3s finger ",      { true,  access_writes } },
     { "queue",   ROLE_QUEUE,   role_queue,   "",                         { false, smtpd_writes } },
 };
 /* clang-format on */

@@ -60,6 +60,8 @@ struct board_role *role_board(void);
 struct board *role_whole_board(void);
 /* Maps board, guard and notices; reads the settings. */
 enum rc role_begin(const struct role_env *env, struct err *e) CHECK_RESULT;
+/* What was logged, into the role's counters; call now and then. */
+void role_count_log(void);
 /* Seals the process unless it is alone; a failure is an error of the role. */
 enum rc role_seal(const struct role_env *env, struct err *e) CHECK_RESULT;
 /* Takes signals as an object of the pool: TERM and INT stop it; HUP calls on_hup (may be NULL).
@@ -76,12 +78,11 @@ enum rc role_hear_control(struct pool *pool, const struct role_env *env,
                           struct err *e) CHECK_RESULT;
 
 struct engine;
-struct protocol;
 /* The certificate and key in force from now on; a bad pair leaves the old one. */
 void role_load_certificate(struct engine *engine);
 /* Serves the protocol on the listeners of this role's services. */
 enum rc role_listen(const struct role_env *env, struct engine *engine,
-                    const struct protocol *protocol, struct err *e) CHECK_RESULT;
+                    struct err *e) CHECK_RESULT;
 
 role_main_fn role_control, role_network, role_queue;
 

@@ -51,6 +51,7 @@ enum step pop3_quit(struct session *s, struct str args)
     }
     session_enter(s, POP3_UPDATE);
     if (mailbox_expunge(p->mailbox, &removed, &e) == RC_OK) {
+        metric_add(METRIC_deleted, removed);
         session_reply(s, "+OK bye, %zu messages removed", removed);
     } else {
         log_error(EV("messages not removed"), KS("session", session_id(s)), KE(&e));

@@ -36,10 +36,15 @@ static enum step send_message(struct session *s, struct str number, size_t body_
         return STEP_NEXT;
     }
     p->last = MAX(p->last, i + 1);
-    if (body_lines == SIZE_MAX)
+    if (body_lines == SIZE_MAX) {
+        p->sent_messages++;
+        p->sent_octets += message->wire_octets;
+        metric_add(METRIC_retrieved, 1);
+        metric_add(METRIC_retrieved_bytes, message->wire_octets);
         session_reply(s, "+OK %" PRIu64 " octets", message->wire_octets);
-    else
+    } else {
         session_reply(s, "+OK top of message follows");
+    }
     s->more = send_more;
     return send_more(s);
 }

@@ -3,6 +3,7 @@
  * check, then opening the mailbox. An unknown user costs the same time and gets the same answer
  * as a wrong password.
  */
+#include "conf/logfiles.h"
 #include "pop3d/pop3d_int.h"
 
 #define LOGIN_LONGEST ((size_t)1024)
@@ -70,6 +71,31 @@ static void forget(struct session *s)
     arena_release(&s->mem);
 }
 
+/* A line of XMail's pop3 log; a login's has two more columns (specification 6, item 31). */
+static void record(struct session *s, struct str user, const char *status, struct mailbox *m)
+{
+    char client[IP_TEXT_BYTES], time[LOGFILE_TIME_BYTES];
+    if (!logfile_is_on(LOGFILE_POP3))
+        return;
+    uint64_t octets = 0;
+    for (size_t i = 0; m != NULL && i < mailbox_count(m); i++)
+        octets += mailbox_message(m, i)->wire_octets;
+    const struct options *o = conf();
+    struct str host = o->smtp_server_domain.n > 0 ? o->smtp_server_domain : o->root_domain;
+    struct str values[] = {
+        host,
+        login_default_domain(),
+        str_from_c(ip_print(&s->client_ip, client)),
+        str_from_c(logfile_time(time)),
+        user,
+        STR(""), /* XMail has the password here; ours never does */
+        str_from_c(status),
+        m == NULL ? STR("") : arena_printf(&s->tmp, "%zu", mailbox_count(m)),
+        arena_printf(&s->tmp, "%" PRIu64, octets),
+    };
+    logfile_add(LOGFILE_POP3, values, ARRAY_LEN(values) - (m == NULL ? 2 : 0));
+}
+
 static enum step answer_bad(struct session *s)
 {
     forget(s);
@@ -99,6 +125,8 @@ static enum step open_mailbox(struct session *s, const struct account *account)
         return STEP_NEXT;
     }
     session_enter(s, POP3_TRANSACTION);
+    metric_add(METRIC_login_good_pop3, 1);
+    record(s, account->name, "LOGIN", p->mailbox);
     if (login_seen != NULL)
         login_seen(account, &s->client_ip);
     log_info(EV("login"), KS("session", session_id(s)), KS("user", account->name),
@@ -151,8 +179,11 @@ static enum step settle(struct session *s)
         return let_in(s, &l->account);
     usec_t delay =
         guard_bad(&s->client_ip, l->name, conf()->pop3_bad_login_delay, clock_mono());
-    log_info(EV("login failed"), KS("session", session_id(s)), KS("login", l->name),
-             KV("client", ip_print(&s->client_ip, (char[IP_TEXT_BYTES]){ 0 })));
+    metric_add(METRIC_login_bad_pop3, 1);
+    log_info(EV("login failed"), KS("session", session_id(s)),
+             KV("client", ip_print(&s->client_ip, (char[IP_TEXT_BYTES]){ 0 })),
+             KS("login", l->name));
+    record(s, l->name, "ELOGIN", NULL);
     s->more = answer_bad;
     s->wake_at = clock_mono() + delay;
     return STEP_DELAY;
@@ -164,9 +195,11 @@ static enum step begin(struct session *s, struct login *l)
     usec_t wait = guard_delay(&s->client_ip, l->name, clock_mono());
     pop3(s)->login = l;
     if (wait == USEC_FOREVER) {
-        log_info(EV("login refused"), KS("session", session_id(s)), KS("login", l->name),
-                 KV("reason", "too many bad logins"),
-                 KV("client", ip_print(&s->client_ip, (char[IP_TEXT_BYTES]){ 0 })));
+        metric_add(METRIC_login_bad_pop3, 1);
+        log_info(EV("login failed"), KS("session", session_id(s)),
+                 KV("client", ip_print(&s->client_ip, (char[IP_TEXT_BYTES]){ 0 })),
+                 KS("login", l->name), KV("reason", "too many bad logins"));
+        record(s, l->name, "ELOGIN", NULL);
         s->more = answer_bad;
         s->wake_at = clock_mono() + conf()->pop3_bad_login_delay;
         return STEP_DELAY;

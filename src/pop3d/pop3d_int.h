@@ -21,7 +21,8 @@ struct pop3_session {
     uint64_t stamp_time;           /* of the greeting's timestamp, RFC 1939 7 APOP; 0: none */
     size_t next;                   /* next message of a long list */
     size_t last;                   /* highest message accessed, RFC 1460 LAST */
-    bool list_uids;                /* the long list is UIDL's */
+    uint64_t sent_messages, sent_octets; /* by RETR */
+    bool list_uids;                      /* the long list is UIDL's */
 };
 
 static inline struct pop3_session *pop3(struct session *s)

@@ -2,7 +2,10 @@
  * attempt.c - one attempt at one entry, on a worker. Nothing here is lost when the process dies
  * at any point: what isn't recorded is looked at again.
  */
+#include "conf/logfiles.h"
+#include "conf/options.h"
 #include "queue/queue_int.h"
+#include "sys/metrics.h"
 
 /* Settles recipient i as delivered or failed in the journal. False: it couldn't be written. */
 static bool settle(struct spool_entry *entry, size_t i, enum delivery_state state,
@@ -13,9 +16,24 @@ static bool settle(struct spool_entry *entry, size_t i, enum delivery_state stat
         log_error(EV("journal not written"), KS("id", entry->id), KE(&e));
         return false;
     }
+    metric_add(state == DELIVERY_DONE ? METRIC_delivered : METRIC_failed, 1);
     out->delivered += state == DELIVERY_DONE;
     out->failed += state == DELIVERY_FAILED;
     return true;
+}
+
+/* A line of XMail's smail log. */
+static void record(const struct spool_entry *entry, size_t i)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    const struct options *o = conf();
+    const struct envelope_recipient *r = &entry->env.recipients[i];
+    if (!logfile_is_on(LOGFILE_SMAIL))
+        return;
+    logfile_add_delivery(o->smtp_server_domain.n > 0 ? o->smtp_server_domain : o->root_domain,
+                         entry->id, address_print(&entry->env.reverse_path, &a),
+                         address_print(&r->address, &a), "LOCAL",
+                         address_print(&r->resolved, &a), STR(""));
 }
 
 static void try_recipient(struct spool_entry *entry, size_t i, struct attempt_result *out)
@@ -24,12 +42,14 @@ static void try_recipient(struct spool_entry *entry, size_t i, struct attempt_re
     enum rc rc = deliver_local(entry, i, &e);
     const struct address *to = &entry->env.recipients[i].resolved;
     if (rc == RC_OK) {
+        record(entry, i);
         (void)settle(entry, i, DELIVERY_DONE, "-", out);
     } else if (rc == RC_PERM) {
         log_error(EV("delivery failed"), KS("id", entry->id), KS("user", to->local),
                   KS("domain", to->domain), KE(&e));
         (void)settle(entry, i, DELIVERY_FAILED, e.text, out);
     } else {
+        metric_add(METRIC_deferred, 1);
         log_warn(EV("delivery deferred"), KS("id", entry->id), KS("user", to->local),
                  KS("domain", to->domain), KE(&e));
     }

@@ -40,7 +40,7 @@ struct queue {
     unsigned active;
     bool stopping;
     _Atomic bool rescan;
-    _Atomic uint64_t waiting_now, active_now, delivered, failed;
+    _Atomic uint64_t waiting_now, active_now;
     struct lock lock;     /* protects inbox */
     struct letter *inbox; /* newest first */
 };
@@ -141,8 +141,6 @@ static void job_finished(struct queue *q, struct item *item,
 {
     q->active--;
     item->active = false;
-    q->delivered += result->delivered;
-    q->failed += result->failed;
     if (!result->again && !item->again) {
         (void)map_remove(&q->known, item->id);
         mem_free(&item);
@@ -292,7 +290,5 @@ void queue_stats_get(struct queue *q, struct queue_stats *out)
     *out = (struct queue_stats){
         .waiting = q->waiting_now,
         .active = q->active_now,
-        .delivered = q->delivered,
-        .failed = q->failed,
     };
 }

@@ -21,9 +21,9 @@ void queue_rescan(struct queue *q);
 void queue_free(struct queue **q);
 
 struct queue_stats {
-    uint64_t waiting, active, delivered, failed;
+    uint64_t waiting, active;
 };
-/* Entries now waiting and being tried, deliveries ended since the start. Any thread. */
+/* Entries now waiting and being tried. Any thread. */
 void queue_stats_get(struct queue *q, struct queue_stats *out);
 
 #endif

@@ -66,6 +66,7 @@ static enum step let_in(struct smtp *c)
         return smtp_refuse(c, "454 4.7.0", "Temporary authentication failure");
     }
     guard_good(&c->s.client_ip, who->login);
+    metric_add(METRIC_login_good_smtp, 1);
     return smtp_ok(c, "235 2.7.0", "Authentication successful");
 }
 
@@ -87,9 +88,11 @@ static enum step answer_later(struct smtp *c, bool good)
     if (!good) {
         usec_t delay = guard_bad(&c->s.client_ip, login, conf()->login_delay, now);
         c->auth->delay = MAX(c->auth->delay, delay);
-        log_info(EV("login failed"), KS("session", session_id(&c->s)), KS("login", login),
-                 KV("client", ip_print(&c->s.client_ip, client)),
+        metric_add(METRIC_login_bad_smtp, 1);
+        log_info(EV("login failed"), KS("session", session_id(&c->s)),
+                 KV("client", ip_print(&c->s.client_ip, client)), KS("login", login),
                  KV("mechanism", sasl_mechanism(c->auth->sasl)));
+        smtp_record(c, NULL, "AUTH=EFAIL", sasl_mechanism(c->auth->sasl));
     }
     c->s.more = answer;
     c->s.wake_at = now + c->auth->delay;

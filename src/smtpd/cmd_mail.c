@@ -65,10 +65,12 @@ static bool take_sender(struct smtp *c, struct str args, struct str *out_rest, e
     }
     if (address_parse_path(args, smtp_address_rules(), &tx->mem, &tx->sender, out_rest, &e) !=
         RC_OK) {
+        smtp_record(c, NULL, "SNDR=ESYNTAX", NULL);
         *out = smtp_refuse(c, "501 5.1.7", "Sender address refused: %s", e.text);
         return false;
     }
     if (tx->sender.is_null && !conf()->allow_null_sender) {
+        smtp_record(c, NULL, "SNDR=EEMPTY", NULL);
         *out = smtp_refuse(c, "550 5.7.1", "The empty sender is not taken here");
         return false;
     }

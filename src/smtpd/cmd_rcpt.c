@@ -5,9 +5,25 @@
  */
 #include "smtpd/smtpd_int.h"
 
+/* What XMail's log calls a reason. */
+static const char *record_status(const char *reason)
+{
+    static const char *const names[][2] = {
+        { "unknown", "RCPT=EAVAIL" },  { "relay", "RCPT=ERELAY" },
+        { "disabled", "RCPT=EDSBL" },  { "full", "RCPT=EFULL" },
+        { "too large", "RCPT=ESIZE" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strcmp(reason, names[i][0]) == 0)
+            return names[i][1];
+    return "RCPT=ETEMP";
+}
+
 static enum step refused(struct smtp *c, const struct address *to, const char *reason,
                          enum step step)
 {
+    smtp_record(c, to, record_status(reason), NULL);
+    metric_add(METRIC_refused_rcpts, 1);
     log_info(EV("rcpt refused"), KS("session", session_id(&c->s)),
              KS("rcpt", address_print(to, &c->s.tmp)),
              KS("from", address_print(&c->tx->sender, &c->s.tmp)), KV("reason", reason));
@@ -95,6 +111,8 @@ static enum step add_recipient(struct smtp *c, const struct address *to)
         keep(c->tx, &r);
     }
     c->tx->accepted++;
+    metric_add(METRIC_accepted_rcpts, 1);
+    smtp_record(c, to, "RCPT=OK", NULL);
     if (c->s.state == SMTP_MAIL)
         session_enter(&c->s, SMTP_RCPT);
     return smtp_ok(c, "250 2.1.5", "Recipient ok");
@@ -108,8 +126,10 @@ enum step cmd_rcpt(struct session *s, struct str args)
     struct err e = { .rc = RC_OK };
     if (!smtp_skip_word(&args, STR("TO:")))
         return smtp_refuse(c, "501 5.5.4", "Syntax: RCPT TO:<address>");
-    if (address_parse_path(args, smtp_address_rules(), &s->tmp, &to, &rest, &e) != RC_OK)
+    if (address_parse_path(args, smtp_address_rules(), &s->tmp, &to, &rest, &e) != RC_OK) {
+        smtp_record(c, NULL, "RCPT=ESYNTAX", NULL);
         return smtp_refuse(c, "501 5.1.3", "Recipient address refused: %s", e.text);
+    }
     if (to.is_null)
         return smtp_refuse(c, "501 5.1.3", "Recipient address refused: it is empty");
     if (smtp_next_param(&rest, &keyword, &value))

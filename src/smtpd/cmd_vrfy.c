@@ -35,8 +35,10 @@ enum step cmd_vrfy(struct session *s, struct str args)
     args = str_trim(args);
     if (args.n == 0)
         return smtp_refuse(c, "501 5.5.4", "Syntax: VRFY address");
-    if (!smtp_vrfy_is_allowed(c))
+    if (!smtp_vrfy_is_allowed(c)) {
+        smtp_record(c, NULL, "VRFY=EACCESS", NULL);
         return smtp_ok(c, "252 2.1.5", "Can't verify, but send and see");
+    }
     if (str_iends(args, STR(" SMTPUTF8"))) /* RFC 6531 3.7.4.2 */
         args = str_head(args, args.n - 9);
     if (address_parse_path(args, smtp_address_rules(), &s->tmp, &asked, &rest, &e) != RC_OK ||

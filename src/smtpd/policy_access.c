@@ -15,6 +15,7 @@ bool policy_client(struct smtp *c)
     log_info(EV("client refused"), KS("session", session_id(&c->s)),
              KV("client", ip_print(&c->s.client_ip, client)), KV("table", "smtp.ipmap.tab"),
              KU("line", line), KI("code", drop));
+    smtp_record(c, NULL, "SNDRIP=EIPMAP", NULL);
     if (line == 0) { /* the table can't be read: nobody knows whom it refuses */
         session_reply(&c->s, "421 %.*s Temporary trouble, try again later",
                       STR_ARG(smtp_domain()));
@@ -53,9 +54,10 @@ bool policy_may_send(struct smtp *c, enum step *out)
     /* Where AUTH is offered under TLS only, the client must know what comes first. */
     if (want_auth && c->login == NULL && smtp_mechanisms(c).n == 0)
         want_tls = true;
-    if (want_tls && !tls && !smtp_has_right(c, RIGHT_NO_TLS))
+    if (want_tls && !tls && !smtp_has_right(c, RIGHT_NO_TLS)) {
+        smtp_record(c, NULL, "SMTP=ESSL", NULL);
         *out = smtp_refuse(c, "530 5.7.0", "Must issue a STARTTLS command first");
-    else if (want_auth && c->login == NULL)
+    } else if (want_auth && c->login == NULL)
         *out = smtp_refuse(c, "530 5.7.0", "Authentication required");
     else if (c->login != NULL && !smtp_has_right(c, RIGHT_MAIL))
         *out = smtp_refuse(c, "550 5.7.1", "Your account may not send mail");

@@ -109,6 +109,9 @@ bool receive_refusal(struct smtp *c, enum step *out)
                            "servers");
     else
         return false;
+    metric_add(METRIC_refused_messages, 1);
+    smtp_record(c, &tx->rcpts[tx->rcpt_count - 1].given,
+                d->too_large ? "RECV=EMAXSIZE" : "RECV=EREFUSED", NULL);
     log_info(EV("message refused"), KS("session", session_id(&c->s)), KS("id", tx->id),
              KS("from", address_print(&tx->sender, &c->s.tmp)), KU("size", d->wire_octets),
              KV("reason", d->bad_bytes   ? "bad bytes"
@@ -123,6 +126,11 @@ static void log_accepted(struct smtp *c, bool queued)
 {
     const struct transaction *tx = c->tx;
     char client[IP_TEXT_BYTES];
+    metric_add(queued ? METRIC_accepted_queue : METRIC_accepted_mailbox, 1);
+    metric_add(METRIC_accepted_bytes, tx->data.wire_octets);
+    smtp_record(c, &tx->rcpts[tx->rcpt_count - 1].given, "RECV=OK", NULL);
+    if (!queued)
+        smtp_record_delivery(c);
     log_info(EV("message accepted"), KS("session", session_id(&c->s)), KS("id", tx->id),
              KS("from", address_print(&tx->sender, &c->s.tmp)), KU("rcpts", tx->rcpt_count),
              KS("rcpt", address_print(&tx->rcpts[0].given, &c->s.tmp)),

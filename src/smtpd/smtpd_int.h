@@ -111,6 +111,14 @@ enum step smtp_next(struct smtp *c);
 /* The server's name: SmtpServerDomain, else RootDomain. */
 struct str smtp_domain(void);
 
+/* --- XMail's logs (record.c) -----------------------------------------------------------------
+ */
+/* A line of the smtp log: status "RCPT=OK" ...; rcpt may be NULL; detail: TYPE of an AUTH. */
+void smtp_record(struct smtp *c, const struct address *rcpt, const char *status,
+                 const char *detail);
+/* A line of the smail log: the transaction's message is in its mailbox. */
+void smtp_record_delivery(struct smtp *c);
+
 /* --- what the session is ---------------------------------------------------------------------
  */
 /* Mail of our own users comes in here: 587, and 465 of a MailRoot that isn't taken over. */

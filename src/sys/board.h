@@ -1,17 +1,16 @@
 /*
- * board.h - what `hikyaku status` shows: one page in the file hikyaku/board, mapped by the
- * master and the roles. Numbers only; written without locks, so a reader may see a mixture of
- * two moments.
+ * board.h - what `hikyaku status` and `hikyaku metrics` show: some pages in the file
+ * hikyaku/board, mapped by the master and the roles. Numbers only; written without locks, so a
+ * reader may see a mixture of two moments.
  */
 #ifndef HIKYAKU_SYS_BOARD_H
 #define HIKYAKU_SYS_BOARD_H
 
-#include "base/base.h"
-#include <stdatomic.h>
+#include "sys/metrics.h"
 
 #define BOARD_ROLES 8
 #define BOARD_LISTENERS 32
-#define BOARD_FORMAT 1u
+#define BOARD_FORMAT 2u
 
 enum board_state { BOARD_OFF, BOARD_STARTING, BOARD_RUNNING, BOARD_WAITING, BOARD_STOPPING };
 
@@ -27,9 +26,9 @@ struct board_role {
     char name[16];
     _Atomic uint32_t state; /* enum board_state */
     _Atomic uint32_t pid, uid, seal, restarts;
-    _Atomic uint64_t sessions, sessions_total;
-    _Atomic uint64_t waiting, active, delivered, failed; /* queue */
-    _Atomic int64_t started;                             /* wall clock */
+    _Atomic uint64_t sessions;
+    _Atomic int64_t started; /* wall clock */
+    _Atomic uint64_t metrics[METRIC_COUNT];
 };
 
 struct board_listener {

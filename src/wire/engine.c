@@ -18,7 +18,6 @@ struct engine {
     struct engine_limits limits;
     bool (*admit)(struct session *s);
     _Atomic size_t sessions;
-    _Atomic uint64_t sessions_total;
 
     struct lock limits_lock; /* protects per_address */
     struct map per_address;  /* struct address_count by its key */
@@ -93,11 +92,6 @@ size_t engine_sessions(const struct engine *en)
     return en->sessions;
 }
 
-uint64_t engine_sessions_total(const struct engine *en)
-{
-    return en->sessions_total;
-}
-
 /* --- limits ----------------------------------------------------------------------------------
  */
 
@@ -136,6 +130,8 @@ void engine_uncount(struct engine *en, struct session *s)
     uint8_t key[16];
     limit_key(&s->client_ip, key);
     en->sessions--;
+    if (s->listener->count != NULL)
+        s->listener->count->now--;
     struct lock *held AUTO_UNLOCK = lock_hold(&en->limits_lock);
     (void)held;
     struct address_count *c = map_get(&en->per_address, str_from((const char *)key, 16));
@@ -170,6 +166,11 @@ static void name_ends(struct session *s)
 {
     struct sockaddr_storage sa;
     socklen_t n = sizeof(sa);
+    if (s->listener->local) {
+        (void)ip_parse(STR("127.0.0.1"), &s->client_ip);
+        s->local_ip = s->client_ip;
+        return;
+    }
     if (getpeername(s->st.fd, (struct sockaddr *)&sa, &n) == 0)
         (void)ip_from_sockaddr((const struct sockaddr *)&sa, &s->client_ip, &s->client_port);
     n = sizeof(sa);
@@ -185,23 +186,34 @@ static void welcome(struct engine *en, struct listener *l, int fd)
     struct session *s = session_new(en, l, fd);
     name_ends(s);
     if (en->sessions >= en->limits.max_sessions) {
+        metric_add(METRIC_refused_sessions, 1);
+        turn_away(s, words->busy);
+        return;
+    }
+    if (l->count != NULL && l->count->most > 0 && l->count->now >= l->count->most) {
+        metric_add(METRIC_refused_service, 1);
         turn_away(s, words->busy);
         return;
     }
     if (!count_address(en, s)) {
+        metric_add(METRIC_refused_address, 1);
         log_info(EV("connection refused"), KV("reason", "too many from this address"),
                  KV("client", ip_print(&s->client_ip, (char[IP_TEXT_BYTES]){ 0 })));
         turn_away(s, words->busy_address);
         return;
     }
     en->sessions++;
-    en->sessions_total++;
+    if (l->count != NULL)
+        l->count->now++;
+    metric_add(l->opened, 1);
     if (l->implicit_tls && !engine_has_tls(en))
         turn_away(s, words->tls_unavailable);
-    else if (en->admit != NULL && !en->admit(s))
-        turn_away(s, words->busy);
-    else
+    else if (en->admit == NULL || en->admit(s))
         session_start(s);
+    else {
+        metric_add(METRIC_refused_resources, 1);
+        turn_away(s, words->busy);
+    }
 }
 
 /* A door opens: takes what waits there, in portions. */

@@ -225,6 +225,8 @@ static enum rc shake_hands(struct session *s, enum outcome *out_wait)
     }
     enum rc rc = stream_tls_handshake(&s->st, &e);
     if (rc == RC_GONE)
+        metric_add(METRIC_tls_failed, 1);
+    if (rc == RC_GONE)
         log_info(EV("TLS handshake failed"), KS("session", session_id(s)), KE(&e));
     *out_wait = s->st.tls_wants_write ? PARK_WRITE : PARK_READ;
     return rc;
@@ -363,6 +365,7 @@ static void session_free(struct session *s, bool in_pool)
 /* The deadline passed: says so when the client is expected to talk, and ends the session. */
 static void time_out(struct session *s)
 {
+    metric_add(METRIC_timeouts, 1);
     log_info(EV("session ended"), KS("session", session_id(s)), KV("reason", "timeout"));
     if (s->waiting == STEP_NEXT || s->waiting == STEP_INPUT)
         say(s, s->listener->protocol->words.timeout);
@@ -422,10 +425,14 @@ static void set_out(struct session *s)
 struct session *session_new(struct engine *en, const struct listener *l, int fd)
 {
     static _Atomic uint64_t numbers;
+    uint64_t none = 0;
     struct session *s = mem_new(l->protocol->session_bytes);
     stream_init(&s->st, fd);
     s->engine = en;
     s->listener = l;
+    /* Begins with the time, so that numbers of another run differ. */
+    (void)atomic_compare_exchange_strong(&numbers, &none,
+                                         (uint64_t)(clock_wall() / USEC_S) << 20);
     s->number = ++numbers;
     return s;
 }

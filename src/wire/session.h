@@ -10,6 +10,7 @@
 #define HIKYAKU_WIRE_SESSION_H
 
 #include "base/base.h"
+#include "sys/metrics.h"
 #include "sys/pool.h"
 #include "sys/stream.h"
 
@@ -69,11 +70,20 @@ struct protocol {
 /* One address and port that clients come in by. */
 struct listener {
     const struct protocol *protocol;
-    const char *service; /* "smtp", "smtps", "submission", "pop3", "pop3s" */
+    const char *service; /* "smtp", "smtps", "submission", "pop3", ... */
     int fd;
     struct ip ip;
     uint16_t port;
     bool implicit_tls;
+    bool local;                  /* a socket in the file system: this machine's administrator */
+    enum metric opened;          /* counts its sessions */
+    struct service_count *count; /* of all its listeners; NULL: no limit of its own */
+};
+
+/* Sessions of one service. */
+struct service_count {
+    _Atomic size_t now;
+    size_t most; /* 0: only the role's limit */
 };
 
 struct session {
@@ -98,7 +108,7 @@ struct session {
     session_fn *more;
     usec_t wake_at;                /* STEP_DELAY */
     usec_t deadline;               /* of the present wait */
-    uint64_t number;               /* of this role's run, for logs and Received ids */
+    uint64_t number;               /* no other session has it, of any run; for logs and ids */
     struct arena mem;              /* lives with the session */
     struct arena tmp;              /* reset after every command */
     const struct command *command; /* now running, else NULL */
@@ -126,9 +136,8 @@ bool engine_has_tls(struct engine *en);
 enum rc engine_listen(struct engine *en, struct listener *l, struct err *e) CHECK_RESULT;
 /* Asked before the greeting; false: refuse with the protocol's busy words (low disk, ...). */
 void engine_set_admit(struct engine *en, bool (*admit)(struct session *s));
-/* Sessions now, and since the start. */
+/* Sessions now. */
 size_t engine_sessions(const struct engine *en);
-uint64_t engine_sessions_total(const struct engine *en);
 void engine_run(struct engine *en);
 void engine_free(struct engine **en);
 

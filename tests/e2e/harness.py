@@ -12,7 +12,7 @@ PROGRAM = os.environ.get("HIKYAKU", os.path.join(os.path.dirname(__file__), "../
 PROGRAM = os.path.abspath(PROGRAM)
 DOMAIN = "test.example"
 PASSWORD = "secret-word"
-SERVICES = ("smtp", "smtps", "submission", "pop3", "pop3s", "ctrl", "ctrls")
+SERVICES = ("smtp", "smtps", "submission", "pop3", "pop3s", "ctrl", "ctrls", "finger")
 
 
 def free_ports(count):
@@ -40,6 +40,7 @@ class Server:
         self.command = command
         self.env = dict(os.environ, **(env or {}))
         self.process = None
+        self.log_to = None  # instead of the file log_path
         self.log_path = os.path.join(self.scratch, "log")
         if mailroot is None:
             command = [PROGRAM, "init", "--mailroot", self.mailroot, "--domain", DOMAIN,
@@ -72,7 +73,7 @@ class Server:
     def start(self):
         self.log = open(self.log_path, "ab")
         command = self.command or [PROGRAM, "serve", "--mailroot", self.mailroot]
-        self.process = subprocess.Popen(command + self.words, stdout=self.log, stderr=self.log, env=self.env,
+        self.process = subprocess.Popen(command + self.words, stdout=self.log, stderr=self.log_to or self.log, env=self.env,
                                         stdin=subprocess.DEVNULL)
         self.wait_ready()
         return self

@@ -1,0 +1,161 @@
+/* logfiles.c - see logfiles.h. Each role appends for itself; O_APPEND and one write a record
+ * keep lines whole. */
+#include "conf/logfiles.h"
+#include "conf/options.h"
+#include "sys/io.h"
+#include "sys/lock.h"
+#include <fcntl.h>
+#include <time.h>
+
+#define RECORD_MAX ((size_t)16 * 1024)
+#define FOLDER "logs"
+#define COMPLAIN_EVERY (60 * USEC_S)
+
+static const char *const names[LOGFILE_COUNT] = { "smtp", "pop3", "smail", "ctrl", "finger" };
+
+struct open_file {
+    int fd; /* 0: none yet */
+    char period[16];
+    bool torn; /* the last record isn't whole: begin a new line */
+};
+static struct lock files_lock = LOCK_INIT(LOCK_LEAF);
+static struct open_file files[LOGFILE_COUNT];
+static usec_t complained; /* when a failure was last logged; protected by files_lock */
+static uint64_t lost;
+
+static bool is_listed(struct str list, struct str name)
+{
+    struct str word;
+    while (str_cut(&list, ' ', &word))
+        if (str_ieq(str_trim(word), name))
+            return true;
+    return false;
+}
+
+bool logfile_is_on(enum logfile f)
+{
+    const struct options *o = conf();
+    bool by_switch = false;
+    switch (f) {
+    case LOGFILE_SMTP:
+        by_switch = o->smtp.log || o->smtps.log || o->submission.log;
+        break;
+    case LOGFILE_POP3:
+        by_switch = o->pop3.log || o->pop3s.log;
+        break;
+    case LOGFILE_SMAIL:
+        by_switch = o->delivery_log;
+        break;
+    case LOGFILE_CTRL:
+        by_switch = o->ctrl.log || o->ctrls.log;
+        break;
+    case LOGFILE_FINGER:
+        by_switch = o->finger.log;
+        break;
+    }
+    return by_switch || is_listed(o->log_files, str_from_c(names[f]));
+}
+
+const char *logfile_time(char text[LOGFILE_TIME_BYTES])
+{
+    time_t now = (time_t)(clock_wall() / USEC_S);
+    struct tm tm;
+    (void)localtime_r(&now, &tm);
+    (void)strftime(text, LOGFILE_TIME_BYTES, "%Y-%m-%d %H:%M:%S", &tm);
+    return text;
+}
+
+const char *logfile_period(int64_t now, int64_t hours, char text[16])
+{
+    struct tm tm;
+    time_t t = (time_t)now;
+    int64_t length = MAX(hours, (int64_t)1) * 3600;
+    (void)localtime_r(&t, &tm);
+    int64_t local = now + tm.tm_gmtoff;
+    time_t start = (time_t)(local - local % length);
+    (void)gmtime_r(&start, &tm);
+    (void)strftime(text, 16, "%Y%m%d%H%M", &tm);
+    return text;
+}
+
+/* The descriptor of the file that is due, or -1. */
+static int file_now(enum logfile f)
+{
+    struct open_file *file = &files[f];
+    char period[16], path[64];
+    (void)logfile_period(clock_wall() / USEC_S, conf()->log_rotate_hours, period);
+    if (file->fd > 0 && strcmp(period, file->period) == 0)
+        return file->fd;
+    if (file->fd > 0)
+        io_close(file->fd);
+    (void)snprintf(path, sizeof(path), FOLDER "/%s-%s", names[f], period);
+    int fd = io_open(path, O_WRONLY | O_CREAT | O_APPEND, 0640);
+    if (fd < 0 && errno == ENOENT && io_mkdir(FOLDER, 0750) == 0)
+        fd = io_open(path, O_WRONLY | O_CREAT | O_APPEND, 0640);
+    *file = (struct open_file){ .fd = MAX(fd, 0) };
+    (void)snprintf(file->period, sizeof(file->period), "%s", period);
+    return fd;
+}
+
+static void complain(enum logfile f, int error)
+{
+    lost++;
+    usec_t now = clock_mono();
+    if (complained != 0 && now < complained + COMPLAIN_EVERY)
+        return;
+    complained = now;
+    log_warn(EV("log file not written"), KV("file", names[f]), KU("records_lost", lost),
+             KV("error", strerrordesc_np(error)));
+}
+
+static enum rc put_value(struct buf *b, struct str value)
+{
+    enum rc rc = buf_add_char(b, '"');
+    for (size_t i = 0; i < value.n && rc == RC_OK; i++) {
+        unsigned char c = (unsigned char)value.p[i];
+        if (c == '"')
+            rc = buf_add_str(b, STR("\"\""));
+        else
+            rc = buf_add_char(b, c < 0x20 || c == 0x7f ? '?' : value.p[i]);
+    }
+    return rc == RC_OK ? buf_add_char(b, '"') : rc;
+}
+
+void logfile_add(enum logfile f, const struct str *values, size_t count)
+{
+    if (!logfile_is_on(f))
+        return;
+    struct buf line AUTO_RELEASE_BUF;
+    buf_init(&line, RECORD_MAX);
+    enum rc rc = buf_add_char(&line, '\n'); /* sent only behind a torn record */
+    for (size_t i = 0; i < count && rc == RC_OK; i++) {
+        rc = i == 0 ? RC_OK : buf_add_char(&line, '\t');
+        if (rc == RC_OK)
+            rc = put_value(&line, str_head(values[i], RECORD_MAX / 16));
+    }
+    if (rc == RC_OK)
+        rc = buf_add_char(&line, '\n');
+    struct lock *held AUTO_UNLOCK = lock_hold(&files_lock);
+    (void)held;
+    int fd = rc == RC_OK ? file_now(f) : -1;
+    struct str octets = str_skip(buf_str(&line), files[f].torn ? 0 : 1);
+    errno = rc == RC_OK ? errno : EMSGSIZE;
+    ssize_t n = fd < 0 ? -1 : io_write(fd, octets.p, octets.n);
+    if (n < 0)
+        complain(f, errno);
+    else if ((size_t)n < octets.n)
+        complain(f, ENOSPC);
+    if (n > 0)
+        files[f].torn = octets.p[n - 1] != '\n';
+}
+
+void logfile_add_delivery(struct str server, struct str id, struct str from, struct str to,
+                          const char *medium, struct str parameter, struct str reply)
+{
+    char time[LOGFILE_TIME_BYTES];
+    const struct str values[] = {
+        server, id, id, from, to, str_from_c(medium), parameter, str_from_c(logfile_time(time)),
+        reply,
+    };
+    logfile_add(LOGFILE_SMAIL, values, ARRAY_LEN(values));
+}

@@ -1,0 +1,37 @@
+/*
+ * logfiles.h - XMail's log files (specification 2, section 4): logs/SERVICE-YYYYMMDDHHMM, one
+ * TAB line a record, every value in quotes. They are beside the log of events (base/log.h), for
+ * administrators who read them with scripts of their own. A record that can't be written is
+ * lost and counted; nothing else stops for it.
+ */
+#ifndef HIKYAKU_CONF_LOGFILES_H
+#define HIKYAKU_CONF_LOGFILES_H
+
+#include "base/base.h"
+
+enum logfile { LOGFILE_SMTP, LOGFILE_POP3, LOGFILE_SMAIL, LOGFILE_CTRL, LOGFILE_FINGER };
+#define LOGFILE_COUNT 5
+
+/* Is the file switched on, by a switch (-Sl ...) or by LogFiles? Any thread. */
+bool logfile_is_on(enum logfile f);
+/* Appends a record to the file of the present period (-Mr, LogRotateHours). Values may hold
+ * anything: control octets become "?", a quote becomes two. Any thread; nothing happens when
+ * the file is off. */
+void logfile_add(enum logfile f, const struct str *values, size_t count);
+
+/* A record of the smail log: one recipient's message went where `medium` says (LOCAL, SMTP
+ * ...).
+ */
+void logfile_add_delivery(struct str server, struct str id, struct str from, struct str to,
+                          const char *medium, struct str parameter, struct str reply);
+
+#define LOGFILE_TIME_BYTES 20
+/* "YYYY-MM-DD HH:MM:SS", now, local. */
+const char *logfile_time(char text[LOGFILE_TIME_BYTES]);
+
+/* The start of the period of `hours` that `now` (seconds since 1970) is in, as the end of a
+ * file's name: "202611230000". Periods count from local midnight of 1970-01-01. Pure but for
+ * the time zone. */
+const char *logfile_period(int64_t now, int64_t hours, char text[16]);
+
+#endif
