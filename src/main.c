@@ -18,6 +18,14 @@ static const struct command_row commands[] = {
     { "check", tool_check, "read a whole MailRoot and report every problem" },
     { "status", master_status, "show what a running server does" },
     { "metrics", master_metrics, "the server's counters, for Prometheus" },
+    { "users", tool_users, "list, add, change and remove accounts" },
+    { "lists", tool_lists, "mailing lists and their members" },
+    { "domains", tool_domains, "domains and their other names" },
+    { "aliases", tool_aliases, "other names of accounts" },
+    { "undelete", tool_undelete, "bring a removed account or domain back" },
+    { "admins", tool_admins, "accounts of the control protocol" },
+    { "passwords", tool_passwords, "how passwords are stored, and better forms for them" },
+    { "mkusers", tool_mkusers, "a first mailusers.tab from a list (also called MkUsers)" },
     { "ctrl", tool_ctrl, "one command of the control protocol (also called CtrlClnt)" },
     { "crypt", tool_crypt, "the stored form of a password (also called XMCrypt)" },
     { "options", tool_options, "list all settings with their meaning and defaults" },
@@ -54,6 +62,8 @@ int main(int argc, char **argv)
     name = slash == SIZE_MAX ? name : str_skip(name, slash + 1);
     if (str_ieq(name, STR("CtrlClnt")))
         return tool_ctrl(argc - 1, argv + 1);
+    if (str_ieq(name, STR("MkUsers")))
+        return tool_mkusers(argc - 1, argv + 1);
     if (str_ieq(name, STR("XMCrypt")))
         return tool_crypt(argc - 1, argv + 1);
     if (str_ieq(name, STR("XMail")) || (argc > 1 && argv[1][0] == '-' && argv[1][1] != '-'))

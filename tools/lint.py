@@ -15,7 +15,8 @@ os.chdir(ROOT)
 LAYERS = {"base": 0, "sys": 1, "conf": 2, "mail": 2, "wire": 3, "users": 3, "store": 3, "spool": 3, "admin": 3,
           "smtpd": 4, "pop3d": 4, "queue": 4, "control": 4, "fingerd": 4, "master": 5, "tools": 5}
 SIDEWAYS = {("conf", "mail"), ("wire", "users"), ("store", "users"), ("spool", "users"), ("spool", "store"),
-            ("admin", "users"), ("admin", "store"), ("admin", "spool")}
+            ("admin", "users"), ("admin", "store"), ("admin", "spool"),
+            ("tools", "master")}
 
 LINE_MAX, FUNCTION_MAX, FILE_MAX, TEST_FILE_MAX, NESTING_MAX = 100, 60, 600, 800, 3
 ONLY_BELOW_2 = re.compile(

@@ -97,10 +97,13 @@ enum rc account_make_folders(const struct account *account, struct err *e)
     struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
     const char *folder = arena_c(&a, account->folder);
     struct str defaults = defaults_for(account, &a);
+    struct stat st;
     bool list = account->type == ACCOUNT_LIST;
     enum rc rc = make_folder(arena_printf(&a, "domains/%.*s", STR_ARG(account->domain)).p, e);
     if (rc == RC_OK)
         rc = make_folder(folder, e);
+    if (rc == RC_OK && (io_lstat(folder, &st) < 0 || !S_ISDIR(st.st_mode)))
+        return err_perm(e, "5.3.0", "%s is a link", folder);
     if (rc == RC_OK && !list)
         rc = make_mailbox(folder, &a, e);
     if (rc == RC_OK && list)
@@ -338,25 +341,57 @@ void admin_settle(void)
         unsettled = false;
 }
 
-enum rc accounts_mend(struct err *e)
+/* Is all there that an account needs? */
+static bool is_complete(const struct account *account)
+{
+    struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
+    const char *folder = arena_c(&a, account->folder);
+    if (!file_exists(arena_printf(&a, "%s/user.tab", folder).p))
+        return false;
+    if (account->type == ACCOUNT_LIST)
+        return file_exists(arena_printf(&a, "%s/mlusers.tab", folder).p);
+    return folder_exists(arena_printf(&a, "%s/mailbox", folder).p) ||
+           (folder_exists(arena_printf(&a, "%s/Maildir/tmp", folder).p) &&
+            folder_exists(arena_printf(&a, "%s/Maildir/new", folder).p) &&
+            folder_exists(arena_printf(&a, "%s/Maildir/cur", folder).p));
+}
+
+/* The accounts whose ids are at least that. */
+static enum rc make_missing(uint64_t least_id, size_t *out_made, struct err *e)
 {
     struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
     struct tab tab;
-    struct str text;
-    struct err none;
-    uint64_t settled = 0, id = 0;
-    if (file_read(SETTLED_FILE, 64, &a, &text, NULL, &none) != RC_OK ||
-        !str_to_u64(str_trim(text), &settled) || settled >= users_index_next_id())
-        return RC_OK;
     enum rc rc = tab_read(USERS_TABLE, &a, &tab, e);
-    for (size_t i = 0; i < tab.row_count && rc == RC_OK; i++) {
+    for (size_t i = 0; rc == RC_OK && i < tab.row_count; i++) {
         const struct tab_row *row = &tab.rows[i];
         struct account account;
-        if (!str_to_u64(tab_value(row, 3), &id) || id < settled ||
-            !users_account_find(tab_value(row, 0), tab_value(row, 1), &a, &account))
+        uint64_t id = 0;
+        if (!str_to_u64(tab_value(row, 3), &id) || id < least_id ||
+            !users_account_find(tab_value(row, 0), tab_value(row, 1), &a, &account) ||
+            is_complete(&account))
             continue;
         rc = account_make_folders(&account, e);
+        *out_made += rc == RC_OK;
     }
     accounts_unsettled();
     return rc;
+}
+
+enum rc admin_make_missing_folders(size_t *out_made, struct err *e)
+{
+    *out_made = 0;
+    return make_missing(0, out_made, e);
+}
+
+enum rc accounts_mend(struct err *e)
+{
+    struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
+    struct str text;
+    struct err none;
+    uint64_t settled = 0;
+    size_t made = 0;
+    if (file_read(SETTLED_FILE, 64, &a, &text, NULL, &none) != RC_OK ||
+        !str_to_u64(str_trim(text), &settled) || settled >= users_index_next_id())
+        return RC_OK;
+    return make_missing(settled, &made, e);
 }

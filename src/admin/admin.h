@@ -142,6 +142,9 @@ void admin_removed_purge(usec_t age);
 /* Completes or takes back changes that a crash interrupted; makes folders of accounts that a
  * power cut left without. Before anything else is changed. */
 enum rc admin_mend(struct err *e) CHECK_RESULT;
+/* Makes the folder, mailbox and user.tab of every account that lacks one. *out_made: accounts
+ * that did. */
+enum rc admin_make_missing_folders(size_t *out_made, struct err *e) CHECK_RESULT;
 /* Makes the folders of new accounts durable; call now and then. */
 void admin_settle(void);
 

@@ -114,7 +114,7 @@ static enum rc put_value(struct buf *b, struct str value)
     for (size_t i = 0; i < value.n && rc == RC_OK; i++) {
         unsigned char c = (unsigned char)value.p[i];
         if (c == '"')
-            rc = buf_add_str(b, STR("\"\""));
+            rc = buf_add_str(b, STR("\\\""));
         else
             rc = buf_add_char(b, c < 0x20 || c == 0x7f ? '?' : value.p[i]);
     }

@@ -167,7 +167,8 @@ static void store_value(struct options *o, const struct option_row *row, const s
         break;
     case OPTION_SCHEME:
         *(enum password_scheme *)m = v->scheme;
-        o->password_scheme_set = true;
+        if (m == (void *)&o->password_scheme)
+            o->password_scheme_set = true;
         break;
     }
 }

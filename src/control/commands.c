@@ -461,7 +461,7 @@ static enum step greet(struct session *s)
     struct ctrl *c = ctrl_of(s);
     unsigned line = 0;
     c->list.fd = -1;
-    if (!access_is_allowed("ctrl.ipmap.tab", &s->client_ip, &line)) {
+    if (!s->listener->local && !access_is_allowed("ctrl.ipmap.tab", &s->client_ip, &line)) {
         log_info(EV("client refused"), KS("session", session_id(s)),
                  KV("client", ip_print(&s->client_ip, (char[IP_TEXT_BYTES]){ 0 })),
                  KU("ctrl.ipmap.tab line", line));
@@ -469,6 +469,10 @@ static enum step greet(struct session *s)
         return STEP_CLOSE;
     }
     ctrl_greet(c);
+    if (s->listener->local) {
+        c->user = STR("local");
+        session_enter(s, CTRL_READY);
+    }
     s->more = ctrl_next;
     return STEP_INPUT;
 }

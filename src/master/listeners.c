@@ -2,8 +2,11 @@
  * below 1024 need a right that no role has. */
 #include "conf/options.h"
 #include "master/roles.h"
+#include "sys/io.h"
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 
 #define BACKLOG 4096
 
@@ -45,6 +48,27 @@ static enum rc open_one(const char *service, const struct ip *ip, uint16_t port,
                        "CAP_NET_BIND_SERVICE (the systemd unit "
                        "gives it); or set Listen-%s in server.tab to a higher port",
                        service, text, service);
+    return rc;
+}
+
+enum rc listener_open_local(const char *path, int *out_fd, struct err *e)
+{
+    struct sockaddr_un at = { .sun_family = AF_UNIX };
+    if (strlen(path) >= sizeof(at.sun_path))
+        return err_perm(e, "5.3.0", "%s is too long for a socket", path);
+    memcpy(at.sun_path, path, strlen(path));
+    (void)io_unlink(path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return err_sys(e, "make socket");
+    mode_t before = umask(0177); /* from its first moment on */
+    bool ok = bind(fd, (const struct sockaddr *)&at, sizeof(at)) == 0 && listen(fd, 64) == 0;
+    enum rc rc = ok ? RC_OK : err_sys(e, "listen on %s", path);
+    (void)umask(before);
+    if (ok)
+        *out_fd = fd;
+    else
+        (void)close(fd);
     return rc;
 }
 

@@ -11,6 +11,13 @@ int master_role(int argc, char **argv);
 /* `hikyaku status [--mailroot DIR] [--json]`: 0 running, 1 trouble, 3 not running. */
 int master_status(int argc, char **argv);
 
+/* Serves the control protocol to one client on this machine, then ends: for tools, while no
+ * server runs. The working directory is the MailRoot. Exit code: 0, or 1 with the reason
+ * logged. */
+int master_control_once(int fd);
+/* Where the running server serves them. */
+extern const char master_control_socket[];
+
 /* `hikyaku metrics [--mailroot DIR]`: all counters, for Prometheus; 0 or 1. */
 int master_metrics(int argc, char **argv);
 

@@ -6,15 +6,22 @@
 #include "admin/admin.h"
 #include "conf/options.h"
 #include "control/control.h"
+#include "master/master.h"
 #include "master/roles.h"
 #include "store/store.h"
+#include "sys/file.h"
 #include "wire/session.h"
 
 #define SETTLE_EVERY (2 * USEC_S)
 #define PURGE_EVERY (3600 * USEC_S)
 
+const char master_control_socket[] = "hikyaku/control.sock";
+
 static const struct role_env *my_env;
 static struct engine *engine;
+static struct listener local = {
+    .protocol = &control_protocol, .service = "ctrl", .local = true, .fd = -1
+};
 static int index_fd = -1;
 static uint64_t generation;
 static enum role_id others[] = { ROLE_SMTPD, ROLE_ACCESS, ROLE_QUEUE };
@@ -145,6 +152,13 @@ static enum rc hear_others(struct err *e)
     return rc;
 }
 
+/* Who may write the MailRoot's tables anyway needs no password. */
+static enum rc serve_this_machine(struct err *e)
+{
+    enum rc rc = listener_open_local(master_control_socket, &local.fd, e);
+    return rc == RC_OK ? engine_listen(engine, &local, e) : rc;
+}
+
 static enum rc start(struct err *e)
 {
     static const struct control_hooks hooks = { refresh, visible };
@@ -163,7 +177,10 @@ static enum rc start(struct err *e)
     store_init(NULL);
     control_init(&hooks);
     role_load_certificate(engine);
-    rc = role_watch_signals(engine_pool(engine), on_hup, e);
+    if (!my_env->alone)
+        rc = serve_this_machine(e);
+    if (rc == RC_OK)
+        rc = role_watch_signals(engine_pool(engine), on_hup, e);
     if (rc == RC_OK)
         rc = hear_others(e);
     if (rc == RC_OK)
@@ -171,6 +188,53 @@ static enum rc start(struct err *e)
     if (rc == RC_OK)
         rc = role_seal(my_env, e);
     return rc == RC_OK ? role_listen(my_env, engine, e) : rc;
+}
+
+static void finish(void)
+{
+    admin_settle();
+    if (engine_sessions(engine) == 0)
+        engine_free(&engine);
+    if (index_fd >= 0)
+        (void)close(index_fd);
+    users_close();
+}
+
+static void end_with_the_session(void)
+{
+    if (engine_sessions(engine) == 0)
+        pool_stop(engine_pool(engine), USEC_S);
+}
+
+int master_control_once(int fd)
+{
+    static struct role_env env = {
+        .magic = ROLE_ENV_MAGIC, .board_fd = -1, .guard_fd = -1, .notices_fd = -1, .alone = true
+    };
+    struct err e;
+    int lock = -1;
+    for (size_t i = 0; i < ROLE_COUNT; i++)
+        env.channels[i] = -1;
+    my_env = &env;
+    this_role = role_by_name("control");
+    log_set_role("control");
+    enum rc rc = file_lock("hikyaku/lock", false, &lock, &e);
+    if (rc == RC_OK)
+        rc = role_begin(my_env, &e);
+    log_set_level(LOG_LEVEL_WARN);
+    if (rc == RC_OK)
+        rc = start(&e);
+    if (rc == RC_OK) {
+        engine_serve(engine, &local, fd);
+        rc = role_every(engine_pool(engine), 10 * USEC_MS, end_with_the_session, &e);
+    }
+    if (rc != RC_OK) {
+        log_error(EV("tables can't be changed"), KE(&e));
+        return 1;
+    }
+    engine_run(engine);
+    finish();
+    return 0;
 }
 
 int role_control(const struct role_env *env)
@@ -182,11 +246,8 @@ int role_control(const struct role_env *env)
         return 1;
     }
     engine_run(engine);
-    admin_settle();
-    if (engine_sessions(engine) == 0)
-        engine_free(&engine);
-    if (index_fd >= 0)
-        (void)close(index_fd);
-    users_close();
+    if (local.fd >= 0)
+        (void)io_unlink(master_control_socket);
+    finish();
     return 0;
 }

@@ -80,7 +80,7 @@ enum rc role_hear_control(struct pool *pool, const struct role_env *env,
 struct engine;
 /* The certificate and key in force from now on; a bad pair leaves the old one. */
 void role_load_certificate(struct engine *engine);
-/* Serves the protocol on the listeners of this role's services. */
+/* Serves the listeners of this role's services. */
 enum rc role_listen(const struct role_env *env, struct engine *engine,
                     struct err *e) CHECK_RESULT;
 
@@ -95,5 +95,8 @@ role_main_fn role_control, role_network, role_queue;
 enum rc listeners_open(const int *activated, size_t activated_count, bool tls,
                        struct open_listener *out, size_t *out_count,
                        struct err *e) CHECK_RESULT;
+/* A socket in the file system that only the owner of the MailRoot (and root) can use. Removes
+ * one that a process before left. */
+enum rc listener_open_local(const char *path, int *out_fd, struct err *e) CHECK_RESULT;
 
 #endif

@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -64,6 +65,26 @@ enum rc child_start(const struct child *c, pid_t *out_pid, struct err *e)
     if (pid == 0)
         become(c, parent);
     *out_pid = pid;
+    return RC_OK;
+}
+
+enum rc child_serve(int (*fn)(int fd), int *out_fd, pid_t *out_pid, struct err *e)
+{
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
+        return err_sys(e, "make socket pair");
+    (void)fflush(NULL);
+    *out_pid = fork();
+    if (*out_pid == 0) {
+        (void)close(ends[0]);
+        _exit(fn(ends[1]));
+    }
+    (void)close(ends[1]);
+    if (*out_pid < 0) {
+        (void)close(ends[0]);
+        return err_sys(e, "start process");
+    }
+    *out_fd = ends[0];
     return RC_OK;
 }
 

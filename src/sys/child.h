@@ -35,4 +35,8 @@ enum rc child_signal_fd(int *out_fd, struct err *e) CHECK_RESULT;
 /* The next signal from such a descriptor, or 0. */
 int child_signal_read(int fd);
 
+/* Forks; the child runs fn with one end of a socket pair and ends with what it returns.
+ * *out_fd: the other end, non-blocking. For a process with one thread. */
+enum rc child_serve(int (*fn)(int fd), int *out_fd, pid_t *out_pid, struct err *e) CHECK_RESULT;
+
 #endif

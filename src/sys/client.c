@@ -1,10 +1,12 @@
 /* client.c - see client.h. */
 #include "sys/client.h"
+#include <fcntl.h>
 #include <netdb.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #define LINE_MAX_BYTES ((size_t)4 << 20)
 #define READ_BYTES ((size_t)16384)
@@ -60,10 +62,7 @@ enum rc client_open(const char *host, const char *port, usec_t timeout, struct c
     int failed = getaddrinfo(host, port, &hints, &list);
     if (failed != 0)
         return err_perm(e, "5.1.2", "%s: %s", host, gai_strerror(failed));
-    struct client *c = mem_new(sizeof(*c));
-    c->fd = -1;
-    c->timeout = timeout;
-    buf_init(&c->in, LINE_MAX_BYTES);
+    struct client *c = client_take(-1, timeout);
     enum rc rc = err_temp(e, "4.4.1", "%s has no address", host);
     for (const struct addrinfo *a = list; a != NULL && rc != RC_OK; a = a->ai_next)
         rc = connect_one(c, a, e);
@@ -73,6 +72,34 @@ enum rc client_open(const char *host, const char *port, usec_t timeout, struct c
     else
         *out = c;
     return rc;
+}
+
+struct client *client_take(int fd, usec_t timeout)
+{
+    struct client *c = mem_new(sizeof(*c));
+    c->fd = fd;
+    c->timeout = timeout;
+    buf_init(&c->in, LINE_MAX_BYTES);
+    return c;
+}
+
+enum rc client_open_local(const char *path, usec_t timeout, struct client **out, struct err *e)
+{
+    struct sockaddr_un to = { .sun_family = AF_UNIX };
+    if (strlen(path) >= sizeof(to.sun_path))
+        return err_perm(e, "5.3.0", "%s is too long for a socket", path);
+    memcpy(to.sun_path, path, strlen(path));
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return err_sys(e, "make socket");
+    if (connect(fd, (const struct sockaddr *)&to, sizeof(to)) != 0 ||
+        fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
+        enum rc rc = err_sys(e, "connect to %s", path);
+        (void)close(fd);
+        return rc;
+    }
+    *out = client_take(fd, timeout);
+    return RC_OK;
 }
 
 /* --- TLS ------------------------------------------------------------------------------------

@@ -15,6 +15,12 @@ struct client_tls {
 /* Connects to the host (a name or an address). timeout: of this and of each later wait. */
 enum rc client_open(const char *host, const char *port, usec_t timeout, struct client **out,
                     struct err *e) CHECK_RESULT;
+/* Connects to a socket in the file system. RC_TEMP with e->sys ENOENT or ECONNREFUSED: nobody
+ * listens there. */
+enum rc client_open_local(const char *path, usec_t timeout, struct client **out,
+                          struct err *e) CHECK_RESULT;
+/* Takes over a connected socket. */
+struct client *client_take(int fd, usec_t timeout);
 /* The TLS handshake; nothing may be buffered. */
 enum rc client_start_tls(struct client *c, const char *host, const struct client_tls *tls,
                          struct err *e) CHECK_RESULT;

@@ -2,14 +2,18 @@
  * check.c - `hikyaku check`: reads a whole MailRoot and says what is wrong, where, and what to
  * do. Reads only. It may run beside the server and on a MailRoot that no server has seen.
  */
+#include "admin/admin.h"
 #include "sys/file.h"
 #include "tools/check_int.h"
 #include "tools/tools.h"
+#include "tools/tools_int.h"
 #include <stdarg.h>
 
 static const char usage[] =
-    "usage: hikyaku check [--mailroot DIR] [--json]\n"
+    "usage: hikyaku check [--mailroot DIR] [--json] [--repair]\n"
     "Reads the MailRoot (default: MAIL_ROOT, else /var/MailRoot) and reports every problem.\n"
+    "--repair first completes what a crash interrupted and makes missing folders of accounts;\n"
+    "no server may run then. Nothing is deleted.\n"
     "Ends with 0: nothing wrong, 1: warnings, 2: errors, 3: can't be read.\n";
 
 static const char *const level_names[] = { "note", "warning", "error" };
@@ -17,44 +21,29 @@ static const char *const level_names[] = { "note", "warning", "error" };
 /* --- findings -------------------------------------------------------------------------------
  */
 
-/* Foreign text on one line: control characters and, for JSON, quotes are escaped. */
-static void print_text(const char *text, bool json)
-{
-    bool utf8 = str_is_utf8(str_from_c(text));
-    for (const char *p = text; *p != '\0'; p++) {
-        unsigned char c = (unsigned char)*p;
-        if (json && (c == '"' || c == '\\'))
-            (void)printf("\\%c", c);
-        else if (c < 0x20 || c == 0x7f || (c >= 0x80 && !utf8))
-            (void)printf(json ? "\\u%04x" : "\\x%02x", c);
-        else
-            (void)putchar(c);
-    }
-}
-
 static void print_json(enum check_level level, const char *path, unsigned line,
                        const char *what, const char *advice)
 {
     (void)printf("{\"level\":\"%s\",\"file\":\"", level_names[level]);
-    print_text(path, true);
+    tool_print_text(str_from_c(path), true);
     (void)printf("\",\"line\":%u,\"what\":\"", line);
-    print_text(what, true);
+    tool_print_text(str_from_c(what), true);
     (void)fputs("\",\"advice\":\"", stdout);
-    print_text(advice, true);
+    tool_print_text(str_from_c(advice), true);
     (void)fputs("\"}\n", stdout);
 }
 
 static void print_plain(enum check_level level, const char *path, unsigned line,
                         const char *what, const char *advice)
 {
-    print_text(path, false);
+    tool_print_text(str_from_c(path), false);
     if (line > 0)
         (void)printf(":%u", line);
     (void)printf(": %s: ", level_names[level]);
-    print_text(what, false);
+    tool_print_text(str_from_c(what), false);
     if (advice[0] != '\0') {
         (void)fputs("\n    ", stdout);
-        print_text(advice, false);
+        tool_print_text(str_from_c(advice), false);
     }
     (void)putchar('\n');
 }
@@ -74,11 +63,14 @@ void check_say(struct check *c, enum check_level level, const char *path, unsign
 /* --- the command ----------------------------------------------------------------------------
  */
 
-static bool read_arguments(int argc, char **argv, const char **mailroot, bool *json)
+static bool read_arguments(int argc, char **argv, const char **mailroot, bool *json,
+                           bool *repairs)
 {
     for (int i = 0; i < argc; i++) {
         if (strcmp(argv[i], "--json") == 0)
             *json = true;
+        else if (strcmp(argv[i], "--repair") == 0)
+            *repairs = true;
         else if (strcmp(argv[i], "--mailroot") == 0 && i + 1 < argc)
             *mailroot = argv[++i];
         else
@@ -111,6 +103,35 @@ static bool enter(const char *mailroot)
     return false;
 }
 
+/* What can be put right without asking anybody. */
+static enum rc repair(bool json, struct err *e)
+{
+    struct users_report report;
+    size_t made = 0;
+    int lock = -1, index = -1;
+    enum rc rc = tool_become_owner(e);
+    if (rc == RC_OK)
+        rc = folder_make("hikyaku", 0750, e);
+    if (rc == RC_OK)
+        rc = file_lock("hikyaku/lock", false, &lock, e);
+    if (rc == RC_TEMP && strcmp(e->dsn, "4.2.0") == 0)
+        return err_temp(e, "4.2.0", "a server runs on this MailRoot; stop it first");
+    log_set_level(LOG_LEVEL_ERROR); /* the check names the problems */
+    if (rc == RC_OK)
+        rc = admin_build_index(&index, &report, e);
+    if (rc == RC_OK)
+        rc = admin_mend(e);
+    if (rc == RC_OK)
+        rc = admin_make_missing_folders(&made, e);
+    if (rc == RC_OK)
+        admin_settle();
+    if (rc == RC_OK && !json)
+        (void)printf("repaired: folders of %zu accounts made\n", made);
+    io_close_at(&index);
+    io_close_at(&lock);
+    return rc;
+}
+
 static int finish(struct check *c)
 {
     size_t notes = c->counts[CHECK_NOTE], warnings = c->counts[CHECK_WARNING],
@@ -132,16 +153,22 @@ int tool_check(int argc, char **argv)
 {
     struct check c = { .json = false };
     const char *mailroot = NULL;
+    bool repairs = false;
+    struct err e;
     if (argc == 1 && strcmp(argv[0], "--help") == 0) {
         (void)fputs(usage, stdout);
         return 0;
     }
-    if (!read_arguments(argc, argv, &mailroot, &c.json)) {
+    if (!read_arguments(argc, argv, &mailroot, &c.json, &repairs)) {
         (void)fputs(usage, stderr);
         return 3;
     }
     if (!enter(mailroot))
         return 3;
+    if (repairs && repair(c.json, &e) != RC_OK) {
+        (void)fprintf(stderr, "hikyaku check: %s\n", e.text);
+        return 3;
+    }
     check_tables(&c);
     check_accounts(&c);
     check_settings(&c);

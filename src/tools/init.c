@@ -8,6 +8,7 @@
 #include "sys/file.h"
 #include "sys/tls.h"
 #include "tools/tools.h"
+#include "tools/tools_int.h"
 #include "users/users.h"
 #include <getopt.h>
 #include <pwd.h>
@@ -99,19 +100,6 @@ static const char *const folders[] = {
     "bin",        "queue",         "hikyaku",
 };
 
-/* A password a person can type: 20 letters and digits without look-alikes, over 110 bits. */
-static struct str fresh_password(struct arena *a)
-{
-    static const char letters[] = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
-    unsigned char octet = 0;
-    char *p = arena_new(a, 21);
-    for (size_t n = 0; n < 20;) {
-        if (getrandom(&octet, 1, 0) == 1 && octet < 4 * (sizeof(letters) - 1))
-            p[n++] = letters[octet % (sizeof(letters) - 1)];
-    }
-    return str_from(p, 20);
-}
-
 /* "name:password" or "name"; a missing password is made, and shown. */
 static void split_login(struct plan *plan, struct str given, const char *what,
                         struct str *out_name, struct str *out_password)
@@ -122,7 +110,7 @@ static void split_login(struct plan *plan, struct str given, const char *what,
         *out_password = rest;
         return;
     }
-    *out_password = fresh_password(&plan->mem);
+    *out_password = tool_fresh_password(&plan->mem);
     (void)printf("%s %.*s has the password %.*s\n", what, STR_ARG(*out_name),
                  STR_ARG(*out_password));
 }

@@ -17,6 +17,23 @@ int tool_options(int argc, char **argv);
  * usage, 2 no connection. */
 int tool_ctrl(int argc, char **argv);
 
+/* `hikyaku users|lists|domains|aliases VERB ...`: tables and account folders for people, with
+ * or without a running server. 0 done, 4 refused, 2 no connection, 3 wrong usage. */
+int tool_users(int argc, char **argv);
+int tool_lists(int argc, char **argv);
+int tool_domains(int argc, char **argv);
+int tool_aliases(int argc, char **argv);
+/* `hikyaku undelete [ID]`: brings a removed account or domain back; without ID: lists them. */
+int tool_undelete(int argc, char **argv);
+
+/* `hikyaku passwords [upgrade [--apply]]`: how passwords are stored, and better forms. 0 or 1;
+ * 3 wrong usage. */
+int tool_passwords(int argc, char **argv);
+/* `hikyaku admins list|add|passwd|remove`: control accounts. The same codes. */
+int tool_admins(int argc, char **argv);
+/* `hikyaku mkusers`, MkUsers: a first mailusers.tab. 0; 1 wrong usage; 2 failed. */
+int tool_mkusers(int argc, char **argv);
+
 /* `hikyaku crypt`, XMCrypt: prints the stored form of a password. 0 or 1. */
 int tool_crypt(int argc, char **argv);
 

@@ -178,7 +178,7 @@ static void name_ends(struct session *s)
         (void)ip_from_sockaddr((const struct sockaddr *)&sa, &s->local_ip, &s->local_port);
 }
 
-static void welcome(struct engine *en, struct listener *l, int fd)
+void engine_serve(struct engine *en, struct listener *l, int fd)
 {
     const struct protocol_words *words = &l->protocol->words;
     int on = 1;
@@ -228,7 +228,7 @@ static void door_run(struct pool *pool, void *object, unsigned events)
     for (int i = 0; i < ACCEPT_AT_ONCE; i++) {
         int fd = accept4(door->listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            welcome(door->engine, door->listener, fd);
+            engine_serve(door->engine, door->listener, fd);
             continue;
         }
         if (errno == EINTR || errno == ECONNABORTED)

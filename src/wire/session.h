@@ -134,6 +134,9 @@ bool engine_has_tls(struct engine *en);
 /* Accepts clients of l from now on; l lives as long as the engine. max_sessions 0: the role's
  * limit. */
 enum rc engine_listen(struct engine *en, struct listener *l, struct err *e) CHECK_RESULT;
+/* Serves a client that is connected already, by the listener's protocol. The descriptor is the
+ * engine's from here. */
+void engine_serve(struct engine *en, struct listener *l, int fd);
 /* Asked before the greeting; false: refuse with the protocol's busy words (low disk, ...). */
 void engine_set_admit(struct engine *en, bool (*admit)(struct session *s));
 /* Sessions now. */

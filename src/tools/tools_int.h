@@ -1,0 +1,33 @@
+/* tools_int.h - what the tools share. */
+#ifndef HIKYAKU_TOOLS_TOOLS_INT_H
+#define HIKYAKU_TOOLS_TOOLS_INT_H
+
+#include "base/base.h"
+
+/* --- text.c ----------------------------------------------------------------------------------
+ */
+
+/* Foreign text on one line of standard output: control characters, octets that aren't UTF-8
+ * and, for JSON, quotes and backslashes are escaped. */
+void tool_print_text(struct str text, bool json);
+/* A whole JSON string with its quotes. */
+void tool_print_json(struct str text);
+
+/* A password a person can type: 20 letters and digits without look-alikes, over 110 bits. */
+struct str tool_fresh_password(struct arena *a);
+/* Where a password comes from: the first line of `file` ("-": standard input), or, when file is
+ * NULL, the terminal, asked twice without echo. RC_PERM with the reason. */
+enum rc tool_ask_password(const char *file, struct arena *a, struct str *out,
+                          struct err *e) CHECK_RESULT;
+
+/* --- place.c ---------------------------------------------------------------------------------
+ */
+
+/* Enters the MailRoot: the one given, else MAIL_ROOT, else /var/MailRoot. RC_PERM when it isn't
+ * one. */
+enum rc tool_enter_mailroot(const char *given, struct err *e) CHECK_RESULT;
+/* A process that is root becomes the owner of the MailRoot, so that what it makes is the
+ * owner's. For good. */
+enum rc tool_become_owner(struct err *e) CHECK_RESULT;
+
+#endif
