@@ -141,12 +141,15 @@ DOCDIR  := $(DESTDIR)$(PREFIX)/share/doc/hikyaku
 UNITDIR := $(DESTDIR)$(if $(filter /usr,$(PREFIX)),/lib,$(PREFIX)/lib)/systemd/system
 .PHONY: install
 install: all ## install program, man pages, systemd unit (PREFIX, DESTDIR)
-	install -d $(BINDIR) $(MANDIR)/man5 $(MANDIR)/man8 $(DOCDIR) $(UNITDIR) $(DESTDIR)$(PREFIX)/lib/sysusers.d
+	install -d $(BINDIR) $(MANDIR)/man1 $(MANDIR)/man5 $(MANDIR)/man8 $(DOCDIR) $(UNITDIR) $(DESTDIR)$(PREFIX)/lib/sysusers.d
 	install -m 755 $(B)/hikyaku $(BINDIR)/hikyaku
 	for name in XMail CtrlClnt XMCrypt MkUsers; do ln -sf hikyaku $(BINDIR)/$$name; done
+	install -m 644 $(wildcard man/*.1) $(MANDIR)/man1
 	install -m 644 $(wildcard man/*.8) $(MANDIR)/man8
 	install -m 644 $(wildcard man/*.5) $(MANDIR)/man5
 	install -m 644 README.md README.ja.md $(wildcard docs/*.md) $(DOCDIR)
+	install -d $(DOCDIR)/fail2ban
+	install -m 644 packaging/fail2ban/*.conf $(DOCDIR)/fail2ban
 	sed 's|@PREFIX@|$(PREFIX)|g' packaging/hikyaku.service > $(UNITDIR)/hikyaku.service
 	install -m 644 packaging/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/hikyaku.conf
 

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Writes the generated parts of the documentation from the rows and headings of the sources.
 
-    tools/make-docs.py [PROGRAM]     docs/MAP.md, docs/tables.md, docs/rfc.tsv; with PROGRAM also
-                                     man/hikyaku-conf.5
-    tools/make-docs.py --check       ends with 1 when one of the first three is behind
+    tools/make-docs.py [PROGRAM]     docs/MAP.md, docs/tables.md, docs/rfc.tsv, man/hikyaku.8; with
+                                     PROGRAM also man/hikyaku-conf.5
+    tools/make-docs.py --check       ends with 1 when one of the first four is behind
 
-Between "<!-- generated: NAME -->" and "<!-- end -->" a page is the tool's; the rest is a person's.
+Between "<!-- generated: NAME -->" and "<!-- end -->" (manual pages: `.\\" generated: NAME` and `.\\" end`)
+a page is the tool's; the rest is a person's.
 """
 import os
 import re
@@ -28,6 +29,7 @@ FOLDERS = [
     ("pop3d", "4: POP3."),
     ("queue", "4: scheduling and local delivery."),
     ("control", "4: the control protocol."),
+    ("fingerd", "4: FINGER."),
     ("master", "5: starting, watching and stopping roles; listeners; recovery."),
     ("tools", "5: commands for people: init, check, options."),
 ]
@@ -99,6 +101,45 @@ def rfc_list():
     return "".join(f"{n}\t{TITLES.get(n, '?')}\t{' '.join(sorted(found[n]))}\n" for n in sorted(found, key=int))
 
 
+def roff(text):
+    """A line of text for mdoc: nothing in it is a macro or an escape."""
+    text = text.replace("\\", "\\e")
+    return "\\&" + text if text[:1] in (".", "'") else text
+
+
+def people_verbs():
+    """The verbs of `hikyaku users` and its kin, from the rows of tools/people.c."""
+    out, noun = [], None
+    row = re.compile(r'^    \{ "(\w+)",\s+"(\w+)",\s+"\w+",\s+"\w*",\s+(?:"[^"]*"|NULL),\s+"([^"]*)",\s+"([^"]*)" \}',
+                     re.M)
+    for m in row.finditer(read("src/tools/people.c")):
+        if m.group(1) == "undelete":
+            continue
+        if m.group(1) != noun:
+            out += [".El"] if noun else []
+            noun = m.group(1)
+            out += [".It Cm " + noun, '.Bl -tag -compact -width "settings"']
+        out += [".It Cm " + m.group(2), roff(m.group(3) + (": " if m.group(3) else "") + m.group(4))]
+    return "\n".join(out + [".El"])
+
+
+def metric_rows():
+    out = []
+    for m in re.finditer(r'^METRIC\(\w+, (\w+), "(\w+)", "((?:\\.|[^"])*)", "([^"]+)"\)', read("src/sys/metrics.def"), re.M):
+        out += [f".It hikyaku_{m.group(2)}", roff(m.group(4))]
+    return "\n".join(out)
+
+
+def man_page(path):
+    text = read(path)
+    for name, made in (("verbs", people_verbs()), ("metrics", metric_rows())):
+        text, count = re.subn(rf'(\.\\" generated: {name}\n).*?(\.\\" end\n)',
+                              lambda m, made=made: m.group(1) + made + "\n" + m.group(2), text, flags=re.S)
+        if count != 1:
+            sys.exit(f"{path}: no place for {name}")
+    return text
+
+
 def between(path, parts):
     text = read(path)
     for name, made in parts.items():
@@ -112,7 +153,7 @@ def between(path, parts):
 def pages():
     return {"docs/MAP.md": between("docs/MAP.md", {"files": file_map()}),
             "docs/tables.md": between("docs/tables.md", {"tables": table_list()}),
-            "docs/rfc.tsv": rfc_list()}
+            "docs/rfc.tsv": rfc_list(), "man/hikyaku.8": man_page("man/hikyaku.8")}
 
 
 def conf_page(program):

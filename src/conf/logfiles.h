@@ -15,8 +15,8 @@ enum logfile { LOGFILE_SMTP, LOGFILE_POP3, LOGFILE_SMAIL, LOGFILE_CTRL, LOGFILE_
 /* Is the file switched on, by a switch (-Sl ...) or by LogFiles? Any thread. */
 bool logfile_is_on(enum logfile f);
 /* Appends a record to the file of the present period (-Mr, LogRotateHours). Values may hold
- * anything: control octets become "?", a quote gets a backslash. Any thread; nothing happens when
- * the file is off. */
+ * anything: control octets become "?", a quote gets a backslash. Any thread; nothing happens
+ * when the file is off. */
 void logfile_add(enum logfile f, const struct str *values, size_t count);
 
 /* A record of the smail log: one recipient's message went where `medium` says (LOCAL, SMTP

@@ -253,6 +253,32 @@ class Faults(unittest.TestCase):
             self.assertEqual(set(replies[::2]), {b"-00157"})
             self.assertEqual(set(replies[1::2]), {b"+00000"})
 
+    def test_a_client_that_stops_reading(self):
+        """A long list waits in its table, not in memory; others are served meanwhile."""
+        server = Server(env={"ASAN_OPTIONS": "quarantine_size_mb=1"})
+        with open(server.path("mailusers.tab"), "ab") as f:
+            for i in range(100000):
+                f.write(b'"%s"\t"u%d"\t"1d1d1d1d"\t%d\t"u%d"\t"U"\n' % (DOMAIN.encode(), i, 1000 + i, i))
+
+        def memory(pid):
+            with open(f"/proc/{pid}/status", encoding="utf-8") as f:
+                return int(next(line for line in f if line.startswith("RssAnon")).split()[1])
+        with server, Ctrl(server) as slow, Ctrl(server) as other:
+            pid = server.role_pid("control")
+            before = memory(pid)
+            slow.sock.sendall(b'"userlist"\r\n' * 3)
+            for _ in range(30):
+                self.assertEqual(other.do("noop"), 0)
+            self.assertEqual(other.do("useradd", DOMAIN, "meanwhile", "password-1", "U"), 0)
+            self.assertLess(memory(pid) - before, 8000)
+            lines = 0
+            for _ in range(3):
+                self.assertTrue(slow.line().startswith(b"+00100"))
+                while slow.line() != b".":
+                    lines += 1
+            self.assertGreaterEqual(lines, 3 * 100002)
+            self.assertLess(memory(pid) - before, 8000)
+
     def test_links(self):
         """Links inside the MailRoot lead nowhere."""
         with Server() as server, Ctrl(server) as c:
