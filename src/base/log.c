@@ -86,10 +86,12 @@ static void put_quoted(struct line *l, struct str s, const char *escape)
         unsigned char c = (unsigned char)s.p[0];
         size_t n = utf8 ? char_length(s) : 1;
         char hex[8];
-        if (c < 0x20 || c == 0x7f || c == '"' || c == '\\' || (c >= 0x80 && !utf8))
-            put(l, hex, (size_t)snprintf(hex, sizeof(hex), "%s%02x", escape, c));
-        else
+        if (c < 0x20 || c == 0x7f || c == '"' || c == '\\' || (c >= 0x80 && !utf8)) {
+            (void)snprintf(hex, sizeof(hex), "%s%02x", escape, c);
+            put_c(l, hex);
+        } else {
             put(l, s.p, n);
+        }
         s = str_skip(s, n);
     }
     if (l->full && l->n < LINE_MAX_BYTES + 1)
