@@ -41,6 +41,11 @@ bool admin_is_ready(void);
 enum rc admin_note_login(struct str domain, struct str user, struct str address,
                          struct err *e) CHECK_RESULT;
 
+/* Notes a good login by a method that needs a password which can be read back, once a day each,
+ * in hikyaku/weak-logins.tab: "login" "method" "seconds since 1970". */
+#define ADMIN_WEAK_LOGINS "hikyaku/weak-logins.tab"
+enum rc admin_note_weak_login(struct str login, struct str method, struct err *e) CHECK_RESULT;
+
 /* --- accounts -------------------------------------------------------------------------------
  */
 

@@ -77,8 +77,10 @@ static bool check(struct ctrl *c, struct str user, struct str secret)
         return false;
     }
     if (md5 && password_clear(stored, a, &clear) && clear.n > 0 &&
-        md5_matches(c->challenge, clear, str_skip(secret, 1)))
+        md5_matches(c->challenge, clear, str_skip(secret, 1))) {
+        users_weak_login(user, "CTRL-MD5");
         return true;
+    }
     return secret.n > 0 && password_matches(stored, secret);
 }
 

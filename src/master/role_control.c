@@ -115,6 +115,13 @@ static void tick(void)
     }
 }
 
+static void weak_login_here(struct str login, const char *method)
+{
+    struct err e;
+    if (admin_note_weak_login(login, str_from_c(method), &e) != RC_OK)
+        log_warn(EV("login method not noted"), KE(&e));
+}
+
 static void on_note(void *ctx, const struct note *n, int fd)
 {
     const enum role_id *from = ctx;
@@ -125,6 +132,9 @@ static void on_note(void *ctx, const struct note *n, int fd)
         send_index(*from);
     else if (n->type == NOTE_index_taken)
         taken[role_number(*from)] = n->u.index_taken.generation;
+    else if (n->type == NOTE_weak_login &&
+             admin_note_weak_login(n->u.weak_login.login, n->u.weak_login.method, &e) != RC_OK)
+        log_warn(EV("login method not noted"), KE(&e));
     else if (n->type == NOTE_login_seen &&
              admin_note_login(n->u.login_seen.domain, n->u.login_seen.user,
                               n->u.login_seen.address, &e) != RC_OK)
@@ -176,6 +186,7 @@ static enum rc start(struct err *e)
         return rc;
     store_init(NULL);
     control_init(&hooks);
+    users_on_weak_login(weak_login_here);
     role_load_certificate(engine);
     if (!my_env->alone)
         rc = serve_this_machine(e);

@@ -49,6 +49,15 @@ static void login_seen(const struct account *account, const struct ip *client)
         log_debug(EV("last login not noted"), KE(&e));
 }
 
+static void weak_login(struct str login, const char *method)
+{
+    struct note n = { .type = NOTE_weak_login, .u.weak_login = { login, str_from_c(method) } };
+    int channel = my_env->channels[role_number(ROLE_CONTROL)];
+    struct err e;
+    if (channel >= 0 && channel_send(channel, &n, -1, &e) != RC_OK)
+        log_debug(EV("login method not noted"), KE(&e));
+}
+
 /* --- housekeeping
  * ----------------------------------------------------------------------------------- */
 
@@ -65,6 +74,7 @@ static void every_second(void)
 
 static enum rc set_up_protocol(struct commit *commit, struct err *e)
 {
+    users_on_weak_login(weak_login);
     if (this_role->id == ROLE_SMTPD) {
         engine_set_admit(engine, smtpd_admit);
         return smtpd_init(commit, notify_queue, e);

@@ -21,7 +21,10 @@ static bool check_digest(struct session *s, struct str stored, struct str digest
         return false;
     for (size_t i = 0; i < 16; i++)
         (void)snprintf(hex + 2 * i, 3, "%02x", md5[i]);
-    return known && CRYPTO_memcmp(hex, digest.p, 32) == 0;
+    bool good = known && CRYPTO_memcmp(hex, digest.p, 32) == 0;
+    if (good)
+        users_weak_login(login_name(s), "APOP");
+    return good;
 }
 
 enum step pop3_apop(struct session *s, struct str args)

@@ -38,6 +38,8 @@ static enum step ended(struct session *s, enum sasl_status status)
     const struct sasl_identity *who = sasl_identity(p->sasl);
     struct str name = arena_str(&s->tmp, sasl_login(p->sasl));
     enum step step = STEP_NEXT;
+    if (status == SASL_DONE && str_ieq(str_from_c(sasl_mechanism(p->sasl)), STR("CRAM-MD5")))
+        users_weak_login(name, "CRAM-MD5");
     if (status == SASL_DONE && who != NULL && who->has_account)
         step = login_settle(s, name, &who->account);
     else if (status == SASL_FAILED || status == SASL_DONE)

@@ -189,6 +189,11 @@ static enum step settle(struct session *s)
     return STEP_DELAY;
 }
 
+struct str login_name(struct session *s)
+{
+    return pop3(s)->login->name;
+}
+
 /* Settles the login when earlier bad ones allow it; never when there were too many. */
 static enum step begin(struct session *s, struct login *l)
 {

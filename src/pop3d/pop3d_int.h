@@ -44,6 +44,8 @@ struct str login_default_domain(void);
 
 /* How a login's secret is checked against the stored form. */
 typedef bool login_check_fn(struct session *s, struct str stored, struct str secret);
+/* The name of the login under way. */
+struct str login_name(struct session *s);
 /* Looks the user up and checks the secret, now or after the delay that earlier bad logins
  * earned. */
 enum step login_try(struct session *s, struct str name, struct str secret,

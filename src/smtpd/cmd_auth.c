@@ -67,6 +67,8 @@ static enum step let_in(struct smtp *c)
     }
     guard_good(&c->s.client_ip, who->login);
     metric_add(METRIC_login_good_smtp, 1);
+    if (str_ieq(str_from_c(sasl_mechanism(c->auth->sasl)), STR("CRAM-MD5")))
+        users_weak_login(who->login, "CRAM-MD5");
     return smtp_ok(c, "235 2.7.0", "Authentication successful");
 }
 

@@ -2,6 +2,7 @@
  * passwords.c - `hikyaku passwords`: how passwords are stored, and a better form for those that
  * can be read back; `hikyaku admins`: accounts of the control protocol.
  */
+#include "admin/admin.h"
 #include "conf/tab.h"
 #include "sys/file.h"
 #include "tools/tools.h"
@@ -111,6 +112,28 @@ static enum rc compute(struct upgrade *u, const char *path, enum password_scheme
     return rc;
 }
 
+/* Who logged in lately by a method that the better form ends. */
+static void show_weak_logins(void)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { .head = NULL };
+    struct tab tab;
+    struct err e;
+    char day[16];
+    if (tab_read(ADMIN_WEAK_LOGINS, &mem, &tab, &e) != RC_OK || tab.row_count == 0)
+        return;
+    (void)printf("These logged in by methods that would end:\n");
+    for (size_t i = 0; i < tab.row_count; i++) {
+        int64_t seconds = 0;
+        struct tm tm;
+        (void)str_to_i64(tab_value(&tab.rows[i], 2), &seconds);
+        time_t t = (time_t)seconds;
+        (void)strftime(day, sizeof(day), "%Y-%m-%d", localtime_r(&t, &tm));
+        (void)printf("  %s  %-8.*s  ", day, STR_ARG(tab_value(&tab.rows[i], 1)));
+        tool_print_text(tab_value(&tab.rows[i], 0), false);
+        (void)putchar('\n');
+    }
+}
+
 static enum rc upgrade(const char *path, size_t column, enum password_scheme scheme, bool apply,
                        struct err *e)
 {
@@ -177,6 +200,8 @@ int tool_passwords(int argc, char **argv)
         rc = upgrade("mailusers.tab", 2, conf()->password_scheme, apply, &e);
     if (rc == RC_OK && change)
         rc = upgrade(ADMINS, 1, conf()->ctrl_password_scheme, apply, &e);
+    if (rc == RC_OK && !apply)
+        show_weak_logins();
     if (rc == RC_OK && change && !apply)
         (void)printf("Nothing was changed; --apply does it.\n");
     if (rc != RC_OK)

@@ -151,6 +151,15 @@ struct scram_keys {
 bool password_scram_keys(struct str login, struct str stored, struct arena *a,
                          struct scram_keys *out);
 
+/*
+ * Logins by APOP, CRAM-MD5 or CTRL's MD5, which end when passwords are stored better:
+ * `hikyaku passwords` names them. fn is called for each good one, by any thread; one a process,
+ * before any login.
+ */
+typedef void users_weak_login_fn(struct str login, const char *method);
+void users_on_weak_login(users_weak_login_fn *fn);
+void users_weak_login(struct str login, const char *method);
+
 /* --- access by client address ---------------------------------------------------------------
  */
 

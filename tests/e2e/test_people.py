@@ -1,7 +1,9 @@
 """hikyaku users, lists, domains, aliases, undelete, admins, passwords, mkusers, check --repair."""
+import hashlib
 import json
 import os
 import poplib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -126,6 +128,19 @@ class Passwords(unittest.TestCase):
             self.assertTrue(wait_until(lambda: pop3_login(server, "old", "olds-password")))
             self.assertFalse(pop3_login(server, "old", "another"))
             self.assertIn("0 xmcrypt", hikyaku(server.mailroot, "passwords").splitlines()[0])
+
+    def test_who_would_be_locked_out(self):
+        server = Server(users=("alice",), settings={"LoginDelay": "0", "PasswordScheme": "xmcrypt"})
+        server.append("mailusers.tab", (DOMAIN, "old", xmcrypt("olds-password"), "50", "old", "U"))
+        with server, Ctrl(server, login=False) as c:
+            p = poplib.POP3("127.0.0.1", server.ports["pop3"], timeout=30)
+            p.apop("old", "olds-password")
+            p.quit()
+            challenge = re.search(rb"<[^>]*>", c.greeting).group()
+            self.assertEqual(c.do("admin", "#" + hashlib.md5(challenge + PASSWORD.encode()).hexdigest()), 0)
+            text = wait_until(lambda: (t := hikyaku(server.mailroot, "passwords")).count("\n  ") == 2 and t)
+            self.assertRegex(text, r"APOP +old\n")
+            self.assertRegex(text, r"CTRL-MD5 +admin\n")
 
     def test_admins(self):
         with Server(settings={"LoginDelay": "0"}) as server:
