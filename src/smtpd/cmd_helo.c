@@ -52,6 +52,7 @@ enum step cmd_ehlo(struct session *s, struct str args)
     session_reply(s, "250-8BITMIME");
     session_reply(s, "250-SMTPUTF8");
     session_reply(s, "250-ENHANCEDSTATUSCODES");
+    session_reply(s, "250-DSN");
     session_reply(s, "250-PIPELINING");
     session_reply(s, "250-CHUNKING");
     if (smtp_offers_tls(c))

@@ -1,26 +1,9 @@
 /*
  * cmd_mail.c - MAIL FROM (RFC 5321 4.1.1.2) with SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8
- * (RFC 6531) and AUTH (RFC 4954 5): who may begin a transaction, and with which sender.
+ * (RFC 6531), RET and ENVID (RFC 3461) and AUTH (RFC 4954 5): who may begin a transaction, and
+ * with which sender.
  */
 #include "smtpd/smtpd_int.h"
-
-/* xtext of RFC 3461 4: printable ASCII but "+" and "=", and "+" with two hex digits. */
-static bool is_xtext(struct str s)
-{
-    static const char hex[] = "0123456789ABCDEF";
-    for (size_t i = 0; i < s.n; i++) {
-        char ch = s.p[i];
-        if (ch <= ' ' || ch > '~' || ch == '=')
-            return false;
-        if (ch != '+')
-            continue;
-        if (i + 2 >= s.n || memchr(hex, s.p[i + 1], 16) == NULL ||
-            memchr(hex, s.p[i + 2], 16) == NULL)
-            return false;
-        i += 2;
-    }
-    return s.n > 0;
-}
 
 /* One parameter into tx; NULL when it was good, else the code of the refusal. */
 static const char *take_param(struct transaction *tx, struct str keyword, struct str value)
@@ -35,9 +18,19 @@ static const char *take_param(struct transaction *tx, struct str keyword, struct
         tx->smtputf8 = true;
         return value.p == NULL ? NULL : "501 5.5.4";
     }
+    if (str_ieq(keyword, STR("RET"))) { /* RFC 3461 4.3 */
+        tx->ret = str_ieq(value, STR("FULL"))   ? RET_FULL
+                  : str_ieq(value, STR("HDRS")) ? RET_HEADERS
+                                                : RET_NOT_GIVEN;
+        return tx->ret != RET_NOT_GIVEN ? NULL : "501 5.5.4";
+    }
+    if (str_ieq(keyword, STR("ENVID"))) { /* RFC 3461 4.4 */
+        tx->envid = arena_str(&tx->mem, value);
+        return value.n <= 100 && smtp_is_xtext(value) ? NULL : "501 5.5.4";
+    }
     /* Whom another server believes to have authenticated isn't passed on: it counts as <>. */
     if (str_ieq(keyword, STR("AUTH")))
-        return is_xtext(value) ? NULL : "501 5.5.4";
+        return smtp_is_xtext(value) ? NULL : "501 5.5.4";
     return "555 5.5.4";
 }
 

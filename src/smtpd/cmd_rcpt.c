@@ -30,14 +30,11 @@ static enum step refused(struct smtp *c, const struct address *to, const char *r
     return step;
 }
 
-/* Kinds of recipients that aren't a plain mailbox. */
-static enum step not_a_mailbox(struct smtp *c, const struct address *to,
-                               enum recipient_kind kind)
+/* Kinds of recipients that this version can't handle, or that aren't there. */
+static enum step not_handled(struct smtp *c, const struct address *to, enum recipient_kind kind)
 {
     if (kind == RECIPIENT_UNKNOWN)
         return refused(c, to, "unknown", smtp_refuse(c, "550 5.1.1", "No such user here"));
-    if (kind == RECIPIENT_REMOTE && !smtp_may_relay(c))
-        return refused(c, to, "relay", smtp_refuse(c, "550 5.7.1", "We do not relay for you"));
     return refused(c, to, "not served",
                    smtp_refuse(c, "451 4.3.5", "Mail for this address can't be handled now"));
 }
@@ -85,58 +82,132 @@ static void keep(struct transaction *tx, const struct rcpt *r)
     *kept = *r;
     kept->given.local = arena_str(&tx->mem, r->given.local);
     kept->given.domain = arena_str(&tx->mem, r->given.domain);
+    kept->remote.local = arena_str(&tx->mem, r->remote.local);
+    kept->remote.domain = arena_str(&tx->mem, r->remote.domain);
     kept->account.domain = arena_str(&tx->mem, r->account.domain);
     kept->account.name = arena_str(&tx->mem, r->account.name);
     kept->account.folder = arena_str(&tx->mem, r->account.folder);
     kept->account.password = STR("");
+    kept->orcpt = arena_str(&tx->mem, r->orcpt);
 }
 
-static enum step add_recipient(struct smtp *c, const struct address *to)
+/* What the address means, into r. False: a reply has been written. */
+static bool resolve(struct smtp *c, struct rcpt *r, enum step *out)
 {
     struct recipient found;
     struct err e = { .rc = RC_OK };
+    const struct address *to = &r->given;
+    if (users_resolve(to, &c->s.tmp, &found, &e) != RC_OK) {
+        *out = smtp_trouble(c, "recipient", &e);
+        return false;
+    }
+    r->account = found.account;
+    r->is_remote = found.kind == RECIPIENT_REMOTE || found.kind == RECIPIENT_EXTERNAL;
+    r->remote = found.kind == RECIPIENT_EXTERNAL ? found.target : *to;
+    if (found.kind == RECIPIENT_REMOTE && !smtp_may_relay(c)) {
+        *out = refused(c, to, "relay", smtp_refuse(c, "550 5.7.1", "We do not relay for you"));
+        return false;
+    }
+    bool handled = r->is_remote || (found.kind == RECIPIENT_ACCOUNT &&
+                                    !users_needs_processing(&found.account, &c->s.tmp));
+    if (!handled)
+        *out =
+            not_handled(c, to, found.kind == RECIPIENT_UNKNOWN ? found.kind : RECIPIENT_LIST);
+    return handled;
+}
+
+static enum step add_recipient(struct smtp *c, struct rcpt *r)
+{
     enum step step = STEP_NEXT;
-    if (users_resolve(to, &c->s.tmp, &found, &e) != RC_OK)
-        return smtp_trouble(c, "recipient", &e);
-    if (found.kind != RECIPIENT_ACCOUNT)
-        return not_a_mailbox(c, to, found.kind);
-    if (users_needs_processing(&found.account, &c->s.tmp))
-        return refused(
-            c, to, "not served",
-            smtp_refuse(c, "451 4.3.5", "Mail for this address can't be handled now"));
-    if (!transaction_has(c->tx, &found.account)) {
-        struct rcpt r = { .given = *to, .account = found.account };
-        if (!mailbox_takes(c, to, &r, &step))
+    if (!resolve(c, r, &step))
+        return step;
+    if (!transaction_has(c->tx, r)) {
+        if (!r->is_remote && !mailbox_takes(c, &r->given, r, &step))
             return step;
-        keep(c->tx, &r);
+        keep(c->tx, r);
     }
     c->tx->accepted++;
     metric_add(METRIC_accepted_rcpts, 1);
-    smtp_record(c, to, "RCPT=OK", NULL);
+    smtp_record(c, &r->given, "RCPT=OK", NULL);
     if (c->s.state == SMTP_MAIL)
         session_enter(&c->s, SMTP_RCPT);
     return smtp_ok(c, "250 2.1.5", "Recipient ok");
 }
 
+/* NOTIFY (RFC 3461 4.1): NEVER alone, or any of the others. */
+static bool parse_notify(struct str value, unsigned *out)
+{
+    static const struct {
+        const char *name;
+        unsigned bit;
+    } names[] = { { "NEVER", NOTIFY_NEVER },
+                  { "SUCCESS", NOTIFY_SUCCESS },
+                  { "FAILURE", NOTIFY_FAILURE },
+                  { "DELAY", NOTIFY_DELAY } };
+    struct str word;
+    unsigned bits = 0;
+    while (str_cut(&value, ',', &word)) {
+        size_t i = 0;
+        while (i < ARRAY_LEN(names) && !str_ieq(word, str_from_c(names[i].name)))
+            i++;
+        if (i == ARRAY_LEN(names))
+            return false;
+        bits |= names[i].bit;
+    }
+    *out = bits;
+    return bits != 0 && ((bits & NOTIFY_NEVER) == 0 || bits == NOTIFY_NEVER);
+}
+
+/* ORCPT (RFC 3461 4.2): "type;xtext". */
+static bool orcpt_is_good(struct str value)
+{
+    size_t semicolon = str_find(value, ';');
+    return value.n <= 500 && semicolon != SIZE_MAX && semicolon > 0 &&
+           smtp_is_xtext(str_skip(value, semicolon + 1)) &&
+           smtp_is_xtext(str_head(value, semicolon));
+}
+
+static const char *take_params(struct smtp *c, struct str rest, struct rcpt *r)
+{
+    struct str keyword, value;
+    while (smtp_next_param(&rest, &keyword, &value)) {
+        bool good = false;
+        if (!c->esmtp)
+            return "555 5.5.4";
+        if (str_ieq(keyword, STR("NOTIFY"))) {
+            good = parse_notify(value, &r->notify);
+        } else if (str_ieq(keyword, STR("ORCPT"))) {
+            good = orcpt_is_good(value);
+            r->orcpt = value;
+        } else {
+            return "555 5.5.4";
+        }
+        if (!good)
+            return "501 5.5.4";
+    }
+    return NULL;
+}
+
 enum step cmd_rcpt(struct session *s, struct str args)
 {
     struct smtp *c = smtp_of(s);
-    struct address to;
-    struct str rest, keyword, value;
+    struct rcpt r = { .orcpt = STR("") };
+    struct str rest;
     struct err e = { .rc = RC_OK };
     if (!smtp_skip_word(&args, STR("TO:")))
         return smtp_refuse(c, "501 5.5.4", "Syntax: RCPT TO:<address>");
-    if (address_parse_path(args, smtp_address_rules(), &s->tmp, &to, &rest, &e) != RC_OK) {
+    if (address_parse_path(args, smtp_address_rules(), &s->tmp, &r.given, &rest, &e) != RC_OK) {
         smtp_record(c, NULL, "RCPT=ESYNTAX", NULL);
         return smtp_refuse(c, "501 5.1.3", "Recipient address refused: %s", e.text);
     }
-    if (to.is_null)
+    if (r.given.is_null)
         return smtp_refuse(c, "501 5.1.3", "Recipient address refused: it is empty");
-    if (smtp_next_param(&rest, &keyword, &value))
-        return smtp_refuse(c, "555 5.5.4", "RCPT parameter not known");
-    if (to.needs_utf8 && !c->tx->smtputf8)
+    const char *code = take_params(c, rest, &r);
+    if (code != NULL)
+        return smtp_refuse(c, code, "RCPT parameter not known or its value not good");
+    if (r.given.needs_utf8 && !c->tx->smtputf8)
         return smtp_refuse(c, "553 5.6.7", "This address needs SMTPUTF8");
     if (c->tx->accepted >= smtp_max_recipients())
         return smtp_refuse(c, "452 4.5.3", "Too many recipients");
-    return add_recipient(c, &to);
+    return add_recipient(c, &r);
 }

@@ -27,6 +27,23 @@ bool smtp_next_param(struct str *rest, struct str *out_keyword, struct str *out_
     return true;
 }
 
+bool smtp_is_xtext(struct str s)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < s.n; i++) {
+        char ch = s.p[i];
+        if (ch <= ' ' || ch > '~' || ch == '=')
+            return false;
+        if (ch != '+')
+            continue;
+        if (i + 2 >= s.n || memchr(hex, s.p[i + 1], 16) == NULL ||
+            memchr(hex, s.p[i + 2], 16) == NULL)
+            return false;
+        i += 2;
+    }
+    return s.n > 0;
+}
+
 unsigned smtp_address_rules(void)
 {
     return ADDRESS_UTF8 | ADDRESS_QUOTED |

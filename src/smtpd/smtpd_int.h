@@ -46,10 +46,14 @@ struct login {
     struct account account; /* has_account; without its password */
 };
 
-/* One mailbox that the transaction leads to. */
+/* One mailbox, here or elsewhere, that the transaction leads to. */
 struct rcpt {
     struct address given; /* in RCPT TO */
-    struct account account;
+    bool is_remote;
+    struct address remote;  /* is_remote */
+    struct account account; /* else */
+    unsigned notify;        /* of enum notify */
+    struct str orcpt;
     uint64_t max_mailbox_kb;
     uint64_t max_message_kb; /* 0: no limit */
 };
@@ -59,6 +63,8 @@ struct transaction {
     struct address sender;
     uint64_t size_octets; /* SIZE=, 0: not told */
     bool body_8bit, smtputf8;
+    enum dsn_return ret;
+    struct str envid;
     size_t accepted;   /* RCPT commands answered with 250, doubles too */
     size_t rcpt_count; /* different mailboxes */
     size_t rcpt_room;
@@ -163,7 +169,7 @@ void transaction_free(struct smtp *c);
 void transaction_reset(struct smtp *c);
 struct transaction *transaction_new(struct smtp *c);
 /* Is there a mailbox among the recipients already? */
-bool transaction_has(const struct transaction *tx, const struct account *account);
+bool transaction_has(const struct transaction *tx, const struct rcpt *r);
 /* Room for one more recipient at the end of tx->rcpts. */
 struct rcpt *transaction_add(struct transaction *tx);
 /* Says where the message goes, and opens it: one plain mailbox, or a queue entry. */
@@ -194,6 +200,8 @@ void receive_set_deadline(struct smtp *c, usec_t began, uint64_t octets);
  * ---------------------------------------------------------------
  */
 /* Cuts the next "KEYWORD[=value]" off *rest; false at the end. value.p is NULL without "=". */
+/* xtext (RFC 3461 4): printable ASCII but "+" and "=", and "+" with two hex digits. */
+bool smtp_is_xtext(struct str s);
 bool smtp_next_param(struct str *rest, struct str *out_keyword, struct str *out_value);
 /* "FROM:" or "TO:" at the start of args, in any case: skipped. */
 bool smtp_skip_word(struct str *args, struct str word);

@@ -31,12 +31,17 @@ void transaction_reset(struct smtp *c)
         session_enter(&c->s, SMTP_GREETED);
 }
 
-bool transaction_has(const struct transaction *tx, const struct account *account)
+bool transaction_has(const struct transaction *tx, const struct rcpt *r)
 {
-    for (size_t i = 0; i < tx->rcpt_count; i++)
-        if (str_ieq(tx->rcpts[i].account.name, account->name) &&
-            str_ieq(tx->rcpts[i].account.domain, account->domain))
+    for (size_t i = 0; i < tx->rcpt_count; i++) {
+        const struct rcpt *other = &tx->rcpts[i];
+        if (r->is_remote != other->is_remote)
+            continue;
+        if (r->is_remote ? address_eq(&other->remote, &r->remote)
+                         : str_ieq(other->account.name, r->account.name) &&
+                               str_ieq(other->account.domain, r->account.domain))
             return true;
+    }
     return false;
 }
 
@@ -116,14 +121,20 @@ static enum rc open_queue(struct smtp *c, struct err *e)
         .received_at = clock_wall(),
         .smtputf8 = tx->smtputf8,
         .body_8bit = tx->body_8bit,
+        .ret = tx->ret,
+        .envid = tx->envid,
         .recipient_count = tx->rcpt_count,
         .recipients = arena_new_array(&tx->mem, struct envelope_recipient, tx->rcpt_count),
     };
     for (size_t i = 0; i < tx->rcpt_count; i++)
         env.recipients[i] = (struct envelope_recipient){
             .address = tx->rcpts[i].given,
-            .resolved = { .local = tx->rcpts[i].account.name,
-                          .domain = tx->rcpts[i].account.domain },
+            .resolved = tx->rcpts[i].is_remote
+                            ? tx->rcpts[i].remote
+                            : (struct address){ .local = tx->rcpts[i].account.name,
+                                                .domain = tx->rcpts[i].account.domain },
+            .notify = tx->rcpts[i].notify,
+            .orcpt = tx->rcpts[i].orcpt,
         };
     enum rc rc = spool_put_begin(&env, &tx->queue, e);
     if (rc == RC_OK)
@@ -157,7 +168,11 @@ static uint64_t size_limit(const struct smtp *c)
 enum rc transaction_open(struct smtp *c, enum data_mode mode, struct err *e)
 {
     data_init(&c->tx->data, mode, size_limit(c));
-    enum rc rc = c->tx->rcpt_count == 1 ? open_mailbox(c, e) : open_queue(c, e);
+    const struct rcpt *first = &c->tx->rcpts[0];
+    /* A notice of success is the queue's to send. */
+    bool plain =
+        c->tx->rcpt_count == 1 && !first->is_remote && (first->notify & NOTIFY_SUCCESS) == 0;
+    enum rc rc = plain ? open_mailbox(c, e) : open_queue(c, e);
     c->tx->began = clock_mono();
     return rc == RC_OK ? write_front(c, e) : rc;
 }

@@ -5,9 +5,9 @@
  *     id 65f2c81a3b2c100a3f
  *     received 1764000000000000
  *     client [192.0.2.1]:4321     server [192.0.2.2]:25     helo name     auth login
- *     flags utf8 8bit
+ *     flags utf8 8bit full envid
  *     from reverse-path
- *     to address-as-given resolved-address         (one line a recipient)
+ *     to address-as-given resolved-address [notify orcpt]     (one line a recipient)
  *     <blank line>
  * Octets that would end a word are written as %XX. The size line has a fixed length, so that it
  * can be filled in when the message has been received.
@@ -42,11 +42,31 @@ static enum rc add_line(struct buf *out, const char *key, struct str a, struct s
 }
 
 static const struct str no_word = { NULL, 0 };
+static const char *const ret_names[] = { "-", "hdrs", "full" };
 
 /* "<local@domain>" so that the null path is a word of its own. */
 static struct str path_text(const struct address *address, struct arena *a)
 {
     return arena_printf(a, "<%.*s>", STR_ARG(address_print(address, a)));
+}
+
+/* "to given resolved"; behind it what RFC 3461 says of it, where there is something. */
+static enum rc add_recipient(struct buf *out, const struct envelope_recipient *r)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    enum rc rc = buf_add_str(out, STR("to "));
+    if (rc == RC_OK)
+        rc = add_word(out, path_text(&r->address, &mem));
+    if (rc == RC_OK)
+        rc = buf_add_char(out, ' ');
+    if (rc == RC_OK)
+        rc = add_word(out, path_text(&r->resolved, &mem));
+    if (rc == RC_OK && (r->notify != 0 || r->orcpt.n > 0)) {
+        rc = buf_printf(out, " %x ", r->notify);
+        if (rc == RC_OK)
+            rc = add_word(out, r->orcpt);
+    }
+    return rc == RC_OK ? buf_add_char(out, '\n') : rc;
 }
 
 struct str envelope_size_text(uint64_t octets, uint64_t wire_octets, struct arena *a)
@@ -82,13 +102,16 @@ enum rc envelope_print(const struct envelope *env, struct str id, uint64_t octet
     for (size_t i = 0; i < ARRAY_LEN(lines) && rc == RC_OK; i++)
         rc = add_line(out, lines[i].key, lines[i].value, no_word);
     if (rc == RC_OK)
-        rc = buf_printf(out, "flags %s %s\n", env->smtputf8 ? "utf8" : "-",
-                        env->body_8bit ? "8bit" : "-");
+        rc = buf_printf(out, "flags %s %s %s ", env->smtputf8 ? "utf8" : "-",
+                        env->body_8bit ? "8bit" : "-", ret_names[env->ret]);
+    if (rc == RC_OK)
+        rc = add_word(out, env->envid);
+    if (rc == RC_OK)
+        rc = buf_add_char(out, '\n');
     if (rc == RC_OK)
         rc = add_line(out, "from", path_text(&env->reverse_path, &mem), no_word);
     for (size_t i = 0; i < env->recipient_count && rc == RC_OK; i++)
-        rc = add_line(out, "to", path_text(&env->recipients[i].address, &mem),
-                      path_text(&env->recipients[i].resolved, &mem));
+        rc = add_recipient(out, &env->recipients[i]);
     return rc == RC_OK ? buf_add_char(out, '\n') : rc;
 }
 
@@ -133,6 +156,39 @@ static bool parse_time(struct str word, struct envelope *env)
     return ok;
 }
 
+/* What isn't there (entries of earlier versions) is as if it weren't given. */
+static bool parse_flags(struct str word, struct str rest, struct arena *a, struct envelope *env)
+{
+    struct str second = STR("-"), ret = STR("-"), envid = STR("-");
+    env->smtputf8 = str_eq(word, STR("utf8"));
+    (void)str_cut(&rest, ' ', &second);
+    (void)str_cut(&rest, ' ', &ret);
+    (void)str_cut(&rest, ' ', &envid);
+    env->body_8bit = str_eq(second, STR("8bit"));
+    for (size_t i = 0; i < ARRAY_LEN(ret_names); i++)
+        if (str_eq(ret, str_from_c(ret_names[i])))
+            env->ret = (enum dsn_return)i;
+    env->envid = word_value(envid, a);
+    return true;
+}
+
+static bool parse_recipient(struct str word, struct str rest, struct arena *a,
+                            struct envelope_recipient *r)
+{
+    struct str resolved = { "", 0 }, notify = STR("0"), orcpt = STR("-");
+    uint64_t bits = 0;
+    if (!str_cut(&rest, ' ', &resolved))
+        return false;
+    (void)str_cut(&rest, ' ', &notify);
+    (void)str_cut(&rest, ' ', &orcpt);
+    bool one_digit = notify.n == 1 && hex_digit(ascii_upper(notify.p[0])) >= 0;
+    bits = one_digit ? (uint64_t)hex_digit(ascii_upper(notify.p[0])) : 0;
+    r->notify = (unsigned)bits;
+    r->orcpt = word_value(orcpt, a);
+    return one_digit && parse_path(word, a, &r->address) &&
+           parse_path(resolved, a, &r->resolved);
+}
+
 /* Line i behind the size line. False: it isn't what we write, in that order. */
 static bool parse_line(size_t i, struct str line, struct arena *a, struct spool_entry *out)
 {
@@ -149,16 +205,10 @@ static bool parse_line(size_t i, struct str line, struct arena *a, struct spool_
         return parse_time(word, env);
     if (str_eq(key, STR("from")))
         return parse_path(word, a, &env->reverse_path);
-    if (str_eq(key, STR("flags"))) {
-        env->smtputf8 = str_eq(word, STR("utf8"));
-        env->body_8bit = rest.p != NULL && str_eq(rest, STR("8bit"));
-        return true;
-    }
-    if (str_eq(key, STR("to"))) {
-        struct envelope_recipient *r = &env->recipients[env->recipient_count++];
-        return rest.p != NULL && parse_path(word, a, &r->address) &&
-               parse_path(rest, a, &r->resolved);
-    }
+    if (str_eq(key, STR("flags")))
+        return parse_flags(word, rest, a, env);
+    if (str_eq(key, STR("to")))
+        return parse_recipient(word, rest, a, &env->recipients[env->recipient_count++]);
     struct str value = word_value(word, a);
     if (str_eq(key, STR("client")))
         env->client = value;
@@ -204,6 +254,8 @@ enum rc envelope_parse(struct str text, struct arena *a, struct spool_entry *out
     if (out->env.recipient_count == 0)
         return err_perm(e, "5.3.0", "no recipients");
     out->states = arena_new_array(a, enum delivery_state, out->env.recipient_count);
+    out->reasons = arena_new_array(a, struct str, out->env.recipient_count);
+    out->mem = a;
     *out_header_n = end + 2;
     return RC_OK;
 }

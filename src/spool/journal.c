@@ -2,7 +2,10 @@
  * journal.c - what became of an entry's recipients, one line an event, appended:
  *     checksum done RECIPIENT 0 -
  *     checksum failed RECIPIENT 0 reason
+ *     checksum deferred RECIPIENT 0 reason
  *     checksum retry TRIES NEXT-TRY -
+ *     checksum held|released|reported|notice 0 0 -
+ *     checksum thawed 0 0 -      (failed recipients are pending again)
  * A line that a crash cut short has a wrong checksum: it and what follows don't count, which at
  * worst repeats a try; a delivery itself is recognised by its file name.
  */
@@ -26,6 +29,28 @@ static bool checksum_holds(struct str sum, struct str line)
     return str_eq(sum, arena_printf(&mem, "%016" PRIx64, hash_text(line, false, 1)));
 }
 
+/* A line about the whole entry. */
+static bool apply_mark(struct str kind, struct spool_entry *entry)
+{
+    if (str_eq(kind, STR("held")) || str_eq(kind, STR("released"))) {
+        entry->held = str_eq(kind, STR("held"));
+    } else if (str_eq(kind, STR("reported"))) {
+        entry->reported = true;
+    } else if (str_eq(kind, STR("notice"))) {
+        entry->delay_notices++;
+    } else if (str_eq(kind, STR("thawed"))) {
+        entry->reported = entry->held = false;
+        entry->tries = 0;
+        entry->next_try = 0;
+        for (size_t i = 0; i < entry->env.recipient_count; i++)
+            if (entry->states[i] == DELIVERY_FAILED)
+                entry->states[i] = DELIVERY_PENDING;
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static bool apply_line(struct str line, struct spool_entry *entry)
 {
     struct str rest = line, sum = { "", 0 }, kind = { "", 0 }, first = { "", 0 },
@@ -40,8 +65,10 @@ static bool apply_line(struct str line, struct spool_entry *entry)
     if (str_eq(kind, STR("retry"))) {
         entry->tries = (unsigned)MIN(a, (uint64_t)UINT32_MAX);
         entry->next_try = b;
-    } else if (a < entry->env.recipient_count) {
-        entry->states[a] = str_eq(kind, STR("done")) ? DELIVERY_DONE : DELIVERY_FAILED;
+    } else if (!apply_mark(kind, entry) && a < entry->env.recipient_count) {
+        if (!str_eq(kind, STR("deferred")))
+            entry->states[a] = str_eq(kind, STR("done")) ? DELIVERY_DONE : DELIVERY_FAILED;
+        entry->reasons[a] = arena_str(entry->mem, rest.p == NULL ? STR("") : rest);
     }
     return true;
 }

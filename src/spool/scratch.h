@@ -89,7 +89,7 @@ UNUSED static struct address address_of(const char *local, const char *domain)
 UNUSED static struct str queue_for(const char *const *users, usec_t received_at,
                                    const char *text, struct arena *a)
 {
-    struct envelope_recipient recipients[4];
+    struct envelope_recipient recipients[4] = { { .notify = 0 } };
     struct err e = { .text = "" };
     struct spool_put *put = NULL;
     struct str id, octets = str_from_c(text);

@@ -1,7 +1,7 @@
 /*
  * spool.c - queue entries on disk: queue/XX/ID (XX: two digits of the id, so that no folder
- * grows beyond reason), queue/XX/ID.journal, queue/tmp, queue/damaged. Called by the queue role
- * and recovery.
+ * grows beyond reason), queue/XX/ID.journal, queue/tmp, queue/damaged, queue/frozen. Called by
+ * the queue role, by control (frozen ones) and by recovery.
  *
  * INVARIANTS
  * 1. An entry's file is never changed once it has its name.
@@ -28,6 +28,8 @@ enum rc spool_init(struct commit *commit, struct err *e)
     enum rc rc = folder_make("queue/tmp", 0700, e);
     if (rc == RC_OK)
         rc = folder_make("queue/damaged", 0700, e);
+    if (rc == RC_OK)
+        rc = folder_make("queue/frozen", 0700, e);
     bool made = false;
     for (unsigned i = 0; i < 256 && rc == RC_OK; i++) {
         char path[16];
@@ -78,13 +80,11 @@ static int compare_ids(const void *x, const void *y)
     return str_cmp(*(const struct str *)x, *(const struct str *)y);
 }
 
-static enum rc list_folder(unsigned number, struct arena *a, struct buf *ids, struct err *e)
+static enum rc list_folder(const char *path, struct arena *a, struct buf *ids, struct err *e)
 {
-    char path[16];
     struct folder *f = NULL;
     struct str name;
     unsigned char type = 0;
-    (void)snprintf(path, sizeof(path), "queue/%02x", number);
     if (!folder_exists(path))
         return RC_OK;
     enum rc rc = folder_open(path, &f, e);
@@ -98,24 +98,39 @@ static enum rc list_folder(unsigned number, struct arena *a, struct buf *ids, st
     return rc;
 }
 
-enum rc spool_scan(bool (*fn)(void *ctx, struct str id), void *ctx, struct err *e)
+/* The entries of queue/XX, or of one folder. */
+static enum rc scan(const char *only, bool (*fn)(void *ctx, struct str id), void *ctx,
+                    struct err *e)
 {
     struct arena mem AUTO_RELEASE_ARENA = { 0 };
     struct buf ids AUTO_RELEASE_BUF;
     buf_init(&ids, (size_t)4 << 30);
-    for (unsigned i = 0; i < 256; i++) {
-        enum rc rc = list_folder(i, &mem, &ids, e);
+    for (unsigned i = 0; i < (only == NULL ? 256 : 1); i++) {
+        char path[16];
+        (void)snprintf(path, sizeof(path), "queue/%02x", i);
+        enum rc rc = list_folder(only == NULL ? path : only, &mem, &ids, e);
         if (rc != RC_OK)
             return rc;
     }
     size_t count = ids.n / sizeof(struct str);
     struct str *list = arena_new_array(&mem, struct str, count + 1);
-    memcpy(list, ids.p, ids.n);
+    if (count > 0)
+        memcpy(list, ids.p, ids.n);
     qsort(list, count, sizeof(*list), compare_ids);
     for (size_t i = 0; i < count; i++)
         if (!fn(ctx, list[i]))
             break;
     return RC_OK;
+}
+
+enum rc spool_scan(bool (*fn)(void *ctx, struct str id), void *ctx, struct err *e)
+{
+    return scan(NULL, fn, ctx, e);
+}
+
+enum rc spool_scan_frozen(bool (*fn)(void *ctx, struct str id), void *ctx, struct err *e)
+{
+    return scan("queue/frozen", fn, ctx, e);
 }
 
 /* --- one entry -------------------------------------------------------------------------------
@@ -139,27 +154,26 @@ static enum rc read_header(int fd, struct buf *text, struct err *e)
     }
 }
 
-static enum rc read_journal(struct spool_entry *entry, struct arena *a, struct err *e)
+static enum rc read_journal(const char *path, struct spool_entry *entry, struct arena *a,
+                            struct err *e)
 {
     struct str text;
-    struct str path = spool_journal_path(entry->id, a);
     struct err why = { .sys = 0 };
-    enum rc rc = file_read(path.p, JOURNAL_MAX, a, &text, NULL, &why);
+    enum rc rc = file_read(path, JOURNAL_MAX, a, &text, NULL, &why);
     if (rc == RC_OK)
         journal_apply(text, entry);
     return rc == RC_OK || why.sys == ENOENT ? RC_OK : err_temp(e, "4.3.0", "%s", why.text);
 }
 
-enum rc spool_open(struct str id, struct arena *a, struct spool_entry *out, struct err *e)
+static enum rc open_at(struct str id, const char *path, const char *journal, struct arena *a,
+                       struct spool_entry *out, struct err *e)
 {
     struct buf text AUTO_RELEASE_BUF;
     struct stat st;
     size_t header_n = 0;
     struct spool_entry entry = { .id = arena_str(a, id), .message_fd = -1 };
     buf_init(&text, SPOOL_HEADER_MAX);
-    if (!spool_id_is_valid(id))
-        return err_perm(e, "5.3.0", "not a queue id");
-    int fd AUTO_CLOSE = io_open(spool_path(id, a).p, O_RDONLY, 0);
+    int fd AUTO_CLOSE = io_open(path, O_RDONLY, 0);
     if (fd < 0 || io_fstat(fd, &st) < 0)
         return err_sys(e, "open entry %.*s", STR_ARG(id));
     enum rc rc = read_header(fd, &text, e);
@@ -168,7 +182,7 @@ enum rc spool_open(struct str id, struct arena *a, struct spool_entry *out, stru
     if (rc == RC_OK && (uint64_t)st.st_size != header_n + entry.message_octets)
         rc = err_perm(e, "5.3.0", "the message is cut short or was changed");
     if (rc == RC_OK)
-        rc = read_journal(&entry, a, e);
+        rc = read_journal(journal, &entry, a, e);
     if (rc != RC_OK)
         return err_wrap(e, "entry %.*s", STR_ARG(id));
     entry.message_offset = header_n;
@@ -178,6 +192,26 @@ enum rc spool_open(struct str id, struct arena *a, struct spool_entry *out, stru
     return RC_OK;
 }
 
+enum rc spool_open(struct str id, struct arena *a, struct spool_entry *out, struct err *e)
+{
+    if (!spool_id_is_valid(id))
+        return err_perm(e, "5.3.0", "not a queue id");
+    return open_at(id, spool_path(id, a).p, spool_journal_path(id, a).p, a, out, e);
+}
+
+static struct str frozen_path(struct str id, const char *ending, struct arena *a)
+{
+    return arena_printf(a, "queue/frozen/%.*s%s", STR_ARG(id), ending);
+}
+
+enum rc spool_open_frozen(struct str id, struct arena *a, struct spool_entry *out,
+                          struct err *e)
+{
+    if (!spool_id_is_valid(id))
+        return err_perm(e, "5.3.0", "not a queue id");
+    return open_at(id, frozen_path(id, "", a).p, frozen_path(id, ".journal", a).p, a, out, e);
+}
+
 void spool_close(struct spool_entry *entry)
 {
     io_close_at(&entry->message_fd);
@@ -185,14 +219,12 @@ void spool_close(struct spool_entry *entry)
 
 /* Appends one line to the entry's journal. Not synced: a delivery is durable in the commit log,
  * and a checkpoint makes the journal durable before it empties that log. */
-static enum rc append(struct str id, const char *kind, uint64_t a, int64_t b, struct str reason,
-                      struct err *e)
+static enum rc append_to(struct str path, const char *kind, uint64_t a, int64_t b,
+                         struct str reason, struct err *e)
 {
-    struct arena mem AUTO_RELEASE_ARENA = { 0 };
     struct buf line AUTO_RELEASE_BUF;
     buf_init(&line, 1024);
     buf_must(journal_print(&line, kind, a, b, reason));
-    struct str path = spool_journal_path(id, &mem);
     int fd AUTO_CLOSE = io_open(path.p, O_WRONLY | O_CREAT | O_APPEND, 0600);
     if (fd < 0)
         return err_sys(e, "open %s", path.p);
@@ -200,13 +232,53 @@ static enum rc append(struct str id, const char *kind, uint64_t a, int64_t b, st
     return io_write_all(fd, &part, 1, e);
 }
 
+static enum rc append(struct str id, const char *kind, uint64_t a, int64_t b, struct str reason,
+                      struct err *e)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    return append_to(spool_journal_path(id, &mem), kind, a, b, reason, e);
+}
+
 enum rc spool_record(struct spool_entry *entry, size_t i, enum delivery_state state,
                      struct str reason, struct err *e)
 {
     enum rc rc = append(entry->id, state == DELIVERY_DONE ? "done" : "failed", i, 0, reason, e);
-    if (rc == RC_OK)
+    if (rc == RC_OK) {
         entry->states[i] = state;
+        entry->reasons[i] = arena_str(entry->mem, reason);
+    }
     return rc;
+}
+
+enum rc spool_record_deferred(struct spool_entry *entry, size_t i, struct str reason,
+                              struct err *e)
+{
+    if (str_eq(entry->reasons[i], reason))
+        return RC_OK;
+    entry->reasons[i] = arena_str(entry->mem, reason);
+    return append(entry->id, "deferred", i, 0, reason, e);
+}
+
+enum rc spool_record_mark(struct spool_entry *entry, enum spool_mark mark, struct err *e)
+{
+    static const char *const names[] = { "held", "released", "reported", "notice" };
+    enum rc rc = append(entry->id, names[mark], 0, 0, STR("-"), e);
+    if (rc != RC_OK)
+        return rc;
+    entry->held = mark == SPOOL_HELD || (entry->held && mark != SPOOL_RELEASED);
+    entry->reported = entry->reported || mark == SPOOL_REPORTED;
+    entry->delay_notices += mark == SPOOL_DELAY_NOTICE;
+    return RC_OK;
+}
+
+enum rc spool_record_sync(const struct spool_entry *entry, struct err *e)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    struct str path = spool_journal_path(entry->id, &mem);
+    int fd AUTO_CLOSE = io_open(path.p, O_WRONLY, 0);
+    if (fd < 0 || io_fsync(fd) < 0)
+        return errno == ENOENT ? RC_OK : err_sys(e, "sync %s", path.p);
+    return folder_sync(arena_printf(&mem, "queue/%.2s", entry->id.p + 11).p, e);
 }
 
 enum rc spool_record_retry(struct spool_entry *entry, unsigned tries, usec_t next_try,
@@ -226,6 +298,51 @@ enum rc spool_remove(struct spool_entry *entry, struct err *e)
         if (entry->states[i] == DELIVERY_PENDING)
             BUG("spool_remove with a pending recipient");
     return commit_remove(the_commit, paths, ARRAY_LEN(paths), e);
+}
+
+/* The journal first: an entry never stands without what is known of it. */
+static enum rc move(struct str from, struct str from_journal, struct str to,
+                    struct str to_journal, struct err *e)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    if (io_rename(from_journal.p, to_journal.p) < 0 && errno != ENOENT)
+        return err_sys(e, "move %s", from_journal.p);
+    if (io_rename(from.p, to.p) < 0)
+        return err_sys(e, "move %s", from.p);
+    enum rc rc = folder_sync(arena_c(&mem, str_head(to, str_rfind(to, '/'))), e);
+    return rc == RC_OK ? folder_sync(arena_c(&mem, str_head(from, str_rfind(from, '/'))), e)
+                       : rc;
+}
+
+enum rc spool_freeze(const struct spool_entry *entry, struct err *e)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    struct str id = entry->id;
+    return move(spool_path(id, &mem), spool_journal_path(id, &mem), frozen_path(id, "", &mem),
+                frozen_path(id, ".journal", &mem), e);
+}
+
+enum rc spool_thaw(struct str id, struct err *e)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    if (!spool_id_is_valid(id))
+        return err_perm(e, "5.3.0", "not a queue id");
+    struct str journal = frozen_path(id, ".journal", &mem);
+    enum rc rc = append_to(journal, "thawed", 0, 0, STR("-"), e);
+    return rc == RC_OK ? move(frozen_path(id, "", &mem), journal, spool_path(id, &mem),
+                              spool_journal_path(id, &mem), e)
+                       : rc;
+}
+
+enum rc spool_remove_frozen(struct str id, struct err *e)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    if (!spool_id_is_valid(id))
+        return err_perm(e, "5.3.0", "not a queue id");
+    if (io_unlink(frozen_path(id, "", &mem).p) < 0)
+        return err_sys(e, "remove entry %.*s", STR_ARG(id));
+    (void)io_unlink(frozen_path(id, ".journal", &mem).p);
+    return folder_sync("queue/frozen", e);
 }
 
 enum rc spool_set_aside(struct str id, struct str reason, struct err *e)

@@ -9,9 +9,21 @@
 #include "mail/address.h"
 #include "sys/commit.h"
 
+/* NOTIFY of RCPT TO (RFC 3461 4.1); 0: not given, which means failure and delay. */
+enum notify {
+    NOTIFY_NEVER = 1u << 0,
+    NOTIFY_SUCCESS = 1u << 1,
+    NOTIFY_FAILURE = 1u << 2,
+    NOTIFY_DELAY = 1u << 3,
+};
+/* RET of MAIL FROM (RFC 3461 4.3). */
+enum dsn_return { RET_NOT_GIVEN, RET_HEADERS, RET_FULL };
+
 struct envelope_recipient {
     struct address address;  /* as given in RCPT TO */
-    struct address resolved; /* the account it means */
+    struct address resolved; /* the account, or the address elsewhere, that it means */
+    unsigned notify;         /* of enum notify */
+    struct str orcpt;        /* ORCPT as given, "rfc822;xtext"; may be empty */
 };
 struct envelope {
     struct address reverse_path;
@@ -21,6 +33,8 @@ struct envelope {
     struct str helo;
     usec_t received_at;
     bool smtputf8, body_8bit;
+    enum dsn_return ret;
+    struct str envid; /* ENVID as given (xtext); may be empty */
     size_t recipient_count;
     struct envelope_recipient *recipients;
 };
@@ -49,6 +63,11 @@ struct spool_entry {
     struct str id;
     struct envelope env;
     enum delivery_state *states; /* one a recipient */
+    struct str *reasons;         /* what was said of it last; may be empty */
+    bool held;                   /* by the administrator */
+    bool reported;               /* its failures have been told to the sender */
+    unsigned delay_notices;      /* told so far */
+    struct arena *mem;
     unsigned tries;
     usec_t next_try;
     int message_fd;          /* open on the entry's file */
@@ -68,11 +87,30 @@ void spool_close(struct spool_entry *entry);
  * caller. */
 enum rc spool_record(struct spool_entry *entry, size_t i, enum delivery_state state,
                      struct str reason, struct err *e) CHECK_RESULT;
+/* The same for a failure for now: the recipient stays pending, with the reason. */
+enum rc spool_record_deferred(struct spool_entry *entry, size_t i, struct str reason,
+                              struct err *e) CHECK_RESULT;
+/* Held or released; told about a failure; a notice of delay sent. */
+enum spool_mark { SPOOL_HELD, SPOOL_RELEASED, SPOOL_REPORTED, SPOOL_DELAY_NOTICE };
+enum rc spool_record_mark(struct spool_entry *entry, enum spool_mark mark,
+                          struct err *e) CHECK_RESULT;
+/* What was recorded survives a power cut from here on. */
+enum rc spool_record_sync(const struct spool_entry *entry, struct err *e) CHECK_RESULT;
 enum rc spool_record_retry(struct spool_entry *entry, unsigned tries, usec_t next_try,
                            struct err *e) CHECK_RESULT;
 /* All recipients are settled: removes entry and journal, durably enough that no recovery
  * repeats it. */
 enum rc spool_remove(struct spool_entry *entry, struct err *e) CHECK_RESULT;
+/* Moves an entry whose failures are final to queue/frozen, where nothing tries it, and back
+ * with its failed recipients pending again. */
+enum rc spool_freeze(const struct spool_entry *entry, struct err *e) CHECK_RESULT;
+enum rc spool_thaw(struct str id, struct err *e) CHECK_RESULT;
+/* As spool_open and spool_scan, of queue/frozen. */
+enum rc spool_open_frozen(struct str id, struct arena *a, struct spool_entry *out,
+                          struct err *e) CHECK_RESULT;
+enum rc spool_scan_frozen(bool (*fn)(void *ctx, struct str id), void *ctx,
+                          struct err *e) CHECK_RESULT;
+enum rc spool_remove_frozen(struct str id, struct err *e) CHECK_RESULT;
 enum rc spool_set_aside(struct str id, struct str reason, struct err *e) CHECK_RESULT;
 
 /* commit_recover's callback: a recovered mailbox put with tag "ID RECIPIENT" is a recipient

@@ -46,7 +46,8 @@ static void empty_message_and_null_sender(void **state)
     struct spool_put *put = NULL;
     struct spool_entry entry;
     struct str id;
-    struct envelope_recipient to = { address_of("amy", "x.test"), address_of("amy", "x.test") };
+    struct envelope_recipient to = { .address = address_of("amy", "x.test"),
+                                     .resolved = address_of("amy", "x.test") };
     struct envelope env = { .reverse_path = { .is_null = true },
                             .recipient_count = 1,
                             .recipients = &to };
@@ -93,7 +94,11 @@ static void damaged_journal_says_less(void **state)
     must(journal_print(&whole, "retry", 2, 77, STR("-")), NULL);
     for (size_t i = 0; i < 2 * whole.n; i++) {
         enum delivery_state states[2] = { DELIVERY_PENDING, DELIVERY_PENDING };
-        struct spool_entry entry = { .env.recipient_count = 2, .states = states };
+        struct arena mem AUTO_RELEASE_ARENA = { 0 };
+        struct str reasons[2] = { { "", 0 }, { "", 0 } };
+        struct spool_entry entry = {
+            .env.recipient_count = 2, .states = states, .reasons = reasons, .mem = &mem
+        };
         struct str text = arena_str(&a, buf_str(&whole));
         char *p = arena_c(&a, text);
         if (i < whole.n)
@@ -185,8 +190,8 @@ static void put_fails_whole(void **state)
         struct err e;
         struct spool_put *put = NULL;
         struct str id;
-        struct envelope_recipient to = { address_of("amy", "x.test"),
-                                         address_of("amy", "x.test") };
+        struct envelope_recipient to = { .address = address_of("amy", "x.test"),
+                                         .resolved = address_of("amy", "x.test") };
         struct envelope env = { .recipient_count = 1, .recipients = &to };
         io_fail_nth(n, ENOSPC);
         enum rc rc = spool_put_begin(&env, &put, &e);
