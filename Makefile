@@ -12,7 +12,7 @@ VERSION := $(shell cat VERSION)
 BUILD   ?= release
 B       := build/$(BUILD)
 
-PKGS    := openssl libgsasl libcrypt libidn2 sqlite3 libseccomp
+PKGS    := openssl libgsasl libcrypt libidn2 sqlite3 libseccomp libunbound
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 

@@ -13,7 +13,7 @@ os.chdir(ROOT)
 
 # A folder includes itself and folders of lower layers; equal ones only where named here.
 LAYERS = {"base": 0, "sys": 1, "conf": 2, "mail": 2, "wire": 3, "users": 3, "store": 3, "spool": 3, "admin": 3,
-          "smtpd": 4, "pop3d": 4, "queue": 4, "control": 4, "fingerd": 4, "master": 5, "tools": 5}
+          "smtpd": 4, "pop3d": 4, "queue": 4, "relay": 4, "control": 4, "fingerd": 4, "master": 5, "tools": 5}
 SIDEWAYS = {("conf", "mail"), ("wire", "users"), ("store", "users"), ("spool", "users"), ("spool", "store"),
             ("admin", "users"), ("admin", "store"), ("admin", "spool"),
             ("tools", "master")}

@@ -28,6 +28,7 @@ FOLDERS = [
     ("smtpd", "4: SMTP and submission."),
     ("pop3d", "4: POP3."),
     ("queue", "4: scheduling and local delivery."),
+    ("relay", "4: mail to other servers: routes, connections, messages."),
     ("control", "4: the control protocol."),
     ("fingerd", "4: FINGER."),
     ("master", "5: starting, watching and stopping roles; listeners; recovery."),

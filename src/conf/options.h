@@ -56,6 +56,10 @@ struct options {
     bool debug;               /* -Md */
     bool delivery_log;        /* -Ql */
     enum ip_families families;
+    bool ipv6_first; /* -M7 */
+    /* -Qt, -Qi, -Qr: XMail's schedule of retries instead of ours */
+    bool xmail_retries;
+    int64_t xmail_retry_s, xmail_retry_ratio, xmail_retry_max;
     usec_t pop3_bad_login_delay; /* LoginDelay or -Pw */
     bool pop3_hang_up;           /* -Ph */
     /* SmtpConfig-IP and SmtpConfig-IP,PORT */

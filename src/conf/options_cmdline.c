@@ -98,6 +98,10 @@ enum handler {
     H_max_recipients,
     H_log_rotate,
     H_delivery_log,
+    H_relay_threads,
+    H_retry_time,
+    H_retry_ratio,
+    H_retry_max,
     H_ignored,
 };
 
@@ -111,6 +115,23 @@ static const struct {
 #include "conf/switches.def"
 #undef SWITCH
 };
+
+/* One of -Qt, -Qi, -Qr; the others have XMail's defaults. */
+static void take_retry(struct options *o, enum handler handler, int64_t n)
+{
+    if (!o->xmail_retries) {
+        o->xmail_retries = true;
+        o->xmail_retry_s = 480;
+        o->xmail_retry_ratio = 16;
+        o->xmail_retry_max = 32;
+    }
+    if (handler == H_retry_time)
+        o->xmail_retry_s = n;
+    else if (handler == H_retry_ratio)
+        o->xmail_retry_ratio = n;
+    else
+        o->xmail_retry_max = n;
+}
 
 static enum rc apply_switch(struct options *o, enum handler handler, struct str value)
 {
@@ -133,6 +154,7 @@ static enum rc apply_switch(struct options *o, enum handler handler, struct str 
         return RC_OK;
     case H_ipv4_first:
     case H_ipv6_first:
+        o->ipv6_first = handler == H_ipv6_first;
         o->families = FAMILIES_BOTH;
         return RC_OK;
     case H_pop3_delay:
@@ -152,6 +174,18 @@ static enum rc apply_switch(struct options *o, enum handler handler, struct str 
         if (number(value, 1, 87600, &n) != RC_OK)
             return RC_PERM;
         o->log_rotate_hours = n;
+        return RC_OK;
+    case H_relay_threads:
+        if (number(value, 1, 2000, &n) != RC_OK)
+            return RC_PERM;
+        o->relay_threads = n;
+        return RC_OK;
+    case H_retry_time:
+    case H_retry_ratio:
+    case H_retry_max:
+        if (number(value, handler == H_retry_ratio ? 0 : 1, 1000000, &n) != RC_OK)
+            return RC_PERM;
+        take_retry(o, handler, n);
         return RC_OK;
     case H_delivery_log:
         o->delivery_log = true;

@@ -24,8 +24,11 @@ struct board_role *role_board(void)
     return &the_board->roles[role_number(this_role->id)];
 }
 
+static int control_channel = -1;
+
 enum rc role_begin(const struct role_env *env, struct err *e)
 {
+    control_channel = env->channels[role_number(ROLE_CONTROL)];
     struct rlimit most;
     if (getrlimit(RLIMIT_NOFILE, &most) == 0 && most.rlim_cur < most.rlim_max) {
         most.rlim_cur = most.rlim_max;
@@ -145,9 +148,7 @@ enum rc role_every(struct pool *pool, usec_t period, void (*tick)(void), struct 
 /* --- the index
  * ---------------------------------------------------------------------------------- */
 
-static int control_channel = -1;
-
-static void use_index(const struct note *n, int fd)
+void role_use_index(const struct note *n, int fd)
 {
     struct err e;
     if (fd < 0 || users_index_use(fd, &e) != RC_OK) {
@@ -164,7 +165,7 @@ static void on_control_note(void *ctx, const struct note *n, int fd)
 {
     (void)ctx;
     if (n->type == NOTE_index)
-        use_index(n, fd);
+        role_use_index(n, fd);
     else if (fd >= 0)
         (void)close(fd);
 }
@@ -172,7 +173,6 @@ static void on_control_note(void *ctx, const struct note *n, int fd)
 enum rc role_hear_control(struct pool *pool, const struct role_env *env, struct err *e)
 {
     int channel = env->channels[role_number(ROLE_CONTROL)];
-    control_channel = channel;
     return channel < 0 ? RC_OK
                        : channel_listen(pool, channel, ROLE_CONTROL, this_role->id,
                                         on_control_note, NULL, e);

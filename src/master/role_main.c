@@ -70,9 +70,8 @@ int master_role(int argc, char **argv)
     bool recover = argc > 0 && strcmp(argv[0], "recover") == 0;
     this_role = argc > 0 ? role_by_name(argv[0]) : NULL;
     if (this_role == NULL && !recover) {
-        (void)fprintf(
-            stderr,
-            "usage: hikyaku role control|smtpd|access|queue|recover [-d] [--mailroot DIR]\n");
+        (void)fprintf(stderr, "usage: hikyaku role control|smtpd|access|queue|relay|recover "
+                              "[-d] [--mailroot DIR]\n");
         return 2;
     }
     log_set_role(argv[0]);

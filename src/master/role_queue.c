@@ -7,16 +7,102 @@
 #include "sys/commit.h"
 #include "users/users.h"
 #include <malloc.h>
+#include <stdatomic.h>
 
 static struct queue *queue;
+
+static const struct role_env *my_env;
+static _Atomic uint64_t relay_pid; /* the relay role's process that takes attempts */
+
+/* --- the relay role --------------------------------------------------------------------------
+ */
+
+static bool send_to_relay(const struct note *n)
+{
+    int channel = my_env->channels[role_number(ROLE_RELAY)];
+    struct err e;
+    return channel >= 0 && channel_send(channel, n, -1, &e) == RC_OK;
+}
+
+static void say_hello(void)
+{
+    struct note n = { .type = NOTE_relay_hello, .u.relay_hello.pid = (uint64_t)getpid() };
+    (void)send_to_relay(&n);
+}
+
+static bool ask_relay(const struct queue_relay *r)
+{
+    struct note n = { .type = NOTE_relay,
+                      .u.relay = { (uint64_t)getpid(), relay_pid, r->job, r->id, r->rcpts,
+                                   r->via } };
+    return send_to_relay(&n);
+}
+
+static void on_relay_note(void *ctx, const struct note *n, int fd)
+{
+    (void)ctx;
+    if (fd >= 0)
+        (void)close(fd);
+    if (n->type == NOTE_relay_ready && n->u.relay_ready.pid == 0) {
+        say_hello();
+    } else if (n->type == NOTE_relay_ready) {
+        /* One that answers this process, and not a second time: what it was asked for since
+         * would be asked again. */
+        if (n->u.relay_ready.queue != (uint64_t)getpid() || n->u.relay_ready.pid == relay_pid)
+            return;
+        relay_pid = n->u.relay_ready.pid;
+        queue_relay_ready(queue);
+    } else if (n->type == NOTE_relay_result && n->u.relay_result.state <= OUTCOME_PERM) {
+        queue_relay_result(queue, n->u.relay_result.job, n->u.relay_result.rcpt,
+                           (enum queue_outcome)n->u.relay_result.state,
+                           n->u.relay_result.reason);
+    } else if (n->type == NOTE_relay_done && n->u.relay_done.state <= OUTCOME_PERM) {
+        queue_relay_done(queue, n->u.relay_done.job, (enum queue_outcome)n->u.relay_done.state,
+                         (unsigned)n->u.relay_done.flags, n->u.relay_done.reason,
+                         n->u.relay_done.id, n->u.relay_done.rcpts);
+    }
+}
+
+/* --- the others ------------------------------------------------------------------------------
+ */
 
 static void on_note(void *ctx, const struct note *n, int fd)
 {
     (void)ctx;
     if (n->type == NOTE_queued)
         queue_notify(queue, n->u.queued.id);
+    else if (n->type == NOTE_order && n->u.order.order <= QUEUE_REROUTE)
+        queue_order(queue, (enum queue_order)n->u.order.order, n->u.order.id,
+                    n->u.order.argument);
     if (fd >= 0)
         (void)close(fd);
+}
+
+/* The channel of control also carries the index of accounts. */
+static void on_control_note(void *ctx, const struct note *n, int fd)
+{
+    if (n->type == NOTE_index)
+        role_use_index(n, fd);
+    else
+        on_note(ctx, n, fd);
+}
+
+static enum rc hear_others(struct pool *pool, struct err *e)
+{
+    static const struct {
+        enum role_id from;
+        note_fn *fn;
+    } rows[] = { { ROLE_SMTPD, on_note },
+                 { ROLE_CONTROL, on_control_note },
+                 { ROLE_RELAY, on_relay_note } };
+    enum rc rc = RC_OK;
+    for (size_t i = 0; i < ARRAY_LEN(rows) && rc == RC_OK; i++) {
+        int channel = my_env->channels[role_number(rows[i].from)];
+        if (channel >= 0)
+            rc = channel_listen(pool, channel, rows[i].from, ROLE_QUEUE, rows[i].fn, NULL, e);
+    }
+    say_hello();
+    return rc;
 }
 
 static void every_second(void)
@@ -36,7 +122,6 @@ static void every_second(void)
 static enum rc start(const struct role_env *env, struct pool **pool, struct commit **commit,
                      struct err *e)
 {
-    int channel = env->channels[role_number(ROLE_SMTPD)];
     enum rc rc = role_get_users(env, e);
     if (rc == RC_OK) /* what this role's process before may have left: deliveries to note */
         rc = commit_recover_log(this_role->name, spool_recover_tag, NULL, NULL, e);
@@ -51,11 +136,9 @@ static enum rc start(const struct role_env *env, struct pool **pool, struct comm
     if (rc == RC_OK)
         rc = role_watch_signals(*pool, NULL, e);
     if (rc == RC_OK)
-        rc = role_hear_control(*pool, env, e);
+        rc = queue_start(*pool, ask_relay, &queue, e);
     if (rc == RC_OK)
-        rc = queue_start(*pool, &queue, e);
-    if (rc == RC_OK && channel >= 0)
-        rc = channel_listen(*pool, channel, ROLE_SMTPD, ROLE_QUEUE, on_note, NULL, e);
+        rc = hear_others(*pool, e);
     if (rc == RC_OK)
         rc = role_every(*pool, USEC_S, every_second, e);
     return rc == RC_OK ? role_seal(env, e) : rc;
@@ -66,6 +149,7 @@ int role_queue(const struct role_env *env)
     struct err e;
     struct pool *pool = NULL;
     struct commit *commit = NULL;
+    my_env = env;
     (void)mallopt(M_ARENA_MAX, 2);
     if (start(env, &pool, &commit, &e) != RC_OK) {
         log_error(EV("role can't start"), KE(&e));

@@ -73,6 +73,8 @@ enum rc role_every(struct pool *pool, usec_t period, void (*tick)(void),
 /* The index of accounts: asks control for it and uses what comes; alone: builds it. Waits up to
  * 60 s. */
 enum rc role_get_users(const struct role_env *env, struct err *e) CHECK_RESULT;
+/* What came with an index note is used from now on; closes fd. */
+void role_use_index(const struct note *n, int fd);
 /* Takes index notes as they come from now on. */
 enum rc role_hear_control(struct pool *pool, const struct role_env *env,
                           struct err *e) CHECK_RESULT;
@@ -84,7 +86,7 @@ void role_load_certificate(struct engine *engine);
 enum rc role_listen(const struct role_env *env, struct engine *engine,
                     struct err *e) CHECK_RESULT;
 
-role_main_fn role_control, role_network, role_queue;
+role_main_fn role_control, role_network, role_queue, role_relay;
 
 /* --- listeners (listeners.c)
  * --------------------------------------------------------------------- */

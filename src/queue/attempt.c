@@ -1,58 +1,64 @@
 /*
- * attempt.c - one attempt at one entry, on a worker. Nothing here is lost when the process dies
- * at any point: what isn't recorded is looked at again.
+ * attempt.c - one attempt at one entry, on a worker: a look at it delivers to mailboxes here
+ * and sorts the rest for the relay role; settling records what that role said. Nothing here is
+ * lost when the process dies at any point: what isn't recorded is looked at again.
  */
 #include "conf/logfiles.h"
-#include "conf/options.h"
 #include "queue/queue_int.h"
-#include "sys/metrics.h"
+#include "users/users.h"
 
-/* Settles recipient i as delivered or failed in the journal. False: it couldn't be written. */
-static bool settle(struct spool_entry *entry, size_t i, enum delivery_state state,
-                   const char *reason, struct attempt_result *out)
+#define GROUP_RCPTS 50u /* in one transaction (RFC 5321 4.5.3.1.8: at least 100 are taken) */
+
+/* An entry that is worked on. */
+struct work {
+    struct spool_entry *entry;
+    usec_t now;
+    notify_fn *notify;
+    void *ctx;
+    struct attempt_result *out;
+    bool *tried;     /* by recipient: this attempt settled or deferred it */
+    bool *succeeded; /* and with which end */
+    bool *relayed;   /* by a server that sends no notice of success */
+};
+
+/* --- small things ----------------------------------------------------------------------------
+ */
+
+struct outcome *outcome_new(size_t rcpt, enum queue_outcome outcome, bool remote_dsn,
+                            struct str reason, struct outcome *next)
 {
-    struct err e;
-    if (spool_record(entry, i, state, str_from_c(reason), &e) != RC_OK) {
-        log_error(EV("journal not written"), KS("id", entry->id), KE(&e));
-        return false;
-    }
-    metric_add(state == DELIVERY_DONE ? METRIC_delivered : METRIC_failed, 1);
-    out->delivered += state == DELIVERY_DONE;
-    out->failed += state == DELIVERY_FAILED;
-    return true;
+    struct outcome *o = mem_new(sizeof(*o) + reason.n + 1);
+    o->next = next;
+    o->rcpt = rcpt;
+    o->outcome = outcome;
+    o->remote_dsn = remote_dsn;
+    memcpy(o->reason, reason.p, reason.n);
+    return o;
 }
 
-/* A line of XMail's smail log. */
-static void record(const struct spool_entry *entry, size_t i)
+void outcomes_free(struct outcome **list)
 {
-    struct arena a AUTO_RELEASE_ARENA = { 0 };
-    const struct options *o = conf();
-    const struct envelope_recipient *r = &entry->env.recipients[i];
-    if (!logfile_is_on(LOGFILE_SMAIL))
+    while (*list != NULL) {
+        struct outcome *o = *list;
+        *list = o->next;
+        mem_free(&o);
+    }
+}
+
+void group_free(struct group **g)
+{
+    if (*g == NULL)
         return;
-    logfile_add_delivery(o->smtp_server_domain.n > 0 ? o->smtp_server_domain : o->root_domain,
-                         entry->id, address_print(&entry->env.reverse_path, &a),
-                         address_print(&r->address, &a), "LOCAL",
-                         address_print(&r->resolved, &a), STR(""));
+    mem_free(&(*g)->place);
+    mem_free(&(*g)->rcpts);
+    mem_free(g);
 }
 
-static void try_recipient(struct spool_entry *entry, size_t i, struct attempt_result *out)
+static char *heap_text(struct str s)
 {
-    struct err e;
-    enum rc rc = deliver_local(entry, i, &e);
-    const struct address *to = &entry->env.recipients[i].resolved;
-    if (rc == RC_OK) {
-        record(entry, i);
-        (void)settle(entry, i, DELIVERY_DONE, "-", out);
-    } else if (rc == RC_PERM) {
-        log_error(EV("delivery failed"), KS("id", entry->id), KS("user", to->local),
-                  KS("domain", to->domain), KE(&e));
-        (void)settle(entry, i, DELIVERY_FAILED, e.text, out);
-    } else {
-        metric_add(METRIC_deferred, 1);
-        log_warn(EV("delivery deferred"), KS("id", entry->id), KS("user", to->local),
-                 KS("domain", to->domain), KE(&e));
-    }
+    char *p = mem_new(s.n + 1);
+    memcpy(p, s.p, s.n);
+    return p;
 }
 
 static size_t count_state(const struct spool_entry *entry, enum delivery_state state)
@@ -63,69 +69,375 @@ static size_t count_state(const struct spool_entry *entry, enum delivery_state s
     return n;
 }
 
-/* Some recipients wait: plans the next try, or gives them up when the entry is too old. */
-static void plan(struct spool_entry *entry, usec_t now, struct attempt_result *out)
+/* --- recording -------------------------------------------------------------------------------
+ */
+
+/* A line of XMail's smail log. */
+static void record(const struct spool_entry *entry, size_t i, const char *medium,
+                   struct str reply)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    const struct options *o = conf();
+    const struct envelope_recipient *r = &entry->env.recipients[i];
+    if (!logfile_is_on(LOGFILE_SMAIL))
+        return;
+    logfile_add_delivery(o->smtp_server_domain.n > 0 ? o->smtp_server_domain : o->root_domain,
+                         entry->id, address_print(&entry->env.reverse_path, &a),
+                         address_print(&r->address, &a), medium,
+                         address_print(&r->resolved, &a), reply);
+}
+
+static void journal_failed(const struct spool_entry *entry, const struct err *e)
+{
+    log_error(EV("journal not written"), KS("id", entry->id), KE(e));
+}
+
+/* Recipient i is delivered, has failed, or waits. durable: the delivery itself is, so that its
+ * record can be left out when the entry ends with it. */
+static void settle(struct work *w, size_t i, enum queue_outcome outcome, struct str reason)
 {
     struct err e;
+    struct spool_entry *entry = w->entry;
+    w->tried[i] = true;
+    w->succeeded[i] = outcome == OUTCOME_SENT;
+    if (outcome == OUTCOME_TEMP) {
+        metric_add(METRIC_deferred, 1);
+        if (spool_record_deferred(entry, i, reason, &e) != RC_OK)
+            journal_failed(entry, &e);
+        return;
+    }
+    bool sent = outcome == OUTCOME_SENT;
+    bool last =
+        count_state(entry, DELIVERY_PENDING) == 1 &&
+        count_state(entry, DELIVERY_FAILED) + count_state(entry, DELIVERY_REPORTED) == 0;
+    if (sent && last) {
+        entry->states[i] = DELIVERY_DONE; /* the entry is removed next: that is the record */
+    } else if (spool_record(entry, i, sent ? DELIVERY_DONE : DELIVERY_FAILED, reason, &e) !=
+               RC_OK) {
+        journal_failed(entry, &e);
+        return;
+    }
+    metric_add(sent ? METRIC_delivered : METRIC_failed, 1);
+    w->out->delivered += sent;
+    w->out->failed += !sent;
+}
+
+/* --- recipients here -------------------------------------------------------------------------
+ */
+
+static void try_local(struct work *w, size_t i)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct err e;
+    struct spool_entry *entry = w->entry;
+    const struct address *to = &entry->env.recipients[i].resolved;
+    enum rc rc = deliver_local(entry, i, &e);
+    const struct reason why = { str_from_c(e.dsn), STR(""), str_from_c(e.text) };
+    if (rc == RC_OK) {
+        record(entry, i, "LOCAL", STR(""));
+        settle(w, i, OUTCOME_SENT, STR("2.0.0 -"));
+    } else if (rc == RC_PERM) {
+        log_error(EV("delivery failed"), KS("id", entry->id), KS("user", to->local),
+                  KS("domain", to->domain), KE(&e));
+        settle(w, i, OUTCOME_PERM, reason_print(&why, &a));
+    } else {
+        log_warn(EV("delivery deferred"), KS("id", entry->id), KS("user", to->local),
+                 KS("domain", to->domain), KE(&e));
+        settle(w, i, OUTCOME_TEMP, reason_print(&why, &a));
+    }
+}
+
+/* --- recipients elsewhere --------------------------------------------------------------------
+ */
+
+static uint64_t sender_of(const struct envelope *env)
+{
+    struct str who = env->auth_user;
+    if (who.n == 0) {
+        size_t end = str_rfind(env->client, ':');
+        who = str_head(env->client, MIN(end, env->client.n));
+    }
+    return hash_text(who, true, 7);
+}
+
+static void add_to_group(struct work *w, size_t i, struct str place, bool via)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct group *g = w->out->groups;
+    while (g != NULL && (g->count >= GROUP_RCPTS || !str_ieq(str_from_c(g->place), place)))
+        g = g->next;
+    if (g == NULL) {
+        g = mem_new(sizeof(*g));
+        *g = (struct group){ .next = w->out->groups,
+                             .place = heap_text(place),
+                             .rcpts = heap_text(STR("")),
+                             .via = via,
+                             .again = w->entry->tries > 0,
+                             .sender = sender_of(&w->entry->env) };
+        w->out->groups = g;
+    }
+    struct str longer =
+        g->count == 0 ? arena_printf(&a, "%zu", i) : arena_printf(&a, "%s %zu", g->rcpts, i);
+    mem_free(&g->rcpts);
+    g->rcpts = heap_text(longer);
+    g->count++;
+}
+
+/* Does the address belong to this server? */
+static bool is_here(const struct address *to)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct recipient r;
+    struct err e;
+    return users_resolve(to, &a, &r, &e) != RC_OK || r.kind != RECIPIENT_REMOTE;
+}
+
+/* --- the end of an attempt -------------------------------------------------------------------
+ */
+
+static void report(struct work *w, enum report_kind kind, const bool *which, usec_t give_up)
+{
+    struct err e;
+    struct spool_entry *entry = w->entry;
+    bool any = false;
+    for (size_t i = 0; i < entry->env.recipient_count; i++)
+        any = any || which[i];
+    if (!any)
+        return;
+    if (report_send(entry, kind, which, w->relayed, give_up, w->notify, w->ctx, &e) != RC_OK) {
+        log_error(EV("report not made"), KS("id", entry->id), KE(&e));
+        return; /* failures stay unreported in the journal: tried again with the entry */
+    }
+    for (size_t i = 0; i < entry->env.recipient_count; i++)
+        if (kind == REPORT_FAILURE && which[i] &&
+            spool_record(entry, i, DELIVERY_REPORTED, STR("-"), &e) != RC_OK)
+            journal_failed(entry, &e);
+    if (kind == REPORT_DELAY && spool_record_mark(entry, SPOOL_DELAY_NOTICE, &e) != RC_OK)
+        journal_failed(entry, &e);
+}
+
+static void report_all(struct work *w)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct spool_entry *entry = w->entry;
+    size_t n = entry->env.recipient_count;
+    bool *which = arena_new_array(&a, bool, n + 1);
+    for (size_t i = 0; i < n; i++)
+        which[i] = entry->states[i] == DELIVERY_FAILED;
+    report(w, REPORT_FAILURE, which, 0);
+    for (size_t i = 0; i < n; i++)
+        which[i] = w->tried[i] && w->succeeded[i] &&
+                   (w->relayed[i] || is_here(&entry->env.recipients[i].resolved)) &&
+                   (entry->env.recipients[i].notify & NOTIFY_SUCCESS) != 0;
+    report(w, REPORT_SUCCESS, which, 0);
+}
+
+/* Is this number of tries one of NotifyTryPattern's? */
+static bool delay_is_told(unsigned tries)
+{
+    struct str rest = conf()->notify_try_pattern, word;
+    uint64_t n = 0;
+    while (rest.n > 0 && str_cut(&rest, ',', &word))
+        if (str_to_u64(str_trim(word), &n) && n == tries)
+            return true;
+    return false;
+}
+
+static void tell_delay(struct work *w, usec_t give_up)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    const struct spool_entry *entry = w->entry;
+    bool *which = arena_new_array(&a, bool, entry->env.recipient_count + 1);
+    for (size_t i = 0; i < entry->env.recipient_count; i++) {
+        unsigned notify = entry->env.recipients[i].notify;
+        which[i] = entry->states[i] == DELIVERY_PENDING &&
+                   (notify == 0 || (notify & NOTIFY_DELAY) != 0);
+    }
+    report(w, REPORT_DELAY, which, give_up);
+}
+
+/* Some recipients wait: plans the next try, or gives them up when the entry is too old. */
+static void plan(struct work *w)
+{
+    struct err e;
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct spool_entry *entry = w->entry;
+    struct attempt_result *out = w->out;
     usec_t due = 0;
     uint64_t seed = hash_text(entry->id, false, 0);
-    if (retry_next(entry->env.received_at, entry->tries + 1, now, seed, &due) == RC_OK) {
+    if (retry_next(conf(), entry->env.received_at, entry->tries + 1, w->now, seed, &due) ==
+        RC_OK) {
         out->again = true;
         out->due = due;
         if (spool_record_retry(entry, entry->tries + 1, due, &e) != RC_OK)
-            log_error(EV("journal not written"), KS("id", entry->id), KE(&e));
+            journal_failed(entry, &e);
+        if (delay_is_told(entry->tries))
+            tell_delay(w, entry->env.received_at + conf()->queue_lifetime);
         return;
     }
-    for (size_t i = 0; i < entry->env.recipient_count; i++)
-        if (entry->states[i] == DELIVERY_PENDING)
-            (void)settle(entry, i, DELIVERY_FAILED, "could not be delivered for 5 days", out);
+    for (size_t i = 0; i < entry->env.recipient_count; i++) {
+        if (entry->states[i] != DELIVERY_PENDING)
+            continue;
+        struct reason last = reason_parse(entry->reasons[i], "4.4.7");
+        struct reason why = { STR("4.4.7"), last.host,
+                              last.host.n > 0
+                                  ? last.text
+                                  : arena_printf(&a, "could not be delivered in time%s%.*s",
+                                                 last.text.n > 0 ? "; last: " : "",
+                                                 STR_ARG(last.text)) };
+        settle(w, i, OUTCOME_PERM, reason_print(&why, &a));
+    }
+    report_all(w);
 }
 
-/* Removes an entry that is delivered; one with failed recipients is kept for the administrator.
- */
-static void finish(struct spool_entry *entry, struct attempt_result *out)
+/* Nobody is pending. What has failed and nobody was told of, or what the administrator wants to
+ * keep, is frozen; the rest is removed. */
+static void finish(struct work *w)
 {
     struct err e;
-    if (count_state(entry, DELIVERY_FAILED) > 0) {
-        log_error(EV("entry kept"), KS("id", entry->id),
-                  KV("reason", "some recipients failed for good"),
-                  KU("failed", count_state(entry, DELIVERY_FAILED)));
+    struct spool_entry *entry = w->entry;
+    size_t unreported = count_state(entry, DELIVERY_FAILED),
+           failed = unreported + count_state(entry, DELIVERY_REPORTED);
+    bool freeze = failed > 0 && !conf()->remove_spool_errors;
+    if (unreported > 0) { /* the report could not be made: again, soon */
+        w->out->again = true;
+        w->out->due = w->now + 60 * USEC_S;
         return;
     }
-    if (spool_remove(entry, &e) == RC_OK)
+    if (freeze)
+        log_info(EV("entry frozen"), KS("id", entry->id), KU("failed", failed));
+    if ((freeze ? spool_freeze(entry, &e) : spool_remove(entry, &e)) == RC_OK)
         return;
     log_error(EV("finished entry not removed"), KS("id", entry->id), KE(&e));
-    out->again = true;
-    out->due = clock_wall() + 60 * USEC_S;
+    for (size_t i = 0; i < entry->env.recipient_count;
+         i++) /* which would have been the record */
+        if (w->tried[i] && w->succeeded[i] &&
+            spool_record(entry, i, DELIVERY_DONE, STR("-"), &e) != RC_OK)
+            journal_failed(entry, &e);
+    w->out->again = true;
+    w->out->due = clock_wall() + 60 * USEC_S;
 }
 
-static void work_on(struct spool_entry *entry, usec_t now, struct attempt_result *out)
+static void end_attempt(struct work *w)
 {
-    if (count_state(entry, DELIVERY_PENDING) == 0 && count_state(entry, DELIVERY_FAILED) > 0)
-        return; /* kept for the administrator since an earlier attempt */
-    if (entry->next_try > now) {
-        out->again = true;
-        out->due = entry->next_try;
+    report_all(w);
+    if (count_state(w->entry, DELIVERY_PENDING) > 0)
+        plan(w);
+    if (count_state(w->entry, DELIVERY_PENDING) == 0)
+        finish(w);
+}
+
+/* --- a look ----------------------------------------------------------------------------------
+ */
+
+static void look(struct work *w)
+{
+    struct spool_entry *entry = w->entry;
+    size_t pending = 0;
+    if (entry->held) {
+        w->out->again = true;
+        w->out->due = USEC_FOREVER;
         return;
     }
-    for (size_t i = 0; i < entry->env.recipient_count; i++)
-        if (entry->states[i] == DELIVERY_PENDING)
-            try_recipient(entry, i, out);
-    if (count_state(entry, DELIVERY_PENDING) > 0)
-        plan(entry, now, out);
-    if (count_state(entry, DELIVERY_PENDING) == 0)
-        finish(entry, out);
+    if (entry->next_try > w->now && count_state(entry, DELIVERY_PENDING) > 0) {
+        w->out->again = true;
+        w->out->due = entry->next_try;
+        return;
+    }
+    for (size_t i = 0; i < entry->env.recipient_count; i++) {
+        const struct address *to = &entry->env.recipients[i].resolved;
+        if (entry->states[i] != DELIVERY_PENDING)
+            continue;
+        if (is_here(to))
+            try_local(w, i);
+        else if (entry->via.n > 0)
+            add_to_group(w, i, entry->via, true);
+        else
+            add_to_group(w, i, to->domain, false);
+        pending += entry->states[i] == DELIVERY_PENDING;
+    }
+    if (w->out->groups == NULL)
+        end_attempt(w);
 }
 
-void attempt_entry(struct str id, usec_t now, struct attempt_result *out)
+static void settle_outcomes(struct work *w, const struct outcome *outcomes)
+{
+    static const char *const media[] = { "SMTP", "SMTP", "SMTP" };
+    struct err e;
+    struct spool_entry *entry = w->entry;
+    for (const struct outcome *o = outcomes; o != NULL; o = o->next) {
+        if (o->rcpt >= entry->env.recipient_count || entry->states[o->rcpt] != DELIVERY_PENDING)
+            continue;
+        w->relayed[o->rcpt] = !o->remote_dsn;
+        record(entry, o->rcpt, media[o->outcome], str_from_c(o->reason));
+        settle(w, o->rcpt, o->outcome, str_from_c(o->reason));
+    }
+    /* What other servers have taken must not be sent to them again after a power cut. */
+    if (count_state(entry, DELIVERY_PENDING) > 0 && count_state(entry, DELIVERY_DONE) > 0 &&
+        spool_record_sync(entry, &e) != RC_OK)
+        journal_failed(entry, &e);
+    end_attempt(w);
+}
+
+/* --- orders ----------------------------------------------------------------------------------
+ */
+
+static void obey(struct work *w, enum queue_order order, struct str argument)
+{
+    struct err e = { .text = "" };
+    struct spool_entry *entry = w->entry;
+    enum rc rc = RC_OK;
+    switch (order) {
+    case QUEUE_HOLD:
+        rc = spool_record_mark(entry, SPOOL_HELD, &e);
+        break;
+    case QUEUE_RELEASE:
+        rc = spool_record_mark(entry, SPOOL_RELEASED, &e);
+        break;
+    case QUEUE_REROUTE:
+        rc = spool_record_via(entry, argument, &e);
+        break;
+    case QUEUE_DELETE: /* without a word to the sender */
+        for (size_t i = 0; i < entry->env.recipient_count; i++)
+            if (entry->states[i] == DELIVERY_PENDING || entry->states[i] == DELIVERY_FAILED)
+                entry->states[i] = DELIVERY_REPORTED;
+        rc = spool_remove(entry, &e);
+        log_info(EV("entry deleted"), KS("id", entry->id));
+        if (rc == RC_OK)
+            return;
+        break;
+    case QUEUE_TRY:
+        break;
+    }
+    if (rc != RC_OK)
+        log_error(EV("order not carried out"), KS("id", entry->id), KE(&e));
+    entry->next_try = order == QUEUE_HOLD ? entry->next_try : 0;
+    look(w);
+}
+
+/* --- the three jobs --------------------------------------------------------------------------
+ */
+
+enum job_kind { JOB_LOOK, JOB_SETTLE, JOB_ORDER };
+
+static void with_entry(struct str id, enum job_kind kind, const struct outcome *outcomes,
+                       enum queue_order order, struct str argument, struct work *w)
 {
     struct arena mem AUTO_RELEASE_ARENA = { 0 };
     struct spool_entry entry;
     struct err e;
-    *out = (struct attempt_result){ .again = false };
     enum rc rc = spool_open(id, &mem, &entry, &e);
     if (rc == RC_OK) {
-        work_on(&entry, now, out);
+        w->entry = &entry;
+        w->tried = arena_new_array(&mem, bool, entry.env.recipient_count + 1);
+        w->succeeded = arena_new_array(&mem, bool, entry.env.recipient_count + 1);
+        w->relayed = arena_new_array(&mem, bool, entry.env.recipient_count + 1);
+        if (kind == JOB_LOOK)
+            look(w);
+        else if (kind == JOB_SETTLE)
+            settle_outcomes(w, outcomes);
+        else
+            obey(w, order, argument);
         spool_close(&entry);
         return;
     }
@@ -134,6 +446,30 @@ void attempt_entry(struct str id, usec_t now, struct attempt_result *out)
     if (rc == RC_PERM && spool_set_aside(id, str_from_c(e.text), &e) == RC_OK)
         return;
     log_error(EV("entry can't be opened"), KS("id", id), KE(&e));
-    out->again = true;
-    out->due = now + 300 * USEC_S;
+    w->out->again = true;
+    w->out->due = w->now + 300 * USEC_S;
+}
+
+void attempt_look(struct str id, usec_t now, notify_fn *notify, void *ctx,
+                  struct attempt_result *out)
+{
+    struct work w = { .now = now, .notify = notify, .ctx = ctx, .out = out };
+    *out = (struct attempt_result){ .again = false };
+    with_entry(id, JOB_LOOK, NULL, QUEUE_TRY, STR(""), &w);
+}
+
+void attempt_settle(struct str id, const struct outcome *outcomes, usec_t now,
+                    notify_fn *notify, void *ctx, struct attempt_result *out)
+{
+    struct work w = { .now = now, .notify = notify, .ctx = ctx, .out = out };
+    *out = (struct attempt_result){ .again = false };
+    with_entry(id, JOB_SETTLE, outcomes, QUEUE_TRY, STR(""), &w);
+}
+
+void attempt_order(struct str id, enum queue_order order, struct str argument, usec_t now,
+                   notify_fn *notify, void *ctx, struct attempt_result *out)
+{
+    struct work w = { .now = now, .notify = notify, .ctx = ctx, .out = out };
+    *out = (struct attempt_result){ .again = false };
+    with_entry(id, JOB_ORDER, NULL, order, argument, &w);
 }

@@ -1,7 +1,7 @@
 /*
- * queue.h - the queue role: schedules the entries of MailRoot/queue and delivers them to local
- * mailboxes. One scheduler owns all scheduling state; jobs on the pool's workers do the file
- * work.
+ * queue.h - the queue role: schedules the entries of MailRoot/queue, delivers them to local
+ * mailboxes, gives them to the relay role for other servers, and reports what failed. One
+ * scheduler owns all scheduling state; jobs on the pool's workers do the file work.
  */
 #ifndef HIKYAKU_QUEUE_QUEUE_H
 #define HIKYAKU_QUEUE_QUEUE_H
@@ -11,14 +11,46 @@
 
 struct queue;
 
+/* An attempt that the relay role is asked for: recipients of one entry ("0 3 17"). via: hosts
+ * to send to instead of the domain's own, or empty. */
+struct queue_relay {
+    uint64_t job;
+    struct str id, rcpts, via;
+};
+/* False: not now; it is asked again. Called by the scheduler. */
+typedef bool queue_relay_fn(const struct queue_relay *r);
+
 /* Starts the scheduler on the pool; every entry on disk is looked at once. After store_init and
- * spool_init. The queue lives until the pool has stopped; then queue_free. */
-enum rc queue_start(struct pool *pool, struct queue **out, struct err *e) CHECK_RESULT;
+ * spool_init. The queue lives until the pool has stopped; then queue_free. relay NULL: there is
+ * no relay role, so mail for other servers waits. */
+enum rc queue_start(struct pool *pool, queue_relay_fn *relay, struct queue **out,
+                    struct err *e) CHECK_RESULT;
 /* A new entry, or one to try now. Any thread. */
 void queue_notify(struct queue *q, struct str id);
 /* All entries on disk again: after notices may have been lost. Any thread. */
 void queue_rescan(struct queue *q);
 void queue_free(struct queue **q);
+
+/* --- what the relay role answers (any thread) ------------------------------------------------
+ */
+
+enum queue_outcome { OUTCOME_SENT, OUTCOME_TEMP, OUTCOME_PERM };
+enum queue_flag { QUEUE_UNREACHABLE = 1u << 0, QUEUE_REMOTE_DSN = 1u << 1 };
+/* It has nothing under way, and takes attempts from now on. */
+void queue_relay_ready(struct queue *q);
+/* Of one recipient; then of all others of the attempt. id and rcpts: for an attempt that this
+ * process doesn't know, because the one before started it. */
+void queue_relay_result(struct queue *q, uint64_t job, uint64_t recipient,
+                        enum queue_outcome outcome, struct str reason);
+void queue_relay_done(struct queue *q, uint64_t job, enum queue_outcome outcome, unsigned flags,
+                      struct str reason, struct str id, struct str rcpts);
+
+/* --- what the administrator wants (any thread) -----------------------------------------------
+ */
+
+enum queue_order { QUEUE_TRY, QUEUE_HOLD, QUEUE_RELEASE, QUEUE_DELETE, QUEUE_REROUTE };
+/* argument: the hosts of QUEUE_REROUTE. */
+void queue_order(struct queue *q, enum queue_order order, struct str id, struct str argument);
 
 struct queue_stats {
     uint64_t waiting, active;

@@ -2,29 +2,128 @@
 #ifndef HIKYAKU_QUEUE_QUEUE_INT_H
 #define HIKYAKU_QUEUE_QUEUE_INT_H
 
+#include "conf/options.h"
+#include "mail/reason.h"
 #include "queue/queue.h"
 #include "spool/spool.h"
+#include "sys/metrics.h"
 
 /*
- * Next time to try an entry again: 5 minutes after the first failure, doubling to 4 hours, with
- * up to 10 % more taken from the seed so that entries that failed together don't come back
- * together. created, now: wall clock. tries: failed attempts so far, >= 1. RC_PERM when the
- * entry is older than 5 days: no further try. RFC 5321 4.5.4.1
+ * Next time to try an entry again: RetryFirst after the first failure, doubling to
+ * RetryLongest, with up to 10 % more taken from the seed so that entries that failed together
+ * don't come back together; or XMail's schedule where a -Q switch asks for it. created, now:
+ * wall clock. tries: failed attempts so far, >= 1. RC_PERM when the entry is older than
+ * QueueLifetime: no further try. RFC 5321 4.5.4.1
  */
-enum rc retry_next(usec_t created, unsigned tries, usec_t now, uint64_t seed,
-                   usec_t *out_at) CHECK_RESULT;
+enum rc retry_next(const struct options *o, usec_t created, unsigned tries, usec_t now,
+                   uint64_t seed, usec_t *out_at) CHECK_RESULT;
 
-/* What became of one look at an entry. */
+/* --- what an attempt leads to (attempt.c) ----------------------------------------------------
+ */
+
+/* Of one recipient, from the relay role. */
+struct outcome {
+    struct outcome *next;
+    size_t rcpt;
+    enum queue_outcome outcome;
+    bool remote_dsn;
+    char reason[]; /* ends with NUL */
+};
+struct outcome *outcome_new(size_t rcpt, enum queue_outcome outcome, bool remote_dsn,
+                            struct str reason, struct outcome *next);
+void outcomes_free(struct outcome **list);
+
+/* Recipients of an entry that go to the same place. */
+struct group {
+    struct group *next;
+    size_t count;
+    bool again;      /* not its first try */
+    uint64_t sender; /* whose it is, for fair shares */
+    char *place;     /* domain, or the administrator's hosts */
+    char *rcpts;     /* "0 3 17" */
+    bool via;        /* place is hosts */
+};
+void group_free(struct group **g);
+
 struct attempt_result {
     bool again;                 /* it waits for a further try */
-    usec_t due;                 /* again: when (wall clock) */
+    usec_t due;                 /* again: when (wall clock); USEC_FOREVER: held */
     unsigned delivered, failed; /* recipients settled by this attempt */
+    struct group *groups; /* for the relay role; the entry stays active until they're done */
 };
-/* One attempt at the entry: delivers what is pending, records it, removes a finished entry. */
-void attempt_entry(struct str id, usec_t now, struct attempt_result *out);
+/* A look at the entry: delivers to mailboxes here, sorts what goes elsewhere into groups, or
+ * plans the next try. notify: called for each new entry (reports). */
+typedef void notify_fn(void *ctx, struct str id);
+void attempt_look(struct str id, usec_t now, notify_fn *notify, void *ctx,
+                  struct attempt_result *out);
+/* The groups are done: records the outcomes, reports, plans or finishes. */
+void attempt_settle(struct str id, const struct outcome *outcomes, usec_t now,
+                    notify_fn *notify, void *ctx, struct attempt_result *out);
+/* An order of the administrator, carried out on the entry; then as attempt_look. */
+void attempt_order(struct str id, enum queue_order order, struct str argument, usec_t now,
+                   notify_fn *notify, void *ctx, struct attempt_result *out);
 
 /* The delivery of recipient i of the entry into its local mailbox. RC_OK also when a crash
  * interrupted an earlier one after the message was in the mailbox. */
 enum rc deliver_local(struct spool_entry *entry, size_t i, struct err *e) CHECK_RESULT;
+
+/* --- reports (report.c) ----------------------------------------------------------------------
+ */
+
+enum report_kind { REPORT_FAILURE, REPORT_DELAY, REPORT_SUCCESS };
+/* Puts a report about the recipients marked in `which` into the queue and names it to notify.
+ * RC_OK also when nobody wants it (the null sender, NOTIFY). */
+enum rc report_send(const struct spool_entry *entry, enum report_kind kind, const bool *which,
+                    const bool *relayed, usec_t give_up, notify_fn *notify, void *ctx,
+                    struct err *e) CHECK_RESULT;
+
+/* --- destinations (destination.c) ------------------------------------------------------------
+ */
+
+#define LANES 16u
+
+/* A group on its way to the relay role. */
+struct task {
+    struct task *next;
+    struct item *item;
+    struct destination *destination;
+    struct group *group;
+    uint64_t job; /* 0: not started */
+};
+
+struct destination {
+    char *place;
+    struct task *first[2][LANES], *last[2][LANES]; /* first tries; further ones */
+    unsigned lane[2], turn;
+    size_t waiting;
+    unsigned active, window, failures;
+    usec_t blocked_until; /* clock_mono; then one attempt probes it */
+    char *trouble;        /* the last reason */
+    bool in_ring;
+    struct destination *next; /* in the ring */
+};
+
+struct destinations {
+    struct map by_place;
+    struct destination *ring_first, *ring_last; /* those with a task that may start */
+    size_t waiting, active;
+};
+
+void destination_add(struct destinations *all, struct task *t);
+/* Is it known not to answer, now? *out_reason. */
+bool destination_is_down(struct destinations *all, struct str place, usec_t now,
+                         struct str *out_reason);
+/* Are there so many tasks for it that more needn't be looked at? */
+bool destination_is_crowded(struct destinations *all, struct str place);
+/* The next task that may start, or NULL; it counts as active. */
+struct task *destination_next(struct destinations *all);
+/* It couldn't be started: the first of its lane again. */
+void destination_put_back(struct destinations *all, struct task *t);
+/* The task is over. reached: the place answered. */
+void destination_done(struct destinations *all, struct destination *d, bool reached,
+                      struct str reason, usec_t now);
+/* Takes away all tasks of a place that is down; a list. */
+struct task *destination_drain(struct destinations *all, struct destination *d);
+void destinations_free(struct destinations *all);
 
 #endif

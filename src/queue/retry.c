@@ -1,19 +1,29 @@
 /* retry.c - when to try again. Pure. */
 #include "queue/queue_int.h"
 
-#define FIRST_DELAY (300 * USEC_S)
-#define LONGEST_DELAY (4 * 3600 * USEC_S)
-#define LIFETIME (5 * 86400 * USEC_S)
-
-enum rc retry_next(usec_t created, unsigned tries, usec_t now, uint64_t seed, usec_t *out_at)
+/* XMail's: T(i) = T(i-1) + T(i-1) / ratio (specification 2, section 2). */
+static usec_t xmail_delay(const struct options *o, unsigned tries)
 {
-    if (now - created > LIFETIME)
+    usec_t delay = o->xmail_retry_s * USEC_S;
+    for (unsigned i = 1; i < tries && o->xmail_retry_ratio > 0 && delay < 86400 * USEC_S; i++)
+        delay += delay / o->xmail_retry_ratio;
+    return delay;
+}
+
+enum rc retry_next(const struct options *o, usec_t created, unsigned tries, usec_t now,
+                   uint64_t seed, usec_t *out_at)
+{
+    if (o->xmail_retries) {
+        *out_at = now + xmail_delay(o, tries);
+        return (int64_t)tries > o->xmail_retry_max ? RC_PERM : RC_OK;
+    }
+    if (now - created > o->queue_lifetime)
         return RC_PERM;
-    usec_t delay = FIRST_DELAY;
-    for (unsigned i = 1; i < tries && delay < LONGEST_DELAY; i++)
+    usec_t delay = o->retry_first;
+    for (unsigned i = 1; i < tries && delay < o->retry_longest; i++)
         delay *= 2;
-    delay = MIN(delay, LONGEST_DELAY);
+    delay = MIN(delay, o->retry_longest);
     uint64_t jitter = hash_text(str_from((const char *)&seed, sizeof(seed)), false, tries);
-    *out_at = now + delay + (usec_t)(jitter % (uint64_t)(delay / 10));
+    *out_at = now + delay + (usec_t)(jitter % (uint64_t)MAX(delay / 10, (usec_t)1));
     return RC_OK;
 }

@@ -4,7 +4,9 @@
  *     checksum failed RECIPIENT 0 reason
  *     checksum deferred RECIPIENT 0 reason
  *     checksum retry TRIES NEXT-TRY -
- *     checksum held|released|reported|notice 0 0 -
+ *     checksum reported RECIPIENT 0 -      (the sender knows of its failure)
+ *     checksum via 0 0 hosts
+ *     checksum held|released|notice 0 0 -
  *     checksum thawed 0 0 -      (failed recipients are pending again)
  * A line that a crash cut short has a wrong checksum: it and what follows don't count, which at
  * worst repeats a try; a delivery itself is recognised by its file name.
@@ -15,7 +17,7 @@ enum rc journal_print(struct buf *out, const char *kind, uint64_t a, int64_t b,
                       struct str reason)
 {
     struct arena mem AUTO_RELEASE_ARENA = { 0 };
-    char *clean = arena_c(&mem, reason.n > 0 ? str_head(reason, 400) : STR("-"));
+    char *clean = arena_c(&mem, reason.n > 0 ? str_head(reason, 1000) : STR("-"));
     for (char *p = clean; *p != '\0'; p++)
         if ((unsigned char)*p < 0x20 || *p == 0x7f)
             *p = ' ';
@@ -34,16 +36,14 @@ static bool apply_mark(struct str kind, struct spool_entry *entry)
 {
     if (str_eq(kind, STR("held")) || str_eq(kind, STR("released"))) {
         entry->held = str_eq(kind, STR("held"));
-    } else if (str_eq(kind, STR("reported"))) {
-        entry->reported = true;
     } else if (str_eq(kind, STR("notice"))) {
         entry->delay_notices++;
     } else if (str_eq(kind, STR("thawed"))) {
-        entry->reported = entry->held = false;
+        entry->held = false;
         entry->tries = 0;
         entry->next_try = 0;
         for (size_t i = 0; i < entry->env.recipient_count; i++)
-            if (entry->states[i] == DELIVERY_FAILED)
+            if (entry->states[i] != DELIVERY_DONE)
                 entry->states[i] = DELIVERY_PENDING;
     } else {
         return false;
@@ -65,7 +65,14 @@ static bool apply_line(struct str line, struct spool_entry *entry)
     if (str_eq(kind, STR("retry"))) {
         entry->tries = (unsigned)MIN(a, (uint64_t)UINT32_MAX);
         entry->next_try = b;
+    } else if (str_eq(kind, STR("via"))) {
+        entry->via =
+            rest.p == NULL || str_eq(rest, STR("-")) ? STR("") : arena_str(entry->mem, rest);
     } else if (!apply_mark(kind, entry) && a < entry->env.recipient_count) {
+        if (str_eq(kind, STR("reported"))) {
+            entry->states[a] = DELIVERY_REPORTED;
+            return true;
+        }
         if (!str_eq(kind, STR("deferred")))
             entry->states[a] = str_eq(kind, STR("done")) ? DELIVERY_DONE : DELIVERY_FAILED;
         entry->reasons[a] = arena_str(entry->mem, rest.p == NULL ? STR("") : rest);

@@ -171,7 +171,7 @@ static enum rc open_at(struct str id, const char *path, const char *journal, str
     struct buf text AUTO_RELEASE_BUF;
     struct stat st;
     size_t header_n = 0;
-    struct spool_entry entry = { .id = arena_str(a, id), .message_fd = -1 };
+    struct spool_entry entry = { .id = arena_str(a, id), .message_fd = -1, .via = STR("") };
     buf_init(&text, SPOOL_HEADER_MAX);
     int fd AUTO_CLOSE = io_open(path, O_RDONLY, 0);
     if (fd < 0 || io_fstat(fd, &st) < 0)
@@ -223,7 +223,7 @@ static enum rc append_to(struct str path, const char *kind, uint64_t a, int64_t 
                          struct str reason, struct err *e)
 {
     struct buf line AUTO_RELEASE_BUF;
-    buf_init(&line, 1024);
+    buf_init(&line, 2048);
     buf_must(journal_print(&line, kind, a, b, reason));
     int fd AUTO_CLOSE = io_open(path.p, O_WRONLY | O_CREAT | O_APPEND, 0600);
     if (fd < 0)
@@ -242,11 +242,12 @@ static enum rc append(struct str id, const char *kind, uint64_t a, int64_t b, st
 enum rc spool_record(struct spool_entry *entry, size_t i, enum delivery_state state,
                      struct str reason, struct err *e)
 {
-    enum rc rc = append(entry->id, state == DELIVERY_DONE ? "done" : "failed", i, 0, reason, e);
-    if (rc == RC_OK) {
+    static const char *const names[] = { "", "done", "failed", "reported" };
+    enum rc rc = append(entry->id, names[state], i, 0, reason, e);
+    if (rc == RC_OK)
         entry->states[i] = state;
+    if (rc == RC_OK && state != DELIVERY_REPORTED)
         entry->reasons[i] = arena_str(entry->mem, reason);
-    }
     return rc;
 }
 
@@ -261,14 +262,19 @@ enum rc spool_record_deferred(struct spool_entry *entry, size_t i, struct str re
 
 enum rc spool_record_mark(struct spool_entry *entry, enum spool_mark mark, struct err *e)
 {
-    static const char *const names[] = { "held", "released", "reported", "notice" };
+    static const char *const names[] = { "held", "released", "notice" };
     enum rc rc = append(entry->id, names[mark], 0, 0, STR("-"), e);
     if (rc != RC_OK)
         return rc;
     entry->held = mark == SPOOL_HELD || (entry->held && mark != SPOOL_RELEASED);
-    entry->reported = entry->reported || mark == SPOOL_REPORTED;
     entry->delay_notices += mark == SPOOL_DELAY_NOTICE;
     return RC_OK;
+}
+
+enum rc spool_record_via(struct spool_entry *entry, struct str via, struct err *e)
+{
+    entry->via = arena_str(entry->mem, via);
+    return append(entry->id, "via", 0, 0, via, e);
 }
 
 enum rc spool_record_sync(const struct spool_entry *entry, struct err *e)

@@ -58,14 +58,15 @@ void spool_put_abort(struct spool_put **put);
 
 /* --- working on entries (queue role) --------------------------------------------------------
  */
-enum delivery_state { DELIVERY_PENDING, DELIVERY_DONE, DELIVERY_FAILED };
+/* FAILED: for good, and the sender hasn't been told yet. */
+enum delivery_state { DELIVERY_PENDING, DELIVERY_DONE, DELIVERY_FAILED, DELIVERY_REPORTED };
 struct spool_entry {
     struct str id;
     struct envelope env;
     enum delivery_state *states; /* one a recipient */
     struct str *reasons;         /* what was said of it last; may be empty */
     bool held;                   /* by the administrator */
-    bool reported;               /* its failures have been told to the sender */
+    struct str via;              /* hosts that he sends it to; or empty */
     unsigned delay_notices;      /* told so far */
     struct arena *mem;
     unsigned tries;
@@ -90,10 +91,13 @@ enum rc spool_record(struct spool_entry *entry, size_t i, enum delivery_state st
 /* The same for a failure for now: the recipient stays pending, with the reason. */
 enum rc spool_record_deferred(struct spool_entry *entry, size_t i, struct str reason,
                               struct err *e) CHECK_RESULT;
-/* Held or released; told about a failure; a notice of delay sent. */
-enum spool_mark { SPOOL_HELD, SPOOL_RELEASED, SPOOL_REPORTED, SPOOL_DELAY_NOTICE };
+/* Held or released by the administrator; a notice of delay was sent. */
+enum spool_mark { SPOOL_HELD, SPOOL_RELEASED, SPOOL_DELAY_NOTICE };
 enum rc spool_record_mark(struct spool_entry *entry, enum spool_mark mark,
                           struct err *e) CHECK_RESULT;
+/* From now on it goes to these hosts (as in smtpfwd.tab); empty: where its domains' mail goes.
+ */
+enum rc spool_record_via(struct spool_entry *entry, struct str via, struct err *e) CHECK_RESULT;
 /* What was recorded survives a power cut from here on. */
 enum rc spool_record_sync(const struct spool_entry *entry, struct err *e) CHECK_RESULT;
 enum rc spool_record_retry(struct spool_entry *entry, unsigned tries, usec_t next_try,

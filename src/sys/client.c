@@ -1,7 +1,10 @@
 /* client.c - see client.h. */
 #include "sys/client.h"
+#include "sys/file.h"
 #include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
@@ -13,11 +16,13 @@
 
 struct client {
     int fd;
-    usec_t timeout;
+    usec_t timeout, deadline;
     SSL_CTX *ctx;
     SSL *ssl;
     struct buf in;
-    size_t used; /* of in: lines given out */
+    size_t used;                  /* of in: lines given out */
+    struct sockaddr_storage from; /* to connect from */
+    socklen_t from_n;             /* 0: any */
 };
 
 /* Waits until the socket is ready for `events`. */
@@ -25,8 +30,9 @@ static enum rc wait_for(const struct client *c, short events, struct err *e)
 {
     struct pollfd p = { .fd = c->fd, .events = events };
     int n = 0;
+    usec_t wait = MAX(MIN(c->timeout, c->deadline - clock_mono()), (usec_t)0);
     do
-        n = poll(&p, 1, (int)(c->timeout / USEC_MS));
+        n = poll(&p, 1, (int)(wait / USEC_MS));
     while (n < 0 && errno == EINTR);
     if (n == 0)
         return err_temp(e, "4.4.2", "the server doesn't answer");
@@ -35,11 +41,18 @@ static enum rc wait_for(const struct client *c, short events, struct err *e)
 
 static enum rc connect_one(struct client *c, const struct addrinfo *a, struct err *e)
 {
-    int failed = 0;
+    int failed = 0, on = 1;
     socklen_t n = sizeof(failed);
     c->fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (c->fd < 0)
         return err_sys(e, "make socket");
+    (void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    if (c->from_n > 0 && bind(c->fd, (const struct sockaddr *)&c->from, c->from_n) != 0) {
+        enum rc rc = err_sys(e, "use the address asked for");
+        (void)close(c->fd);
+        c->fd = -1;
+        return rc;
+    }
     if (connect(c->fd, a->ai_addr, a->ai_addrlen) == 0)
         return RC_OK;
     enum rc rc = errno == EINPROGRESS ? wait_for(c, POLLOUT, e) : err_sys(e, "connect");
@@ -74,11 +87,41 @@ enum rc client_open(const char *host, const char *port, usec_t timeout, struct c
     return rc;
 }
 
+enum rc client_open_ip(const struct ip *to, uint16_t port, const struct ip *from,
+                       usec_t timeout, struct client **out, struct err *e)
+{
+    struct sockaddr_storage sa, own;
+    struct addrinfo a = { .ai_addr = (struct sockaddr *)&sa };
+    a.ai_addrlen = ip_to_sockaddr(to, port, &sa);
+    a.ai_family = sa.ss_family;
+    struct client *c = client_take(-1, timeout);
+    c->from_n = from == NULL ? 0 : ip_to_sockaddr(from, 0, &own);
+    if (from != NULL)
+        memcpy(&c->from, &own, sizeof(own));
+    enum rc rc = connect_one(c, &a, e);
+    if (rc != RC_OK)
+        client_close(&c);
+    else
+        *out = c;
+    return rc;
+}
+
+void client_set_timeout(struct client *c, usec_t timeout)
+{
+    c->timeout = timeout;
+}
+
+void client_set_deadline(struct client *c, usec_t deadline)
+{
+    c->deadline = deadline;
+}
+
 struct client *client_take(int fd, usec_t timeout)
 {
     struct client *c = mem_new(sizeof(*c));
     c->fd = fd;
     c->timeout = timeout;
+    c->deadline = USEC_FOREVER;
     buf_init(&c->in, LINE_MAX_BYTES);
     return c;
 }
@@ -161,6 +204,75 @@ enum rc client_start_tls(struct client *c, const char *host, const struct client
     while (rc == RC_OK && (n = SSL_connect(c->ssl)) != 1)
         rc = tls_wait(c, n, "TLS handshake", e);
     return rc;
+}
+
+struct client_tls_ctx {
+    SSL_CTX *ssl;
+};
+
+/* All at once: OpenSSL would read single files later, when the role is sealed. */
+static int load_system_authorities(SSL_CTX *ssl)
+{
+    static const char bundle[] = "/etc/ssl/certs/ca-certificates.crt";
+    return file_exists(bundle) ? SSL_CTX_load_verify_locations(ssl, bundle, NULL)
+                               : SSL_CTX_set_default_verify_paths(ssl);
+}
+
+enum rc client_tls_ctx_new(const struct client_trust *trust, struct client_tls_ctx **out,
+                           struct err *e)
+{
+    SSL_CTX *ssl = SSL_CTX_new(TLS_client_method());
+    bool more = trust->ca_file != NULL || trust->ca_folder != NULL;
+    if (ssl == NULL || SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION) != 1 ||
+        load_system_authorities(ssl) != 1 ||
+        (more && SSL_CTX_load_verify_locations(ssl, trust->ca_file, trust->ca_folder) != 1)) {
+        SSL_CTX_free(ssl);
+        return tls_failed("TLS can't be set up", e);
+    }
+    if (trust->depth > 0)
+        SSL_CTX_set_verify_depth(ssl, (int)trust->depth);
+    (void)SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
+    *out = mem_new(sizeof(**out));
+    (*out)->ssl = ssl;
+    return RC_OK;
+}
+
+/* Is the certificate good, or only without a signature of somebody known where that is fine? */
+static bool is_trusted(const struct client *c, bool self_signed_ok)
+{
+    long why = SSL_get_verify_result(c->ssl);
+    return why == X509_V_OK ||
+           (self_signed_ok && (why == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT ||
+                               why == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN));
+}
+
+enum rc client_start_tls_with(struct client *c, struct client_tls_ctx *ctx, struct str host,
+                              bool verify, bool self_signed_ok, struct err *e)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    char *name = arena_c(&a, host);
+    struct ip ip;
+    bool is_name = host.n > 0 && !ip_parse(host, &ip);
+    c->ssl = SSL_new(ctx->ssl);
+    if (c->ssl == NULL || SSL_set_fd(c->ssl, c->fd) != 1 ||
+        (is_name && (SSL_set_tlsext_host_name(c->ssl, name) != 1 ||
+                     (verify && SSL_set1_host(c->ssl, name) != 1))))
+        return tls_failed("TLS can't be set up", e);
+    buf_reset(&c->in); /* nothing said before the handshake counts (RFC 3207 4.2) */
+    c->used = 0;
+    enum rc rc = RC_OK;
+    int n = 0;
+    while (rc == RC_OK && (n = SSL_connect(c->ssl)) != 1)
+        rc = tls_wait(c, n, "TLS handshake", e);
+    if (rc == RC_OK && verify && !is_trusted(c, self_signed_ok))
+        return err_temp(e, "4.7.5", "the certificate of %.*s is not good: %s", STR_ARG(host),
+                        X509_verify_cert_error_string(SSL_get_verify_result(c->ssl)));
+    return rc;
+}
+
+const char *client_tls_version(const struct client *c)
+{
+    return c->ssl == NULL ? NULL : SSL_get_version(c->ssl);
 }
 
 /* --- octets ---------------------------------------------------------------------------------

@@ -19,6 +19,27 @@ enum rc client_open(const char *host, const char *port, usec_t timeout, struct c
  * listens there. */
 enum rc client_open_local(const char *path, usec_t timeout, struct client **out,
                           struct err *e) CHECK_RESULT;
+/* Connects to an address, from the address `from` when it isn't NULL. */
+enum rc client_open_ip(const struct ip *to, uint16_t port, const struct ip *from,
+                       usec_t timeout, struct client **out, struct err *e) CHECK_RESULT;
+/* Of each wait from now on. */
+void client_set_timeout(struct client *c, usec_t timeout);
+/* No wait goes beyond this time (clock_mono); USEC_FOREVER: no bound. */
+void client_set_deadline(struct client *c, usec_t deadline);
+
+/* How other servers' certificates are judged; made once, used by all connections. */
+struct client_trust {
+    const char *ca_file, *ca_folder; /* besides the system's authorities; may be NULL */
+    unsigned depth;                  /* longest chain; 0: OpenSSL's */
+};
+struct client_tls_ctx;
+enum rc client_tls_ctx_new(const struct client_trust *trust, struct client_tls_ctx **out,
+                           struct err *e) CHECK_RESULT;
+/* The TLS handshake with a host whose certificate must be good and its own (verify), or any. */
+enum rc client_start_tls_with(struct client *c, struct client_tls_ctx *ctx, struct str host,
+                              bool verify, bool self_signed_ok, struct err *e) CHECK_RESULT;
+/* "TLSv1.3"; NULL without TLS. */
+const char *client_tls_version(const struct client *c);
 /* Takes over a connected socket. */
 struct client *client_take(int fd, usec_t timeout);
 /* The TLS handshake; nothing may be buffered. */

@@ -110,3 +110,9 @@ enum rc thread_start(void *(*fn)(void *), void *arg, const char *name, pthread_t
     (void)pthread_setname_np(*out, name);
     return RC_OK;
 }
+
+void thread_pause(usec_t time)
+{
+    struct timespec pause = { .tv_sec = time / USEC_S, .tv_nsec = (time % USEC_S) * 1000 };
+    (void)nanosleep(&pause, NULL);
+}

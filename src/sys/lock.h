@@ -66,4 +66,7 @@ void lock_event_wait(struct lock_event *ev);
 enum rc thread_start(void *(*fn)(void *), void *arg, const char *name, pthread_t *out,
                      struct err *e) CHECK_RESULT;
 
+/* Waits that long. */
+void thread_pause(usec_t time);
+
 #endif

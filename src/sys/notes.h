@@ -14,8 +14,9 @@ enum role_id {
     ROLE_SMTPD = 1u << 1,
     ROLE_ACCESS = 1u << 2,
     ROLE_QUEUE = 1u << 3,
+    ROLE_RELAY = 1u << 4,
 };
-#define ROLE_COUNT 4
+#define ROLE_COUNT 5
 
 enum note_type {
 #define NOTE(name, from, to, fields, text) NOTE_##name,

@@ -136,6 +136,11 @@ static const int for_network[] = {
     SCMP_SYS(accept), SCMP_SYS(accept4), SCMP_SYS(getpeername), SCMP_SYS(getsockname), SCMP_SYS(setsockopt),
     SCMP_SYS(getsockopt),
 };
+static const int for_connecting[] = {
+    SCMP_SYS(socket), SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(getpeername), SCMP_SYS(getsockname), SCMP_SYS(setsockopt),
+    SCMP_SYS(getsockopt), SCMP_SYS(sendmmsg), SCMP_SYS(recvmmsg), SCMP_SYS(select), SCMP_SYS(pselect6), SCMP_SYS(pipe),
+    SCMP_SYS(pipe2), SCMP_SYS(socketpair), SCMP_SYS(ioctl),
+};
 static const int deadly[] = { SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(ptrace) };
 /* clang-format on */
 
@@ -156,7 +161,9 @@ static enum rc apply_seccomp(const struct seal *s, struct err *e)
     bool ok =
         add_calls(ctx, SCMP_ACT_ALLOW, allowed, ARRAY_LEN(allowed)) &&
         add_calls(ctx, SCMP_ACT_KILL_PROCESS, deadly, ARRAY_LEN(deadly)) &&
-        (!s->network || add_calls(ctx, SCMP_ACT_ALLOW, for_network, ARRAY_LEN(for_network)));
+        (!s->network || add_calls(ctx, SCMP_ACT_ALLOW, for_network, ARRAY_LEN(for_network))) &&
+        (!s->connects ||
+         add_calls(ctx, SCMP_ACT_ALLOW, for_connecting, ARRAY_LEN(for_connecting)));
     int rc = ok ? seccomp_load(ctx) : -EINVAL;
     seccomp_release(ctx);
     if (rc == 0)

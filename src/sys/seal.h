@@ -9,7 +9,8 @@
 #include "base/base.h"
 
 struct seal {
-    bool network; /* may accept connections */
+    bool network;  /* may accept connections */
+    bool connects; /* may open them */
     const char *const
         *write_below; /* folders under the MailRoot that may be changed; NULL ends */
 };

@@ -1,0 +1,135 @@
+/*
+ * role_relay.c - the main of the relay role: attempts come from the queue role, what became of
+ * them goes back. A queue role that was started anew gets its first attempt taken when those of
+ * the one before are over, so that no message is under way twice.
+ */
+#include "conf/options.h"
+#include "master/roles.h"
+#include "relay/relay.h"
+#include "spool/spool.h"
+#include "sys/lock.h"
+#include "users/users.h"
+#include <malloc.h>
+
+static const struct role_env *my_env;
+static struct lock state_lock = LOCK_INIT(LOCK_LEAF);
+static size_t under_way;
+static uint64_t master_queue; /* the process that attempts are taken from; 0: none */
+static uint64_t asking_queue; /* one that wants to begin */
+
+/* Waits while the channel is full: what became of a message must not get lost. */
+static void tell(const struct note *n)
+{
+    int channel = my_env->channels[role_number(ROLE_QUEUE)];
+    struct err e;
+    for (unsigned i = 0; channel >= 0 && i < 1000; i++) {
+        if (channel_send(channel, n, -1, &e) == RC_OK)
+            return;
+        thread_pause(10 * USEC_MS);
+    }
+    log_error(EV("queue not told"), KE(&e));
+}
+
+/* Says that attempts are taken, when nothing is under way any more. */
+static void begin_if_idle(void)
+{
+    lock_take(&state_lock);
+    bool now = asking_queue != 0 && under_way == 0;
+    if (now) {
+        master_queue = asking_queue;
+        asking_queue = 0;
+    }
+    uint64_t to = master_queue;
+    lock_drop(&state_lock);
+    struct note ready = { .type = NOTE_relay_ready,
+                          .u.relay_ready = { (uint64_t)getpid(), 0 } };
+    ready.u.relay_ready.queue = to;
+    if (now)
+        tell(&ready);
+}
+
+static void on_result(uint64_t job, uint64_t recipient, enum relay_state state,
+                      struct str reason)
+{
+    struct note n = { .type = NOTE_relay_result,
+                      .u.relay_result = { job, recipient, (uint64_t)state, reason } };
+    tell(&n);
+}
+
+static void on_done(uint64_t job, enum relay_state state, unsigned flags, struct str reason,
+                    struct str id, struct str rcpts)
+{
+    struct note n = { .type = NOTE_relay_done,
+                      .u.relay_done = { job, (uint64_t)state, flags, reason, id, rcpts } };
+    tell(&n);
+    lock_take(&state_lock);
+    under_way--;
+    lock_drop(&state_lock);
+    begin_if_idle();
+}
+
+static void on_note(void *ctx, const struct note *n, int fd)
+{
+    (void)ctx;
+    if (fd >= 0)
+        (void)close(fd);
+    if (n->type == NOTE_relay_hello) {
+        lock_take(&state_lock);
+        asking_queue = n->u.relay_hello.pid;
+        lock_drop(&state_lock);
+        begin_if_idle();
+        return;
+    }
+    if (n->type != NOTE_relay)
+        return;
+    lock_take(&state_lock);
+    bool taken = n->u.relay.queue == master_queue && n->u.relay.relay == (uint64_t)getpid();
+    under_way += taken;
+    lock_drop(&state_lock);
+    const struct relay_request request = { n->u.relay.job, n->u.relay.id, n->u.relay.rcpts,
+                                           n->u.relay.via };
+    if (taken)
+        relay_start(&request);
+}
+
+static void every_second(void)
+{
+    (void)options_refresh();
+    relay_tick();
+    role_count_log();
+}
+
+static enum rc start(const struct role_env *env, struct pool **pool, struct err *e)
+{
+    static const struct relay_hooks hooks = { on_result, on_done };
+    int channel = env->channels[role_number(ROLE_QUEUE)];
+    struct note hello = { .type = NOTE_relay_ready, .u.relay_ready.pid = 0 };
+    enum rc rc = pool_new((unsigned)conf()->relay_threads + 8, 8192, pool, e);
+    if (rc == RC_OK)
+        rc = relay_init(*pool, &hooks, e);
+    if (rc == RC_OK)
+        rc = role_watch_signals(*pool, NULL, e);
+    if (rc == RC_OK)
+        rc = role_every(*pool, USEC_S, every_second, e);
+    if (rc == RC_OK)
+        rc = role_seal(env, e);
+    if (rc == RC_OK && channel >= 0)
+        rc = channel_listen(*pool, channel, ROLE_QUEUE, ROLE_RELAY, on_note, NULL, e);
+    if (rc == RC_OK) /* a queue role that runs already shall say hello */
+        tell(&hello);
+    return rc;
+}
+
+int role_relay(const struct role_env *env)
+{
+    struct err e;
+    struct pool *pool = NULL;
+    my_env = env;
+    (void)mallopt(M_ARENA_MAX, 2);
+    if (start(env, &pool, &e) != RC_OK) {
+        log_error(EV("role can't start"), KE(&e));
+        return 1;
+    }
+    pool_run(pool);
+    return 0; /* attempts under way end with the process: the queue asks for them again */
+}

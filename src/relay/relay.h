@@ -1,0 +1,42 @@
+/*
+ * relay.h - mail to other servers: the role that connects to them and parses what they say. It
+ * is given entries of the queue with some of their recipients, and answers what became of each;
+ * it keeps nothing on disk.
+ */
+#ifndef HIKYAKU_RELAY_RELAY_H
+#define HIKYAKU_RELAY_RELAY_H
+
+#include "base/base.h"
+#include "sys/pool.h"
+
+/* One attempt: the recipients `rcpts` ("0 3 17") of the entry, all of one domain. */
+struct relay_request {
+    uint64_t job;
+    struct str id, rcpts;
+    struct str via; /* hosts as in smtpfwd.tab, instead of the domain's own; may be empty */
+};
+
+enum relay_state { RELAY_SENT, RELAY_TEMP, RELAY_PERM };
+/* Of a whole attempt. */
+enum relay_flag {
+    RELAY_UNREACHABLE = 1u << 0, /* no server of the domain could be talked to */
+    RELAY_REMOTE_DSN = 1u << 1,  /* the server sends notices of success itself (RFC 3461 5.2) */
+};
+
+/* What became of it. result: of one recipient; done: of all others, once, last. reason: as
+ * mail/reason.h prints it. Called by workers. */
+struct relay_hooks {
+    void (*result)(uint64_t job, uint64_t recipient, enum relay_state state, struct str reason);
+    void (*done)(uint64_t job, enum relay_state state, unsigned flags, struct str reason,
+                 struct str id, struct str rcpts);
+};
+
+/* Reads trust stores, starts the resolver. Before sealing. */
+enum rc relay_init(struct pool *pool, const struct relay_hooks *hooks,
+                   struct err *e) CHECK_RESULT;
+/* Starts an attempt; its end comes by the hooks. */
+void relay_start(const struct relay_request *request);
+/* Closes connections that wait for another message too long; call every second. */
+void relay_tick(void);
+
+#endif
