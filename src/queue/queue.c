@@ -546,16 +546,10 @@ static bool start_job(struct queue *q, struct item *item, bool settles)
 {
     struct err e;
     struct job *job = mem_new(sizeof(*job));
-    /* What an attempt of the process before led to is settled first. */
-    job->settles = settles || item->outcomes != NULL;
     job->queue = q;
     job->item = item;
-    if (pool_add(q->pool, job, job_run, -1, &job->ticket, &e) != RC_OK) {
-        log_error(EV("delivery not started"), KE(&e));
-        mem_free(&job);
-        return false;
-    }
-    item->active = true;
+    /* What an attempt of the process before led to is settled first. */
+    job->settles = settles || item->outcomes != NULL;
     if (job->settles) {
         job->outcomes = item->outcomes;
         item->outcomes = NULL;
@@ -563,8 +557,21 @@ static bool start_job(struct queue *q, struct item *item, bool settles)
         job->order = item->orders;
         item->orders = job->order->next;
     }
+    item->active = true;
     q->active++;
-    return true;
+    if (pool_add(q->pool, job, job_run, -1, &job->ticket, &e) == RC_OK)
+        return true; /* the job may be over already */
+    log_error(EV("delivery not started"), KE(&e));
+    q->active--;
+    item->active = settles; /* as it was */
+    if (job->settles)
+        item->outcomes = job->outcomes;
+    if (job->order != NULL) {
+        job->order->next = item->orders;
+        item->orders = job->order;
+    }
+    mem_free(&job);
+    return false;
 }
 
 static bool scan_one(void *ctx, struct str id)

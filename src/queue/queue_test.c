@@ -37,6 +37,24 @@ static int each_setup(void **state)
     return 0;
 }
 
+static size_t reports;
+
+static void count_report(void *ctx, struct str id)
+{
+    (void)ctx, (void)id;
+    reports++;
+}
+
+static void try_entry(struct str id, usec_t now, struct attempt_result *out)
+{
+    attempt_look(id, now, count_report, NULL, out);
+    while (out->groups != NULL) {
+        struct group *g = out->groups;
+        out->groups = g->next;
+        group_free(&g);
+    }
+}
+
 static void retry_times(void **state)
 {
     (void)state;
@@ -48,14 +66,14 @@ static void retry_times(void **state)
     usec_t now = 1000000 * USEC_S, at = 0;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         for (uint64_t seed = 0; seed < 50; seed++) {
-            assert_int_equal(retry_next(now, rows[i].tries, now, seed, &at), RC_OK);
+            assert_int_equal(retry_next(conf(), now, rows[i].tries, now, seed, &at), RC_OK);
             assert_true(at >= now + rows[i].seconds * USEC_S);
             assert_true(at <= now + rows[i].seconds * USEC_S * 11 / 10);
         }
-    assert_int_equal(retry_next(now - 5 * 86400 * USEC_S, 9, now, 1, &at), RC_OK);
-    assert_int_equal(retry_next(now - 5 * 86400 * USEC_S - 1, 9, now, 1, &at), RC_PERM);
+    assert_int_equal(retry_next(conf(), now - 5 * 86400 * USEC_S, 9, now, 1, &at), RC_OK);
+    assert_int_equal(retry_next(conf(), now - 5 * 86400 * USEC_S - 1, 9, now, 1, &at), RC_PERM);
     /* A clock that was set back is no reason to give up. */
-    assert_int_equal(retry_next(now + 86400 * USEC_S, 1, now, 1, &at), RC_OK);
+    assert_int_equal(retry_next(conf(), now + 86400 * USEC_S, 1, now, 1, &at), RC_OK);
 }
 
 static void delivers_to_all_and_is_gone(void **state)
@@ -64,14 +82,14 @@ static void delivers_to_all_and_is_gone(void **state)
     struct arena a AUTO_RELEASE_ARENA = { 0 };
     struct attempt_result result;
     struct str id = queue_for(amy_and_ben, clock_wall(), MESSAGE, &a);
-    attempt_entry(id, clock_wall(), &result);
+    try_entry(id, clock_wall(), &result);
     assert_int_equal(result.delivered, 2);
     assert_false(result.again);
     assert_int_equal(messages_of("amy"), 1);
     assert_int_equal(messages_of("ben"), 1);
     assert_false(file_exists(spool_path(id, &a).p));
     assert_false(file_exists(spool_journal_path(id, &a).p));
-    attempt_entry(id, clock_wall(), &result); /* a late notice */
+    try_entry(id, clock_wall(), &result); /* a late notice */
     assert_false(result.again);
     assert_int_equal(messages_of("amy"), 1);
 }
@@ -89,7 +107,7 @@ static void a_lost_record_doesnt_deliver_twice(void **state)
     must(deliver_local(&entry, 0, &e), &e);
     spool_close(&entry);
     assert_int_equal(messages_of("amy"), 1);
-    attempt_entry(id, clock_wall(), &result);
+    try_entry(id, clock_wall(), &result);
     assert_int_equal(messages_of("amy"), 1);
     assert_int_equal(messages_of("ben"), 1);
     assert_false(file_exists(spool_path(id, &a).p));
@@ -107,19 +125,19 @@ static void a_full_mailbox_keeps_only_its_recipient(void **state)
     write_file("domains/x.test/ben/user.tab", "\"MaxMBSize\"\t\"5\"\n");
     struct str one = queue_for(amy_and_ben, clock_wall(), large, &a);
     struct str two = queue_for(amy_and_ben, clock_wall(), large, &a);
-    attempt_entry(one, clock_wall(), &result);
+    try_entry(one, clock_wall(), &result);
     assert_int_equal(result.delivered, 2);
     usec_t now = clock_wall();
-    attempt_entry(two, now, &result);
+    try_entry(two, now, &result);
     assert_int_equal(result.delivered, 1);
     assert_true(result.again && result.due >= now + 300 * USEC_S);
     assert_int_equal(messages_of("amy"), 2);
     assert_int_equal(messages_of("ben"), 1);
     /* Too early: nothing happens. */
-    attempt_entry(two, now, &result);
+    try_entry(two, now, &result);
     assert_true(result.again && result.delivered == 0);
     write_file("domains/x.test/ben/user.tab", "");
-    attempt_entry(two, now + 3600 * USEC_S, &result);
+    try_entry(two, now + 3600 * USEC_S, &result);
     assert_int_equal(result.delivered, 1);
     assert_int_equal(messages_of("amy"), 2);
     assert_int_equal(messages_of("ben"), 2);
@@ -131,17 +149,20 @@ static void too_old_fails_and_is_kept(void **state)
     (void)state;
     struct arena a AUTO_RELEASE_ARENA = { 0 };
     struct attempt_result result;
+    size_t before = reports;
     write_file("domains/x.test/ben/user.tab", "\"MaxMBSize\"\t\"5\"\n");
     char large[1024];
     memset(large, 'x', sizeof(large) - 1);
     large[sizeof(large) - 1] = '\0';
     struct str id = queue_for(amy_and_ben, clock_wall() - 6 * 86400 * USEC_S, large, &a);
     write_file("domains/x.test/ben/Maildir/new/1.1.x,S=5000,W=5000", "x");
-    attempt_entry(id, clock_wall(), &result);
+    try_entry(id, clock_wall(), &result);
     assert_int_equal(result.delivered, 1);
     assert_int_equal(result.failed, 1);
     assert_false(result.again);
-    assert_true(file_exists(spool_path(id, &a).p));
+    assert_false(file_exists(spool_path(id, &a).p));
+    assert_true(file_exists(arena_printf(&a, "queue/frozen/%.*s", STR_ARG(id)).p));
+    assert_int_equal(reports, before + 1);
 }
 
 static void an_account_that_is_gone_fails(void **state)
@@ -151,7 +172,7 @@ static void an_account_that_is_gone_fails(void **state)
     struct arena a AUTO_RELEASE_ARENA = { 0 };
     struct attempt_result result;
     struct str id = queue_for(nobody, clock_wall(), MESSAGE, &a);
-    attempt_entry(id, clock_wall(), &result);
+    try_entry(id, clock_wall(), &result);
     assert_int_equal(result.delivered, 1);
     assert_int_equal(result.failed, 1);
     assert_int_equal(messages_of("cat"), 1);
@@ -167,12 +188,12 @@ static void every_failure_is_made_good(void **state)
         empty_mailboxes();
         struct str id = queue_for(amy_alone, clock_wall(), MESSAGE, &a);
         io_fail_nth(n, ENOSPC);
-        attempt_entry(id, clock_wall(), &result);
+        try_entry(id, clock_wall(), &result);
         io_fail_nth(0, 0);
         /* A log that failed takes nothing until its checkpoint thread has mended it. */
         for (int again = 1; again < 100 && result.again; again++) {
             (void)poll(NULL, 0, again < 3 ? 0 : 20);
-            attempt_entry(id, clock_wall() + 8 * 3600 * USEC_S * again, &result);
+            try_entry(id, clock_wall() + 8 * 3600 * USEC_S * again, &result);
         }
         if (messages_of("amy") != 1 || file_exists(spool_path(id, &a).p))
             fail_msg("failure %u: %zu messages", n, messages_of("amy"));
@@ -186,16 +207,128 @@ static void damaged_entry_is_set_aside(void **state)
     struct attempt_result result;
     struct str id = queue_for(amy_alone, clock_wall(), MESSAGE, &a);
     write_file(spool_path(id, &a).p, "hikyaku-entry 1\nsize nonsense\n\n");
-    attempt_entry(id, clock_wall(), &result);
+    try_entry(id, clock_wall(), &result);
     assert_false(result.again);
     assert_true(file_exists(arena_printf(&a, "queue/damaged/%.*s", STR_ARG(id)).p));
     assert_int_equal(messages_of("amy"), 0);
+}
+
+/* Every order of look, outcome and order that the scheduler can make leads to an end. */
+static void outcomes_settle(void **state)
+{
+    (void)state;
+    static const char *const three[] = { "amy", "ben", "cat", NULL };
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct attempt_result result;
+    struct err e = { .text = "" };
+    struct spool_entry entry;
+    struct str id = queue_for(three, clock_wall(), MESSAGE, &a);
+    struct outcome *list = outcome_new(0, OUTCOME_SENT, false, STR("2.0.0 mx 250 ok"), NULL);
+    list = outcome_new(1, OUTCOME_TEMP, false, STR("4.2.1 mx 450 later"), list);
+    list = outcome_new(2, OUTCOME_PERM, false, STR("5.1.1 mx 550 no"), list);
+    list = outcome_new(99, OUTCOME_PERM, false, STR("5.1.1 mx 550 no"), list);
+    size_t before = reports;
+    attempt_settle(id, list, clock_wall(), count_report, NULL, &result);
+    outcomes_free(&list);
+    assert_true(result.again);
+    assert_int_equal(reports, before + 1);
+    must(spool_open(id, &a, &entry, &e), &e);
+    assert_int_equal(entry.states[0], DELIVERY_DONE);
+    assert_int_equal(entry.states[1], DELIVERY_PENDING);
+    assert_int_equal(entry.states[2], DELIVERY_REPORTED);
+    assert_true(str_eq(entry.reasons[1], STR("4.2.1 mx 450 later")));
+    spool_close(&entry);
+    attempt_order(id, QUEUE_HOLD, STR(""), clock_wall(), count_report, NULL, &result);
+    assert_true(result.again && result.due == USEC_FOREVER);
+    attempt_order(id, QUEUE_RELEASE, STR(""), clock_wall(), count_report, NULL, &result);
+    assert_false(result.again);
+    assert_int_equal(messages_of("ben"), 1);
+    assert_int_equal(messages_of("amy"), 0);
+    assert_true(file_exists(arena_printf(&a, "queue/frozen/%.*s", STR_ARG(id)).p));
+    must(spool_thaw(id, &e), &e);
+    try_entry(id, clock_wall(), &result);
+    assert_int_equal(messages_of("cat"), 1);
+    assert_int_equal(messages_of("ben"), 1);
+    assert_false(file_exists(spool_path(id, &a).p));
+    id = queue_for(amy_alone, clock_wall(), MESSAGE, &a);
+    attempt_order(id, QUEUE_DELETE, STR(""), clock_wall(), count_report, NULL, &result);
+    assert_false(result.again || file_exists(spool_path(id, &a).p));
+    assert_int_equal(messages_of("amy"), 0);
+}
+
+static struct task *task_for(const char *place, uint64_t sender, bool again)
+{
+    struct task *t = mem_new(sizeof(*t));
+    t->group = mem_new(sizeof(*t->group));
+    t->group->sender = sender;
+    t->group->again = again;
+    t->group->place = mem_new(strlen(place) + 1);
+    memcpy(t->group->place, place, strlen(place));
+    return t;
+}
+
+static void task_end(struct task *t)
+{
+    group_free(&t->group);
+    mem_free(&t);
+}
+
+/* A flood of one sender doesn't keep another's message waiting, nor one place another. */
+static void destinations_are_fair(void **state)
+{
+    (void)state;
+    struct destinations all = { .waiting = 0 };
+    for (unsigned i = 0; i < 100; i++)
+        destination_add(&all, task_for("far.test", 1, false));
+    destination_add(&all, task_for("far.test", 2, false));
+    destination_add(&all, task_for("other.test", 1, false));
+    bool second = false, other = false;
+    unsigned n = 0;
+    struct task *started[32], *t = NULL;
+    for (; n < 32 && (t = destination_next(&all)) != NULL; n++) {
+        second = second || t->group->sender == 2;
+        other = other || strcmp(t->group->place, "other.test") == 0;
+        started[n] = t;
+    }
+    assert_int_equal(n, 5 + 1); /* the first window of each */
+    assert_true(second && other);
+    for (unsigned i = 0; i < n; i++) {
+        struct destination *d = started[i]->destination;
+        task_end(started[i]);
+        destination_done(&all, d, true, STR(""), clock_mono());
+    }
+    n = 0;
+    for (; n < 32 && (t = destination_next(&all)) != NULL; n++)
+        started[n] = t;
+    assert_int_equal(n, 10); /* one more with each success */
+    /* Three failures in a row: down, and what waits is given back. */
+    struct str reason = STR("");
+    for (unsigned i = 0; i < n; i++) {
+        struct destination *d = started[i]->destination;
+        task_end(started[i]);
+        destination_done(&all, d, false, STR("4.4.1 - no"), clock_mono());
+        assert_true(destination_is_down(&all, STR("far.test"), clock_mono(), &reason) ==
+                    (i >= 2));
+        if (i == n - 1)
+            for (t = destination_drain(&all, d); t != NULL;) {
+                struct task *next = t->next;
+                task_end(t);
+                t = next;
+            }
+    }
+    assert_true(str_eq(reason, STR("4.4.1 - no")));
+    assert_int_equal(all.waiting + all.active, 0);
+    assert_false(
+        destination_is_down(&all, STR("far.test"), clock_mono() + 3600 * USEC_S, &reason));
+    destinations_free(&all);
 }
 
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(retry_times),
+        cmocka_unit_test(destinations_are_fair),
+        cmocka_unit_test_setup(outcomes_settle, each_setup),
         cmocka_unit_test_setup(delivers_to_all_and_is_gone, each_setup),
         cmocka_unit_test_setup(a_lost_record_doesnt_deliver_twice, each_setup),
         cmocka_unit_test_setup(a_full_mailbox_keeps_only_its_recipient, each_setup),

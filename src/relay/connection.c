@@ -159,6 +159,7 @@ static enum rc go_to_tls(struct connection *c, struct arena *a, struct reply *ou
 {
     const struct options *o = conf();
     bool verify = o->ssl_want_verify;
+    c->verified = verify;
     enum rc rc = command(c, STR("STARTTLS\r\n"), a, out, e);
     if (rc == RC_OK && out->code != 220)
         return refused(out, e);
@@ -170,7 +171,7 @@ static enum rc go_to_tls(struct connection *c, struct arena *a, struct reply *ou
 
 static enum rc begin(struct connection *c, struct arena *a, struct reply *out, struct err *e)
 {
-    client_set_timeout(c->client, GREETING_TIME);
+    client_set_timeout(c->client, patience(GREETING_TIME));
     enum rc rc = connection_reply(c, a, out, e);
     if (rc == RC_OK && out->code != 220)
         rc = refused(out, e);
@@ -178,7 +179,7 @@ static enum rc begin(struct connection *c, struct arena *a, struct reply *out, s
         struct str rest = str_skip(out->text, 4);
         (void)str_cut(&rest, ' ', &c->greeting);
         c->greeting = arena_str(&c->mem, c->greeting);
-        client_set_timeout(c->client, COMMAND_TIME);
+        client_set_timeout(c->client, patience(COMMAND_TIME));
         rc = say_hello(c, a, out, e);
     }
     if (rc == RC_OK && out->code != 250)
@@ -202,7 +203,7 @@ static enum rc open_one(const struct target *t, struct connection **out, struct 
     c->target.name = arena_str(&c->mem, t->name);
     enum rc rc =
         client_open_ip(&t->ip, t->port, t->options.has_source ? &t->options.source : NULL,
-                       CONNECT_TIME, &c->client, e);
+                       patience(CONNECT_TIME), &c->client, e);
     if (rc == RC_OK)
         rc = begin(c, a, out_reply, e);
     if (rc != RC_OK)

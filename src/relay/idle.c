@@ -25,7 +25,8 @@ struct connection *idle_take(const struct target *t)
     (void)held;
     for (struct connection **at = &kept; *at != NULL; at = &(*at)->next) {
         struct connection *c = *at;
-        if (!same_target(&c->target, t))
+        if (!same_target(&c->target, t) ||
+            (conf()->ssl_want_verify && t->options.tls != TLS_NONE && !c->verified))
             continue;
         *at = c->next;
         c->next = NULL;

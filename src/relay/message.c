@@ -221,7 +221,7 @@ static enum rc talk_in_steps(struct dialogue *d, struct str mail, bool *waiting,
     }
     if (rc != RC_OK || d->accepted == 0)
         return rc;
-    client_set_timeout(d->c->client, DATA_TIME);
+    client_set_timeout(d->c->client, patience(DATA_TIME));
     rc = client_write(d->c->client, STR("DATA\r\n"), e);
     return rc == RC_OK ? connection_reply(d->c, m->mem, &d->data, e) : rc;
 }
@@ -288,12 +288,12 @@ static enum rc finish(struct dialogue *d, const bool *waiting, bool *out_sent, s
         enum rc rc = client_write(c->client, STR(".\r\n"), e);
         return rc == RC_OK ? connection_reply(c, m->mem, &r, e) : rc;
     }
-    client_set_timeout(c->client, BLOCK_TIME);
+    client_set_timeout(c->client, patience(BLOCK_TIME));
     client_set_deadline(c->client, clock_mono() + FINAL_TIME +
                                        (usec_t)(m->entry->wire_octets / 1000) * USEC_S);
     enum rc rc = send_body(c, m, e);
     *out_sent = rc == RC_OK;
-    client_set_timeout(c->client, FINAL_TIME);
+    client_set_timeout(c->client, patience(FINAL_TIME));
     if (rc == RC_OK)
         rc = connection_reply(c, m->mem, &r, e);
     client_set_deadline(c->client, USEC_FOREVER);
@@ -316,7 +316,7 @@ enum rc message_send(struct connection *c, struct message *m, bool *out_again, s
         return RC_OK;
     bool *waiting = arena_new_array(m->mem, bool, m->count);
     struct str mail = mail_command(c, m, utf8);
-    client_set_timeout(c->client, COMMAND_TIME);
+    client_set_timeout(c->client, patience(COMMAND_TIME));
     c->messages++;
     enum rc rc = c->pipelining ? talk_pipelined(&d, mail, waiting, e)
                                : talk_in_steps(&d, mail, waiting, e);

@@ -78,9 +78,12 @@ static struct str failure(const struct target *t, const struct reply *r, const s
     char ip[IP_TEXT_BYTES];
     struct str host = arena_printf(a, "%.*s[%s]", STR_ARG(t->name), ip_print(&t->ip, ip));
     bool remote = r->code >= 400;
-    const struct reason reason = { remote ? reason_status(r->code, r->text)
-                                          : str_from_c(e->dsn[0] != '\0' ? e->dsn : "4.4.1"),
-                                   host, remote ? r->text : str_from_c(e->text) };
+    const struct reason reason = {
+        remote
+            ? reason_status(r->code, r->text)
+            : str_from_c(e->dsn[0] != '\0' && strcmp(e->dsn, "4.3.0") != 0 ? e->dsn : "4.4.1"),
+        host, remote ? r->text : str_from_c(e->text)
+    };
     return reason_print(&reason, a);
 }
 

@@ -57,6 +57,12 @@ void route_init(void);
 /* --- a connection (connection.c) -------------------------------------------------------------
  */
 
+/* A time of RFC 5321 4.5.3.2, within RemoteTimeout. */
+static inline usec_t patience(usec_t rfc)
+{
+    return MIN(rfc, conf()->remote_timeout);
+}
+
 struct reply {
     unsigned code;   /* 0: none was read */
     struct str text; /* code and all lines' texts, blanks between */
@@ -70,6 +76,7 @@ struct connection {
     bool pipelining, size, eight_bit, utf8, dsn, starttls;
     uint64_t size_limit;   /* 0: not told */
     struct str mechanisms; /* AUTH, in mem */
+    bool verified;         /* its certificate had to be good */
     unsigned messages;
     usec_t idle_since;
     struct connection *next; /* idle.c */

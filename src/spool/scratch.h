@@ -52,7 +52,8 @@ UNUSED static int group_setup(void **state)
     must(folder_make("hikyaku/commit", 0700, &e), &e);
     write_file("hikyaku/marker", "origin new\n");
     write_file("hikyaku/run", "run-1\n");
-    write_file("server.tab", "\"RootDomain\"\t\"x.test\"\n\"LogLevel\"\t\"error\"\n");
+    write_file("server.tab", "\"RootDomain\"\t\"x.test\"\n\"LogLevel\"\t\"error\"\n"
+                             "\"RemoveSpoolErrors\"\t\"0\"\n");
     write_file("domains.tab", "\"x.test\"\n");
     write_file("mailusers.tab", "\"x.test\"\t\"amy\"\t\"00\"\t1\t\"amy\"\t\"U\"\n"
                                 "\"x.test\"\t\"ben\"\t\"00\"\t2\t\"ben\"\t\"U\"\n"
