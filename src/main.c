@@ -18,6 +18,7 @@ static const struct command_row commands[] = {
     { "check", tool_check, "read a whole MailRoot and report every problem" },
     { "status", master_status, "show what a running server does" },
     { "metrics", master_metrics, "the server's counters, for Prometheus" },
+    { "queue", tool_queue, "what waits to be sent, and orders to the queue" },
     { "users", tool_users, "list, add, change and remove accounts" },
     { "lists", tool_lists, "mailing lists and their members" },
     { "domains", tool_domains, "domains and their other names" },

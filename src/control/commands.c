@@ -28,10 +28,16 @@ const struct ctrl_command ctrl_commands[] = {
     { "domainadd",       2, 2, ctrl_domainadd,       true,  "domain" },
     { "domaindel",       2, 2, ctrl_domaindel,       true,  "domain" },
     { "domainlist",      1, PARAMETERS_MAX, ctrl_domainlist, false, "[wildcard...]" },
+    { "etrn",            2, PARAMETERS_MAX, ctrl_etrn, false, "wildcard..." },
     { "exaliasadd",      3, 3, ctrl_exaliasadd,      false, "local-address remote-address" },
     { "exaliasdel",      2, 2, ctrl_exaliasdel,      false, "remote-address" },
     { "exaliaslist",     1, 3, ctrl_exaliaslist,     false, "[local-address [remote-address]]" },
     { "filelist",        3, 3, ctrl_filelist,        false, "folder wildcard" },
+    { "frozdel",         4, 4, ctrl_frozdel,         false, "lev0 lev1 file" },
+    { "frozgetlog",      4, 4, ctrl_frozgetlog,      false, "lev0 lev1 file" },
+    { "frozgetmsg",      4, 4, ctrl_frozgetmsg,      false, "lev0 lev1 file" },
+    { "frozlist",        1, 1, ctrl_frozlist,        false, "" },
+    { "frozsubmit",      4, 4, ctrl_frozsubmit,      false, "lev0 lev1 file" },
     { "mluseradd",       4, 5, ctrl_mluseradd,       true,  "domain list address [R|RW|RA]" },
     { "mluserdel",       4, 4, ctrl_mluserdel,       true,  "domain list address" },
     { "mluserlist",      3, 3, ctrl_mluserlist,      false, "domain list" },
@@ -40,6 +46,7 @@ const struct ctrl_command ctrl_commands[] = {
     { "poplnkdel",       5, 5, ctrl_poplnkdel,       false, "domain user server remote-user" },
     { "poplnkenable",    4, 6, ctrl_poplnkenable,    false, "1|0 domain user [server remote-user]" },
     { "poplnklist",      1, 3, ctrl_poplnklist,      false, "[domain [user]]" },
+    { "queueorder",      3, 4, ctrl_queueorder,      false, "try|hold|release|delete|reroute id [hosts]" },
     { "removedlist",     1, 1, ctrl_removedlist,     false, "" },
     { "undelete",        2, 2, ctrl_undelete,        true,  "id of removedlist" },
     { "useradd",         5, 5, ctrl_useradd,         true,  "domain user password U|M" },
@@ -59,6 +66,11 @@ const size_t ctrl_command_count = ARRAY_LEN(ctrl_commands);
 enum { CTRL_LOGIN, CTRL_READY };
 
 static struct control_hooks hooks;
+
+const struct control_hooks *ctrl_hooks(void)
+{
+    return &hooks;
+}
 
 void control_init(const struct control_hooks *given)
 {

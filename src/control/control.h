@@ -15,6 +15,10 @@ extern const struct protocol control_protocol;
 struct control_hooks {
     void (*refresh)(void);
     bool (*visible)(void);
+    /* Tells the queue role: an entry is there; an order (enum queue_order) for an entry, or,
+     * with an empty id, to try all that matches the argument. False: it doesn't run. */
+    bool (*queued)(struct str id);
+    bool (*order)(unsigned order, struct str id, struct str argument);
 };
 void control_init(const struct control_hooks *hooks);
 

@@ -118,7 +118,7 @@ static void make_root(void)
 
 static void start(void)
 {
-    static const struct control_hooks hooks = { refresh, visible };
+    static const struct control_hooks hooks = { refresh, visible, NULL, NULL };
     struct err e;
     log_set_level(LOG_LEVEL_ERROR);
     if (getcwd(home, sizeof(home)) == NULL)

@@ -9,6 +9,8 @@
 #define PARAMETERS_MAX ((size_t)64)
 
 struct ctrl;
+/* What control_init was given. */
+const struct control_hooks *ctrl_hooks(void);
 struct ctrl_command;
 
 /* What a command does. OK: it was done and is answered; a list or an upload goes on by itself
@@ -92,12 +94,13 @@ void ctrl_greet(struct ctrl *c);
 
 ctrl_fn ctrl_aliasadd, ctrl_aliasdel, ctrl_aliaslist, ctrl_aliasdomainadd, ctrl_aliasdomaindel,
     ctrl_aliasdomainlist, ctrl_cfgfileget, ctrl_cfgfileset, ctrl_custdomget, ctrl_custdomlist,
-    ctrl_custdomset, ctrl_domainadd, ctrl_domaindel, ctrl_domainlist, ctrl_exaliasadd,
-    ctrl_exaliasdel, ctrl_exaliaslist, ctrl_filelist, ctrl_mluseradd, ctrl_mluserdel,
-    ctrl_mluserlist, ctrl_noop, ctrl_poplnkadd, ctrl_poplnkdel, ctrl_poplnkenable,
-    ctrl_poplnklist, ctrl_removedlist, ctrl_undelete, ctrl_useradd, ctrl_userauth, ctrl_userdel,
-    ctrl_usergetmproc, ctrl_userlist, ctrl_userpasswd, ctrl_usersetmproc, ctrl_userstat,
-    ctrl_uservars, ctrl_uservarsset;
+    ctrl_custdomset, ctrl_domainadd, ctrl_domaindel, ctrl_domainlist, ctrl_etrn,
+    ctrl_exaliasadd, ctrl_exaliasdel, ctrl_exaliaslist, ctrl_filelist, ctrl_frozdel,
+    ctrl_frozgetlog, ctrl_frozgetmsg, ctrl_frozlist, ctrl_frozsubmit, ctrl_queueorder,
+    ctrl_mluseradd, ctrl_mluserdel, ctrl_mluserlist, ctrl_noop, ctrl_poplnkadd, ctrl_poplnkdel,
+    ctrl_poplnkenable, ctrl_poplnklist, ctrl_removedlist, ctrl_undelete, ctrl_useradd,
+    ctrl_userauth, ctrl_userdel, ctrl_usergetmproc, ctrl_userlist, ctrl_userpasswd,
+    ctrl_usersetmproc, ctrl_userstat, ctrl_uservars, ctrl_uservarsset;
 
 extern const struct ctrl_command ctrl_commands[];
 extern const size_t ctrl_command_count;

@@ -141,6 +141,25 @@ static void on_note(void *ctx, const struct note *n, int fd)
         log_warn(EV("last login not noted"), KS("user", n->u.login_seen.user), KE(&e));
 }
 
+static bool tell_queue(const struct note *n)
+{
+    int channel = my_env->channels[role_number(ROLE_QUEUE)];
+    struct err e;
+    return channel >= 0 && channel_send(channel, n, -1, &e) == RC_OK;
+}
+
+static bool tell_queued(struct str id)
+{
+    struct note n = { .type = NOTE_queued, .u.queued.id = id };
+    return tell_queue(&n);
+}
+
+static bool tell_order(unsigned order, struct str id, struct str argument)
+{
+    struct note n = { .type = NOTE_order, .u.order = { order, id, argument } };
+    return tell_queue(&n);
+}
+
 static void on_hup(void)
 {
     role_load_certificate(engine);
@@ -171,7 +190,7 @@ static enum rc serve_this_machine(struct err *e)
 
 static enum rc start(struct err *e)
 {
-    static const struct control_hooks hooks = { refresh, visible };
+    static const struct control_hooks hooks = { refresh, visible, tell_queued, tell_order };
     struct engine_limits limits = {
         .max_sessions = 200,
         .max_per_address = (size_t)conf()->max_sessions_per_address,

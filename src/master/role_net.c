@@ -36,6 +36,14 @@ static void notify_queue(struct str id)
         log_warn(EV("queue not told"), KS("id", id), KE(&e));
 }
 
+static bool flush_queue(struct str domain)
+{
+    struct note n = { .type = NOTE_order, .u.order = { 0, STR(""), domain } };
+    int channel = my_env->channels[role_number(ROLE_QUEUE)];
+    struct err e;
+    return channel >= 0 && channel_send(channel, &n, -1, &e) == RC_OK;
+}
+
 static void login_seen(const struct account *account, const struct ip *client)
 {
     char text[IP_TEXT_BYTES];
@@ -77,7 +85,7 @@ static enum rc set_up_protocol(struct commit *commit, struct err *e)
     users_on_weak_login(weak_login);
     if (this_role->id == ROLE_SMTPD) {
         engine_set_admit(engine, smtpd_admit);
-        return smtpd_init(commit, notify_queue, e);
+        return smtpd_init(commit, notify_queue, flush_queue, e);
     }
     store_init(commit);
     engine_set_admit(engine, pop3d_admit);

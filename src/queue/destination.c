@@ -201,6 +201,17 @@ void destination_done(struct destinations *all, struct destination *d, bool reac
         release(all, d);
 }
 
+void destinations_forget_trouble(struct destinations *all, struct str pattern)
+{
+    struct str key;
+    void *value = NULL;
+    for (size_t at = 0; map_next(&all->by_place, &at, &key, &value);) {
+        struct destination *d = value;
+        if (str_matches(key, pattern))
+            d->failures = 0;
+    }
+}
+
 void destinations_free(struct destinations *all)
 {
     struct str key;

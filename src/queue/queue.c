@@ -37,6 +37,7 @@ enum letter_kind {
     LETTER_NOTICE,
     LETTER_JOB_DONE,
     LETTER_ORDER,
+    LETTER_FLUSH,
     LETTER_READY,
     LETTER_RESULT,
     LETTER_RELAY_DONE,
@@ -195,6 +196,13 @@ void queue_order(struct queue *q, enum queue_order order, struct str id, struct 
     post(q, letter);
 }
 
+void queue_flush(struct queue *q, struct str pattern)
+{
+    struct letter *letter = letter_new(LETTER_FLUSH, STR(""));
+    letter->text = heap_text(pattern);
+    post(q, letter);
+}
+
 void queue_relay_ready(struct queue *q)
 {
     post(q, letter_new(LETTER_READY, STR("")));
@@ -249,18 +257,23 @@ static struct item *learn(struct queue *q, struct str id, usec_t due)
     return item;
 }
 
-static void take_order(struct queue *q, const struct letter *letter)
+static void add_order(struct item *item, enum queue_order order, const char *argument)
 {
-    struct item *item = learn(q, str_from_c(letter->id), 0);
-    size_t n = strlen(letter->text);
+    size_t n = strlen(argument);
     struct order *o = mem_new(sizeof(*o) + n + 1);
-    o->order = letter->order;
-    memcpy(o->argument, letter->text, n);
+    o->order = order;
+    memcpy(o->argument, argument, n);
     struct order **last = &item->orders;
     while (*last != NULL)
         last = &(*last)->next;
     *last = o;
     item->again = item->active;
+}
+
+static void take_order(struct queue *q, const struct letter *letter)
+{
+    struct item *item = learn(q, str_from_c(letter->id), 0);
+    add_order(item, letter->order, letter->text);
     if (item->active)
         return;
     if (item->held) {
@@ -276,6 +289,24 @@ static void take_order(struct queue *q, const struct letter *letter)
                 heap_swap(q, i, (i - 1) / 2);
             return;
         }
+}
+
+static void flush(struct queue *q, struct str pattern)
+{
+    size_t n = 0;
+    destinations_forget_trouble(&q->destinations, pattern);
+    for (size_t i = 0; i < q->heap_n; i++) {
+        struct item *item = q->heap[i];
+        if (item->place != NULL && !str_matches(str_from_c(item->place), pattern))
+            continue;
+        if (item->orders == NULL)
+            add_order(item, QUEUE_TRY, "");
+        item->due = 0;
+        n++;
+    }
+    for (size_t i = q->heap_n / 2; i-- > 0;)
+        heap_sift(q, i);
+    log_info(EV("queue flushed"), KS("pattern", pattern), KU("entries", n));
 }
 
 /* The item's groups are on their way, or known to be in vain. */
@@ -476,6 +507,9 @@ static void read_letter(struct queue *q, struct letter *letter)
         break;
     case LETTER_ORDER:
         take_order(q, letter);
+        break;
+    case LETTER_FLUSH:
+        flush(q, str_from_c(letter->text));
         break;
     case LETTER_READY:
         relay_ready(q);

@@ -51,6 +51,8 @@ void queue_relay_done(struct queue *q, uint64_t job, enum queue_outcome outcome,
 enum queue_order { QUEUE_TRY, QUEUE_HOLD, QUEUE_RELEASE, QUEUE_DELETE, QUEUE_REROUTE };
 /* argument: the hosts of QUEUE_REROUTE. */
 void queue_order(struct queue *q, enum queue_order order, struct str id, struct str argument);
+/* All that waits for places matching the pattern (domains; * and ?) is tried now (ETRN). */
+void queue_flush(struct queue *q, struct str pattern);
 
 struct queue_stats {
     uint64_t waiting, active;

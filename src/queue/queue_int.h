@@ -124,6 +124,8 @@ void destination_done(struct destinations *all, struct destination *d, bool reac
                       struct str reason, usec_t now);
 /* Takes away all tasks of a place that is down; a list. */
 struct task *destination_drain(struct destinations *all, struct destination *d);
+/* Places that match are no longer taken for down. */
+void destinations_forget_trouble(struct destinations *all, struct str pattern);
 void destinations_free(struct destinations *all);
 
 #endif

@@ -61,6 +61,8 @@ enum step cmd_ehlo(struct session *s, struct str args)
     if (c->login == NULL && mechanisms.n > 0)
         session_reply(s, "250-AUTH %.*s", STR_ARG(mechanisms));
     session_reply(s, "250-LIMITS RCPTMAX=%zu", smtp_max_recipients());
+    if (smtp_etrn_is_allowed(c))
+        session_reply(s, "250-ETRN");
     if (smtp_vrfy_is_allowed(c))
         session_reply(s, "250-VRFY");
     session_reply(s, "250 HELP");

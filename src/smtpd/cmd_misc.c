@@ -36,10 +36,24 @@ enum step cmd_expn(struct session *s, struct str args)
     return not_served(s);
 }
 
+/* RFC 1985: a domain, "@domain" for all below it too. "#queue" names nothing here. */
 enum step cmd_etrn(struct session *s, struct str args)
 {
-    (void)args;
-    return not_served(s);
+    struct smtp *c = smtp_of(s);
+    struct str name = str_trim(args), domain;
+    if (!smtp_etrn_is_allowed(c)) {
+        smtp_record(c, NULL, "ETRN=EACCESS", NULL);
+        return smtp_refuse(c, "502 5.5.1", "Command not served");
+    }
+    bool below = str_starts(name, STR("@"));
+    if (name.n == 0 ||
+        domain_parse(str_skip(name, below), true, &s->tmp, &domain, NULL) != RC_OK)
+        return smtp_refuse(c, "501 5.5.4", "Syntax: ETRN domain");
+    bool told = smtp_flush_queue(domain);
+    if (below)
+        told = smtp_flush_queue(arena_printf(&s->tmp, "*.%.*s", STR_ARG(domain))) && told;
+    return told ? smtp_ok(c, "250 2.0.0", "Queuing for %.*s started", STR_ARG(domain))
+                : smtp_refuse(c, "458 4.3.0", "Unable to queue messages now");
 }
 
 /* All verbs, ten a line. */

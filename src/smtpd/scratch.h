@@ -128,7 +128,7 @@ static inline void scratch_make(const char *marker)
     scratch_must(users_index_build(&fd, &report, &e), &e);
     scratch_must(users_index_use(fd, &e), &e);
     scratch_must(commit_open("smtpd", &scratch_commit, &e), &e);
-    scratch_must(smtpd_init(scratch_commit, scratch_notify, &e), &e);
+    scratch_must(smtpd_init(scratch_commit, scratch_notify, NULL, &e), &e);
 }
 
 /* Files in a folder; they are removed. */

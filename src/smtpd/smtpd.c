@@ -6,10 +6,13 @@
 #include "smtpd/smtpd_int.h"
 
 static void (*notify)(struct str id);
+static bool (*flush)(struct str domain);
 
-enum rc smtpd_init(struct commit *commit, void (*notify_queue)(struct str id), struct err *e)
+enum rc smtpd_init(struct commit *commit, void (*notify_queue)(struct str id),
+                   bool (*flush_queue)(struct str domain), struct err *e)
 {
     notify = notify_queue;
+    flush = flush_queue;
     store_init(commit);
     login_init();
     enum rc rc = spool_init(commit, e);
@@ -20,6 +23,16 @@ void smtp_notify_queue(struct str id)
 {
     if (notify != NULL)
         notify(id);
+}
+
+bool smtp_flush_queue(struct str domain)
+{
+    return flush != NULL && flush(domain);
+}
+
+bool smtp_etrn_is_allowed(const struct smtp *c)
+{
+    return conf()->allow_smtp_etrn || smtp_has_right(c, RIGHT_ETRN);
 }
 
 bool smtpd_admit(struct session *s)

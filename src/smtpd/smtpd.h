@@ -18,7 +18,7 @@ extern const struct protocol smtp_protocol;
  * durable; id is valid during the call.
  */
 enum rc smtpd_init(struct commit *commit, void (*notify_queue)(struct str id),
-                   struct err *e) CHECK_RESULT;
+                   bool (*flush_queue)(struct str domain), struct err *e) CHECK_RESULT;
 
 /* The engine's admit hook: false when disk or inodes run short. */
 bool smtpd_admit(struct session *s);

@@ -140,6 +140,8 @@ size_t smtp_max_recipients(void);
 bool smtp_offers_tls(const struct smtp *c);
 /* Does VRFY tell? AllowSmtpVRFY, or right V. */
 bool smtp_vrfy_is_allowed(const struct smtp *c);
+/* Does ETRN do anything? AllowSmtpETRN, or right T. */
+bool smtp_etrn_is_allowed(const struct smtp *c);
 /* Names of the mechanisms for AUTH, blanks between; empty: none. In s.tmp. */
 struct str smtp_mechanisms(struct smtp *c);
 unsigned smtp_rights_parse(struct str letters);
@@ -183,6 +185,8 @@ enum rc transaction_commit(struct smtp *c, struct err *e) CHECK_RESULT;
 void transaction_fail(struct smtp *c, const struct err *e);
 /* Tells the queue role about a new entry. (smtpd.c) */
 void smtp_notify_queue(struct str id);
+/* Asks it to try what waits for the domain (a pattern). False: it can't be told. (smtpd.c) */
+bool smtp_flush_queue(struct str domain);
 
 /* Takes up to max octets of buffered input into the message; *out_used. RC_TEMP: the end of the
  * message can't be found any more. (receive.c) */

@@ -2,6 +2,7 @@
 import email
 import email.policy
 import glob
+import json
 import os
 import re
 import smtplib
@@ -12,8 +13,9 @@ import threading
 import time
 import unittest
 
-from harness import DOMAIN, PASSWORD, Server, wait_until
+from harness import DOMAIN, PASSWORD, PROGRAM, Server, wait_until
 from sink import Sink
+from test_ctrl import Ctrl
 
 FAST = {"RetryFirst": "1", "RetryLongest": "1", "SmtpNoTLSAuths": "PLAIN LOGIN", "LoginDelay": "0",
         "SmartDNSHost": "127.0.0.1@9", "DnssecAnchor": "", "RemoteTimeout": "4"}
@@ -424,6 +426,88 @@ class Hostile(unittest.TestCase):
                 attempts = server.log_text().count("relay info: delivery deferred")
                 self.assertLess(attempts, 30)
                 self.assertEqual(len(entries(server)), 60)
+
+
+class Orders(unittest.TestCase):
+    def queue(self, server, *words, code=0):
+        done = subprocess.run([PROGRAM, "queue", "--mailroot", server.mailroot, *words], capture_output=True, text=True,
+                              timeout=60, check=False)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done.stdout
+
+    def test_hikyaku_queue(self):
+        with Sink() as sink:
+            server = Server(settings=dict(FAST, RetryFirst="600", RetryLongest="600"))
+            server.append("smtpfwd.tab", ("*.example", "127.0.0.1:1"))
+            with server:
+                for i in range(4):
+                    send(server, [f"x{i}@far.example"])
+                send(server, ["y@other.example"], sender="")
+                wait_until(lambda: self.queue(server, "list").count("refused") == 5)
+                rows = json.loads(self.queue(server, "list", "--json", "--to", "x*"))
+                self.assertEqual(len(rows), 4)
+                self.assertEqual(rows[0]["auth"], f"alice@{DOMAIN}")
+                self.assertIn("Connection refused", rows[0]["recipients"][0]["reason"])
+                self.assertEqual(len(json.loads(self.queue(server, "list", "--json", "--from", "<>"))), 1)
+                self.assertEqual(len(json.loads(self.queue(server, "list", "--json", "--reason", "REFUSED"))), 5)
+                self.assertEqual(len(json.loads(self.queue(server, "list", "--json", "--older", "1000"))), 0)
+                self.assertIn("1 messages would be meant", self.queue(server, "delete", "--dry-run", "--to", "x0@*"))
+                self.assertEqual(len(entries(server)), 5)
+                self.queue(server, "delete", "--to", "x0@*")
+                self.assertTrue(wait_until(lambda: len(entries(server)) == 4))
+                self.queue(server, "delete", code=3)  # never all by mistake
+                self.queue(server, "hold", rows[1]["id"])
+                self.assertTrue(wait_until(lambda: "\nheld\n" in self.queue(server, "show", rows[1]["id"])))
+                self.queue(server, "reroute", f"127.0.0.1:{sink.port}", "--all")
+                self.assertTrue(wait_until(lambda: len(sink.messages) == 3))
+                time.sleep(0.5)
+                self.assertEqual(len(sink.messages), 3)
+                self.queue(server, "release", rows[1]["id"])
+                self.assertTrue(wait_until(lambda: len(sink.messages) == 4))
+                self.assertTrue(wait_until(lambda: not entries(server)))
+                self.queue(server, "show", "nonsense", code=1)
+
+    def test_frozen_by_the_control_protocol(self):
+        answers = {"RCPT": "550 5.1.1 no"}
+        with Sink(answers) as sink, gateway(sink, RemoveSpoolErrors="0") as server, Ctrl(server) as c:
+            send(server, ["a@far.example", "b@far.example"])
+            self.assertTrue(wait_until(lambda: len(entries(server, "frozen")) == 1))
+            row, = c.lines("frozlist")
+            self.assertEqual(len(row), 9)
+            self.assertEqual(row[1:5] + row[8:], ["0", "0", f"<alice@{DOMAIN}>", "<a@far.example>", "froz"])
+            log = c.lines("frozgetlog", "0", "0", row[0])
+            self.assertIn("550 5.1.1 no", str(log))
+            self.assertEqual(c.do("frozgetmsg", "0", "0", row[0]), 100)
+            text = b""
+            while (line := c.line()) != b".":
+                text += line + b"\n"
+            self.assertIn(b"MAIL FROM:<alice@test.example>\nRCPT TO:<a@far.example>\n<<MAIL-DATA>>\n", text)
+            self.assertTrue(text.endswith(b"\nhello\n"))
+            self.assertEqual(c.do("frozgetmsg", "0", "0", "../../server.key"), -214)
+            self.assertEqual(c.do("frozgetmsg", "0", "0", "0123456789abcdef01"), -19)
+            self.assertEqual(c.do("frozsubmit", "0", "0", "0123456789abcdef01"), -164)
+            answers.clear()
+            self.assertEqual(c.do("frozsubmit", "0", "0", row[0]), 0)
+            self.assertTrue(wait_until(lambda: sink.messages))
+            self.assertEqual(len(sink.messages[0]["rcpts"]), 2)
+            self.assertTrue(wait_until(lambda: not entries(server)))
+            self.assertEqual(c.lines("frozlist"), [])
+            self.assertEqual(c.do("frozdel", "0", "0", row[0]), 0)
+
+    def test_etrn(self):
+        server = Server(settings=dict(FAST, RetryFirst="600", RetryLongest="600", AllowSmtpETRN="1"))
+        port = Sink()
+        port.close()
+        server.append("smtpfwd.tab", ("*.example", f"127.0.0.1:{port.port}"))
+        with server:
+            send(server, ["x@far.example", "y@other.example"])
+            self.assertTrue(wait_until(lambda: server.log_text().count("delivery deferred") >= 2))
+            with Sink(port=port.port) as sink:
+                with smtplib.SMTP("127.0.0.1", server.ports["smtp"], timeout=30) as c:
+                    self.assertIn("etrn", c.ehlo()[1].decode().lower())
+                    self.assertEqual(c.docmd("ETRN", "not a domain")[0], 501)
+                    self.assertEqual(c.docmd("ETRN", "far.example")[0], 250)
+                self.assertTrue(wait_until(lambda: sink.messages))
 
 
 class Crashes(unittest.TestCase):
