@@ -44,13 +44,13 @@ TEST_BIN := $(TESTS:src/%.c=$(B)/test/%)
 FUZZ_BIN := $(FUZZ:src/%.c=$(B)/fuzz/%)
 
 .PHONY: all
-all: $(B)/hikyaku $(B)/XMail $(B)/CtrlClnt $(B)/XMCrypt $(B)/MkUsers ## build the program (BUILD=release, san, tsan)
+all: $(B)/hikyaku $(B)/XMail $(B)/CtrlClnt $(B)/XMCrypt $(B)/MkUsers $(B)/sendmail ## build the program (BUILD=release, san, tsan)
 
 $(B)/hikyaku: $(B)/main.o $(B)/libhikyaku.a
 	@echo '  link  $@'
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(B)/XMail $(B)/CtrlClnt $(B)/XMCrypt $(B)/MkUsers: $(B)/hikyaku
+$(B)/XMail $(B)/CtrlClnt $(B)/XMCrypt $(B)/MkUsers $(B)/sendmail: $(B)/hikyaku
 	@ln -sf hikyaku $@
 
 $(B)/libhikyaku.a: $(OBJ)
@@ -144,6 +144,8 @@ install: all ## install program, man pages, systemd unit (PREFIX, DESTDIR)
 	install -d $(BINDIR) $(MANDIR)/man1 $(MANDIR)/man5 $(MANDIR)/man8 $(DOCDIR) $(UNITDIR) $(DESTDIR)$(PREFIX)/lib/sysusers.d
 	install -m 755 $(B)/hikyaku $(BINDIR)/hikyaku
 	for name in XMail CtrlClnt XMCrypt MkUsers; do ln -sf hikyaku $(BINDIR)/$$name; done
+	install -d $(DESTDIR)$(PREFIX)/sbin
+	ln -sf ../bin/hikyaku $(DESTDIR)$(PREFIX)/sbin/sendmail
 	install -m 644 $(wildcard man/*.1) $(MANDIR)/man1
 	install -m 644 $(wildcard man/*.8) $(MANDIR)/man8
 	install -m 644 $(wildcard man/*.5) $(MANDIR)/man5

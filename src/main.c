@@ -19,6 +19,7 @@ static const struct command_row commands[] = {
     { "status", master_status, "show what a running server does" },
     { "metrics", master_metrics, "the server's counters, for Prometheus" },
     { "queue", tool_queue, "what waits to be sent, and orders to the queue" },
+    { "sendmail", tool_sendmail, "take a message from a program (also called sendmail)" },
     { "users", tool_users, "list, add, change and remove accounts" },
     { "lists", tool_lists, "mailing lists and their members" },
     { "domains", tool_domains, "domains and their other names" },
@@ -63,6 +64,8 @@ int main(int argc, char **argv)
     name = slash == SIZE_MAX ? name : str_skip(name, slash + 1);
     if (str_ieq(name, STR("CtrlClnt")))
         return tool_ctrl(argc - 1, argv + 1);
+    if (str_eq(name, STR("sendmail")))
+        return tool_sendmail(argc - 1, argv + 1);
     if (str_ieq(name, STR("MkUsers")))
         return tool_mkusers(argc - 1, argv + 1);
     if (str_ieq(name, STR("XMCrypt")))

@@ -11,7 +11,8 @@
 #define FOLDER "logs"
 #define COMPLAIN_EVERY (60 * USEC_S)
 
-static const char *const names[LOGFILE_COUNT] = { "smtp", "pop3", "smail", "ctrl", "finger" };
+static const char *const names[LOGFILE_COUNT] = { "smtp", "pop3",   "smail",
+                                                  "ctrl", "finger", "lmail" };
 
 struct open_file {
     int fd; /* 0: none yet */
@@ -51,6 +52,9 @@ bool logfile_is_on(enum logfile f)
         break;
     case LOGFILE_FINGER:
         by_switch = o->finger.log;
+        break;
+    case LOGFILE_LMAIL:
+        by_switch = o->lmail_log;
         break;
     }
     return by_switch || is_listed(o->log_files, str_from_c(names[f]));

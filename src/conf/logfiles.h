@@ -9,8 +9,15 @@
 
 #include "base/base.h"
 
-enum logfile { LOGFILE_SMTP, LOGFILE_POP3, LOGFILE_SMAIL, LOGFILE_CTRL, LOGFILE_FINGER };
-#define LOGFILE_COUNT 5
+enum logfile {
+    LOGFILE_SMTP,
+    LOGFILE_POP3,
+    LOGFILE_SMAIL,
+    LOGFILE_CTRL,
+    LOGFILE_FINGER,
+    LOGFILE_LMAIL
+};
+#define LOGFILE_COUNT 6
 
 /* Is the file switched on, by a switch (-Sl ...) or by LogFiles? Any thread. */
 bool logfile_is_on(enum logfile f);

@@ -326,6 +326,7 @@ static struct options *build(const struct tab *tab)
     struct options *o = mem_new(sizeof(*o));
     o->origin = conf_origin_read();
     o->store_maildir = true;
+    o->lmail_s = 2;
     o->families = o->origin == CONF_NEW ? FAMILIES_BOTH : FAMILIES_IPV4;
     service_defaults(o);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)

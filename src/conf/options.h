@@ -51,10 +51,12 @@ struct options {
 #include "conf/switches.def"
 #undef SERVICE
     enum conf_origin origin;
-    bool password_scheme_set; /* else as XMail does */
-    bool store_maildir;       /* -MM, -Mm: what a new account gets */
-    bool debug;               /* -Md */
-    bool delivery_log;        /* -Ql */
+    bool password_scheme_set;  /* else as XMail does */
+    bool store_maildir;        /* -MM, -Mm: what a new account gets */
+    bool debug;                /* -Md */
+    bool delivery_log;         /* -Ql */
+    bool lmail_log, lmail_off; /* -Ll, -L- */
+    int64_t lmail_s;           /* -Lt */
     enum ip_families families;
     bool ipv6_first; /* -M7 */
     /* -Qt, -Qi, -Qr: XMail's schedule of retries instead of ours */

@@ -98,6 +98,9 @@ enum handler {
     H_max_recipients,
     H_log_rotate,
     H_delivery_log,
+    H_lmail_off,
+    H_lmail_log,
+    H_lmail_time,
     H_relay_threads,
     H_retry_time,
     H_retry_ratio,
@@ -186,6 +189,17 @@ static enum rc apply_switch(struct options *o, enum handler handler, struct str 
         if (number(value, handler == H_retry_ratio ? 0 : 1, 1000000, &n) != RC_OK)
             return RC_PERM;
         take_retry(o, handler, n);
+        return RC_OK;
+    case H_lmail_off:
+        o->lmail_off = true;
+        return RC_OK;
+    case H_lmail_log:
+        o->lmail_log = true;
+        return RC_OK;
+    case H_lmail_time:
+        if (number(value, 1, 86400, &n) != RC_OK)
+            return RC_PERM;
+        o->lmail_s = n;
         return RC_OK;
     case H_delivery_log:
         o->delivery_log = true;

@@ -51,7 +51,7 @@ static enum rc open_one(const char *service, const struct ip *ip, uint16_t port,
     return rc;
 }
 
-enum rc listener_open_local(const char *path, int *out_fd, struct err *e)
+enum rc listener_open_local(const char *path, mode_t mode, int *out_fd, struct err *e)
 {
     struct sockaddr_un at = { .sun_family = AF_UNIX };
     if (strlen(path) >= sizeof(at.sun_path))
@@ -61,7 +61,7 @@ enum rc listener_open_local(const char *path, int *out_fd, struct err *e)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return err_sys(e, "make socket");
-    mode_t before = umask(0177); /* from its first moment on */
+    mode_t before = umask(0777 & ~mode); /* from its first moment on */
     bool ok = bind(fd, (const struct sockaddr *)&at, sizeof(at)) == 0 && listen(fd, 64) == 0;
     enum rc rc = ok ? RC_OK : err_sys(e, "listen on %s", path);
     (void)umask(before);

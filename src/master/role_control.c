@@ -184,7 +184,7 @@ static enum rc hear_others(struct err *e)
 /* Who may write the MailRoot's tables anyway needs no password. */
 static enum rc serve_this_machine(struct err *e)
 {
-    enum rc rc = listener_open_local(master_control_socket, &local.fd, e);
+    enum rc rc = listener_open_local(master_control_socket, 0600, &local.fd, e);
     return rc == RC_OK ? engine_listen(engine, &local, e) : rc;
 }
 

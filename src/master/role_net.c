@@ -12,6 +12,7 @@
 #include "users/users.h"
 #include "wire/session.h"
 #include <malloc.h>
+#include <stdlib.h>
 
 static struct engine *engine;
 static const struct role_env *my_env;
@@ -77,6 +78,25 @@ static void every_second(void)
     role_count_log();
 }
 
+/* --- programs on this machine ---------------------------------------------------------------
+ */
+
+static struct listener submit = {
+    .protocol = &smtp_protocol, .service = "submit", .local = true, .fd = -1
+};
+static char submit_path[256];
+
+/* sendmail's way in: below /run under systemd, else in the MailRoot. */
+static enum rc serve_programs(struct err *e)
+{
+    const char *run = getenv("RUNTIME_DIRECTORY");
+    (void)snprintf(submit_path, sizeof(submit_path), "%s/submit.sock",
+                   run == NULL || run[0] == '\0' ? "hikyaku" : run);
+    enum rc rc = listener_open_local(submit_path, 0666, &submit.fd, e);
+    submit.opened = METRIC_sessions_submit;
+    return rc == RC_OK ? engine_listen(engine, &submit, e) : rc;
+}
+
 /* --- starting
  * --------------------------------------------------------------------------------------- */
 
@@ -109,6 +129,8 @@ static enum rc start(const struct role_env *env, struct commit **commit, struct 
         role_load_certificate(engine);
     if (rc == RC_OK)
         rc = set_up_protocol(*commit, e);
+    if (rc == RC_OK && this_role->id == ROLE_SMTPD && !env->alone)
+        rc = serve_programs(e);
     if (rc == RC_OK)
         rc = role_watch_signals(engine_pool(engine), on_hup, e);
     if (rc == RC_OK)

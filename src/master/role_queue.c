@@ -115,6 +115,7 @@ static void every_second(void)
     /* Notes about new entries may have been lost (a full channel, a crash). */
     if (++seconds % 60 == 0)
         queue_rescan(queue);
+    queue_take_local(queue);
     queue_stats_get(queue, &stats);
     metric_set(METRIC_queue_waiting, stats.waiting);
     metric_set(METRIC_queue_active, stats.active);

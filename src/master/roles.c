@@ -3,6 +3,9 @@
 
 static const char *const control_writes[] = { ".", NULL };
 static const char *const smtpd_writes[] = { "domains", "queue", "hikyaku", "logs", NULL };
+static const char *const queue_writes[] = {
+    "domains", "queue", "hikyaku", "logs", "spool", NULL
+};
 static const char *const relay_writes[] = { "logs", NULL };
 static const char *const access_writes[] = { "domains", "pop3locks", "hikyaku", "logs", NULL };
 
@@ -11,7 +14,7 @@ const struct role roles[] = {
     { "control", ROLE_CONTROL, role_control, " ctrl ctrls ",             { true,  false, control_writes } },
     { "smtpd",   ROLE_SMTPD,   role_network, " smtp smtps submission ",  { true,  false, smtpd_writes } },
     { "access",  ROLE_ACCESS,  role_network, " pop3 pop3s finger ",      { true,  false, access_writes } },
-    { "queue",   ROLE_QUEUE,   role_queue,   "",                         { false, false, smtpd_writes } },
+    { "queue",   ROLE_QUEUE,   role_queue,   "",                         { false, false, queue_writes } },
     { "relay",   ROLE_RELAY,   role_relay,   "",                         { false, true,  relay_writes } },
 };
 /* clang-format on */

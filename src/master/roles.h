@@ -6,6 +6,7 @@
 #include "sys/board.h"
 #include "sys/notes.h"
 #include "sys/seal.h"
+#include <sys/stat.h>
 
 #define LISTENERS_MAX BOARD_LISTENERS
 #define ROLE_ENV_MAGIC 0x454c4f52u
@@ -97,8 +98,9 @@ role_main_fn role_control, role_network, role_queue, role_relay;
 enum rc listeners_open(const int *activated, size_t activated_count, bool tls,
                        struct open_listener *out, size_t *out_count,
                        struct err *e) CHECK_RESULT;
-/* A socket in the file system that only the owner of the MailRoot (and root) can use. Removes
- * one that a process before left. */
-enum rc listener_open_local(const char *path, int *out_fd, struct err *e) CHECK_RESULT;
+/* A socket in the file system: mode 0600 is for the owner of the MailRoot and root, 0666 for
+ * everybody who can reach it. Removes one that a process before left. */
+enum rc listener_open_local(const char *path, mode_t mode, int *out_fd,
+                            struct err *e) CHECK_RESULT;
 
 #endif

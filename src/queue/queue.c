@@ -733,6 +733,16 @@ void queue_free(struct queue **queue)
     mem_free(queue);
 }
 
+void queue_take_local(struct queue *q)
+{
+    static usec_t next;
+    usec_t now = clock_mono();
+    if (conf()->lmail_off || now < next)
+        return;
+    next = now + conf()->lmail_s * USEC_S;
+    lmail_take(new_entry, q);
+}
+
 void queue_stats_get(struct queue *q, struct queue_stats *out)
 {
     *out = (struct queue_stats){ .waiting = q->waiting_now, .active = q->active_now };

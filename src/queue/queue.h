@@ -54,6 +54,9 @@ void queue_order(struct queue *q, enum queue_order order, struct str id, struct 
 /* All that waits for places matching the pattern (domains; * and ?) is tried now (ETRN). */
 void queue_flush(struct queue *q, struct str pattern);
 
+/* Takes the files of spool/local; call every second. Waits for the disk. */
+void queue_take_local(struct queue *q);
+
 struct queue_stats {
     uint64_t waiting, active;
 };

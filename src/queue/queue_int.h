@@ -77,6 +77,9 @@ enum rc report_send(const struct spool_entry *entry, enum report_kind kind, cons
                     const bool *relayed, usec_t give_up, notify_fn *notify, void *ctx,
                     struct err *e) CHECK_RESULT;
 
+/* Each file of spool/local becomes an entry (lmail.c). */
+void lmail_take(notify_fn *notify, void *ctx);
+
 /* --- destinations (destination.c) ------------------------------------------------------------
  */
 

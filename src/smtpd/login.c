@@ -4,6 +4,7 @@
  */
 #include "smtpd/login.h"
 #include "smtpd/smtpd_int.h"
+#include "sys/user.h"
 
 /* One version of smtpauth.tab. */
 struct auth_table {
@@ -107,6 +108,17 @@ enum rc login_new(const struct sasl_identity *who, struct arena *tmp, struct log
     }
     *out = l;
     return RC_OK;
+}
+
+struct login *login_of_user(uint32_t uid)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct login *l = mem_new(sizeof(*l));
+    struct str name = user_name(uid, &a);
+    l->name = arena_printf(&l->mem, "%.*s@%.*s", STR_ARG(name), STR_ARG(conf()->root_domain));
+    l->hide_name = conf()->disable_emit_auth_user;
+    l->rights = RIGHT_MAIL | RIGHT_RELAY | RIGHT_NO_TLS;
+    return l;
 }
 
 void login_free(struct login **login)

@@ -107,7 +107,9 @@ unsigned smtp_rights_parse(struct str letters)
 enum step smtp_greet(struct session *s)
 {
     struct smtp *c = smtp_of(s);
-    if (!policy_client(c))
+    if (s->listener->local)
+        c->login = login_of_user(s->client_uid);
+    else if (!policy_client(c))
         return STEP_CLOSE;
     session_reply(s, "220 %.*s ESMTP Hikyaku", STR_ARG(smtp_domain()));
     return smtp_next(c);

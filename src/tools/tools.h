@@ -34,8 +34,12 @@ int tool_admins(int argc, char **argv);
 /* `hikyaku mkusers`, MkUsers: a first mailusers.tab. 0; 1 wrong usage; 2 failed. */
 int tool_mkusers(int argc, char **argv);
 
-/* `hikyaku queue list|show|try|hold|release|delete|reroute|submit|drop`. 0; 1 failed; 3 usage. */
+/* `hikyaku queue list|show|try|hold|release|delete|reroute|submit|drop`. 0; 1 failed; 3 usage.
+ */
 int tool_queue(int argc, char **argv);
+
+/* `hikyaku sendmail`, sendmail: codes of sysexits.h; 2: no recipients. */
+int tool_sendmail(int argc, char **argv);
 
 /* `hikyaku crypt`, XMCrypt: prints the stored form of a password. 0 or 1. */
 int tool_crypt(int argc, char **argv);

@@ -169,6 +169,11 @@ static void name_ends(struct session *s)
     if (s->listener->local) {
         (void)ip_parse(STR("127.0.0.1"), &s->client_ip);
         s->local_ip = s->client_ip;
+        struct ucred who;
+        socklen_t size = sizeof(who);
+        s->client_uid = getsockopt(s->st.fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0
+                            ? (uint32_t)who.uid
+                            : UINT32_MAX;
         return;
     }
     if (getpeername(s->st.fd, (struct sockaddr *)&sa, &n) == 0)

@@ -93,18 +93,19 @@ struct session {
     pool_ticket ticket;
     struct ip client_ip, local_ip;
     uint16_t client_port, local_port;
-    uint8_t state;     /* the protocol's enum; changed by session_enter only */
-    uint8_t waiting;   /* enum step the session is parked in */
-    bool discarding;   /* skipping the rest of an over-long line */
-    bool closing;      /* after the output: close */
-    bool counted;      /* in the per-address count */
-    bool stopping;     /* the role is draining */
-    bool fresh_input;  /* octets came that s->more hasn't seen */
-    bool deadline_set; /* the handler gave the coming wait its deadline */
-    bool lingering;    /* closed for writing; what still comes in is dropped */
-    size_t lingered;   /* octets dropped so */
-    unsigned errors;   /* bad commands and refusals so far */
-    unsigned commands; /* so far */
+    uint32_t client_uid; /* of a local listener's client */
+    uint8_t state;       /* the protocol's enum; changed by session_enter only */
+    uint8_t waiting;     /* enum step the session is parked in */
+    bool discarding;     /* skipping the rest of an over-long line */
+    bool closing;        /* after the output: close */
+    bool counted;        /* in the per-address count */
+    bool stopping;       /* the role is draining */
+    bool fresh_input;    /* octets came that s->more hasn't seen */
+    bool deadline_set;   /* the handler gave the coming wait its deadline */
+    bool lingering;      /* closed for writing; what still comes in is dropped */
+    size_t lingered;     /* octets dropped so */
+    unsigned errors;     /* bad commands and refusals so far */
+    unsigned commands;   /* so far */
     session_fn *more;
     usec_t wake_at;                /* STEP_DELAY */
     usec_t deadline;               /* of the present wait */

@@ -1,0 +1,95 @@
+"""sendmail as cron, PHP, mutt and git send-email call it; files in spool/local."""
+import email
+import os
+import subprocess
+import time
+import unittest
+
+from harness import DOMAIN, PROGRAM, Server, wait_until
+from sink import Sink
+from test_logs import records
+from test_relay import FAST, gateway
+
+
+class Sendmail(unittest.TestCase):
+    def call(self, server, *words, text="", code=0, env=None):
+        program = os.path.join(server.scratch, "sendmail")
+        if not os.path.islink(program):
+            os.symlink(PROGRAM, program)
+        done = subprocess.run([program, *words], input=text.encode() if isinstance(text, str) else text,
+                              capture_output=True, timeout=60, check=False,
+                              env={**os.environ, "MAIL_ROOT": server.mailroot, **(env or {})})
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done.stderr.decode()
+
+    def mail(self, server, user="alice", count=1):
+        names = wait_until(lambda: len(server.mailbox(user)) >= count and server.mailbox(user))
+        self.assertTrue(names, server.log_text()[-1500:])
+        folder = server.path("domains", DOMAIN, user, "Maildir", "new")
+        newest = max(names, key=lambda n: os.stat(os.path.join(folder, n)).st_mtime_ns)
+        return email.message_from_bytes(server.read(user, newest))
+
+    def test_callers(self):
+        with Sink() as sink, gateway(sink) as server:
+            to = f"alice@{DOMAIN}"
+            with self.subTest("cron"):
+                self.call(server, "-FCronDaemon", "-i", "-B8BITMIME", "-oem", to,
+                          text=f"From: root (Cron Daemon)\nTo: {to}\nSubject: Cron\n\n.\nout\n")
+                m = self.mail(server)
+                self.assertEqual(m["Subject"], "Cron")
+                self.assertTrue(m.get_payload().startswith(".\nout"))
+                self.assertTrue(m["Date"] and m["Message-ID"])
+                self.assertIn("root@", m["X-AuthUser"])
+            with self.subTest("PHP"):
+                self.call(server, "-t", "-i", text=f"To: \"A, B\" <{to}>, (c) x@far.example\nBcc: bob@{DOMAIN},\n"
+                          f" y@far.example\nSubject: p\n\nbody\n")
+                m = self.mail(server, count=2)
+                self.assertIsNone(m["Bcc"])
+                self.assertIn("root@", m["From"])
+                self.assertEqual(self.mail(server, "bob")["Subject"], "p")
+                self.assertTrue(wait_until(lambda: sum(len(s["rcpts"]) for s in sink.messages) == 2))
+            with self.subTest("mutt, git"):
+                self.call(server, "-oem", "-oi", "-f", "me@far.example", "--", to, text="Subject: m\n\n.\nx\n")
+                self.assertEqual(self.mail(server, count=3)["Return-Path"], "<me@far.example>")
+            with self.subTest("a dot ends it"):
+                self.call(server, to, text="Subject: d\n\none\n.\ntwo\n")
+                self.assertEqual(self.mail(server, count=4).get_payload(), "one\n")
+            with self.subTest("-ti and CRLF"):
+                self.call(server, "-ti", text=f"To: {to}\r\nSubject: c\r\n\r\nline\r\n")
+                self.assertEqual(self.mail(server, count=5).get_payload(), "line\n")
+            self.call(server, text="Subject: x\n\n", code=2)
+            self.assertIn("No such user", self.call(server, f"nobody@{DOMAIN}", text="x\n", code=67))
+            self.call(server, "--nonsense", to, code=64)
+
+    def test_without_a_server(self):
+        server = Server(settings=FAST, words=["-Ll", "-Lt", "1"])
+        self.call(server, f"alice@{DOMAIN}", text="Subject: later\n\n..x\n")
+        self.assertEqual(len(os.listdir(server.path("spool", "local"))), 1)
+        with server:
+            m = self.mail(server)
+            self.assertEqual((m["Subject"], m.get_payload()), ("later", "..x\n"))
+            self.assertEqual(os.listdir(server.path("spool", "local")), [])
+            self.assertEqual([len(r) for r in records(server, "lmail")], [4])
+
+    def test_files_of_old_scripts(self):
+        with Sink() as sink, gateway(sink) as server:
+            def drop(name, text):
+                with open(server.path("spool", "temp", name), "wb") as f:
+                    f.write(text)
+                os.rename(server.path("spool", "temp", name), server.path("spool", "local", name))
+            drop("1", b"mail from:<a@far.example>\r\nrcpt to:<alice@" + DOMAIN.encode() + b">\r\n"
+                 b"rcpt to:<x@far.example>\r\n\r\nSubject: old\r\n\r\n.dot\r\nbare\rcr\x00\r\n")
+            drop("2", b"nonsense\r\n")
+            drop("3", b"mail from:<>\nrcpt to:<nobody@" + DOMAIN.encode() + b">\n\nSubject: n\n\nx\n")
+            m = self.mail(server)
+            self.assertEqual(m.get_payload(), ".dot\nbare\ncr\n")
+            self.assertTrue(wait_until(lambda: sink.messages))
+            self.assertTrue(sink.messages[0]["data"].endswith(b"\r\n.dot\r\nbare\r\ncr\r\n"))
+            self.assertTrue(wait_until(lambda: os.path.exists(server.path("spool", "local-damaged", "2"))))
+            self.assertTrue(wait_until(lambda: os.listdir(server.path("spool", "local")) == []))
+            time.sleep(0.5)
+            self.assertEqual(len(server.mailbox("alice")), 2)  # the double bounce of 3 is PostMaster's
+
+
+if __name__ == "__main__":
+    unittest.main()
