@@ -3,7 +3,7 @@
 
     bench.py PROGRAM [--quick] [--journal] [part ...]
 
-Parts: deliver, large, pop3, idle, memory, accounts, full (mailbox of many messages). Each figure is the
+Parts: deliver, relay, large, pop3, idle, memory, accounts, full (mailbox of many messages). Each figure is the
 median of three runs (one with --quick). Needs root, for the peers and for --journal, which measures on
 an ext4 with a journal in a loop-mounted file. Everything listens on loopback only.
 """
@@ -90,7 +90,7 @@ def private_dirty_kb(pid):
 class Hikyaku:
     name = "hikyaku"
 
-    def __init__(self, program, folder, accounts=0):
+    def __init__(self, program, folder, accounts=0, relay=None):
         self.root = os.path.join(folder, "hikyaku")
         self.ports = {s: free_port() for s in ("smtp", "smtps", "submission", "pop3", "pop3s")}
         command = [program, "init", "--mailroot", self.root, "--domain", DOMAIN, "--admin", "a:" + PASSWORD]
@@ -106,6 +106,11 @@ class Hikyaku:
             for service, port in self.ports.items():
                 f.write(f'"Listen-{service}"\t"127.0.0.1:{port}"\n')
             f.write('"MaxSessionsPerAddress"\t"0"\n')
+            if relay:
+                f.write(f'"DefaultSMTPGateways"\t"127.0.0.1:{relay}"\n')
+        if relay:
+            with open(os.path.join(self.root, "smtprelay.tab"), "a", encoding="utf-8") as f:
+                f.write('"127.0.0.1"\t"255.255.255.255"\n')
         for i in range(USERS):
             path = os.path.join(self.root, "domains", DOMAIN, f"u{i}", "user.tab")
             with open(path, encoding="utf-8") as f:
@@ -139,7 +144,7 @@ class Postfix:
 
     name = "postfix"
 
-    def __init__(self, folder):
+    def __init__(self, folder, relay=None):
         self.root = os.path.join(folder, "postfix")
         self.ports = {"smtp": free_port()}
         for d in ("etc", "spool", "data", "mail"):
@@ -168,6 +173,8 @@ class Postfix:
             "default_process_limit": "200", "alias_maps": "", "alias_database": "", "syslog_name": "bench",
             "maximal_queue_lifetime": "1d", "smtputf8_enable": "no",
         }
+        if relay:
+            main["relayhost"] = f"[127.0.0.1]:{relay}"
         with open(os.path.join(self.root, "etc/main.cf"), "w", encoding="ascii") as f:
             for key, value in main.items():
                 f.write(f"{key} = {value}\n")
@@ -336,6 +343,49 @@ class Bench:
                 server.stop()
                 shutil.rmtree(server.root)
 
+    def one_relay(self, server, sink_file, sessions, octets, messages):
+        """Messages a second from the first connection until the other side has the last one."""
+        def taken():
+            with open(sink_file, "rb") as f:
+                return int.from_bytes(f.read(8), "little")
+        start, before, began = taken(), cpu_seconds(server.pid), time.monotonic()
+        self.run_load("smtp", "127.0.0.1", server.ports["smtp"], sessions, messages, octets,
+                      *[f"u{i}@far{i}.example" for i in range(5)])
+        while taken() < start + messages:
+            if time.monotonic() - began > 300:
+                raise RuntimeError(f"{server.name}: {taken() - start} of {messages} arrived")
+            time.sleep(0.005)
+        took = time.monotonic() - began
+        return messages / took, (cpu_seconds(server.pid) - before) / messages * 1000
+
+    def relay(self):
+        print("\n## Accepted, and sent on to another server (messages a second; CPU, ms a message)\n")
+        print("| octets | sessions | Hikyaku | Postfix | ratio | Hikyaku CPU | Postfix CPU |")
+        print("|---|---|---|---|---|---|---|", flush=True)
+        port, sink_file = free_port(), os.path.join(self.folder, "sink")
+        sink = subprocess.Popen([self.load, "sink", "127.0.0.1", str(port), sink_file])
+        wait_port(port)
+        with_servers = [Hikyaku(self.program, self.folder, relay=port), Postfix(self.folder, relay=port)]
+        try:
+            for octets in (1024, 20480):
+                for sessions in (10, 50):
+                    messages = 3000 // (3 if self.quick else 1)
+                    rates, cpus = {s.name: [] for s in with_servers}, {s.name: [] for s in with_servers}
+                    for _ in range(self.runs):
+                        for server in with_servers:
+                            rate, cpu = self.one_relay(server, sink_file, sessions, octets, messages)
+                            rates[server.name].append(rate)
+                            cpus[server.name].append(cpu)
+                    h, p = (statistics.median(rates[n]) for n in ("hikyaku", "postfix"))
+                    hc, pc = (statistics.median(cpus[n]) for n in ("hikyaku", "postfix"))
+                    print(f"| {octets} | {sessions} | {h:.0f} | {p:.0f} | {h / p:.1f} | {hc:.2f} | {pc:.2f} |",
+                          flush=True)
+        finally:
+            sink.kill()
+            for server in with_servers:
+                server.stop()
+                shutil.rmtree(server.root)
+
     def large(self):
         print("\n## 1 MB messages against the disk\n")
         server = Hikyaku(self.program, self.folder)
@@ -478,7 +528,7 @@ def main():
         return 2
     program = os.path.abspath(words[0])
     flags = [w for w in words[1:] if w.startswith("--")]
-    parts = [w for w in words[1:] if not w.startswith("--")] or ["deliver", "large", "pop3", "idle", "memory", "full"]
+    parts = [w for w in words[1:] if not w.startswith("--")] or ["deliver", "relay", "large", "pop3", "idle", "memory", "full"]
     if os.geteuid() != 0:
         print("the peers need root; run `sudo make bench`")
         return 1

@@ -7,8 +7,10 @@
  *   load idle HOST PORT CONNECTIONS TLS SECONDS                 open and hold (tls: plain or
  * tls) load ping HOST PORT ROUNDS                                  NOOP round trips on one
  * connection
+ *   load sink HOST PORT FILE                       takes all mail, counts it in FILE (8 octets)
  */
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
@@ -18,6 +20,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -252,6 +256,82 @@ static int ping(void)
     return 0;
 }
 
+/* --- the other side --------------------------------------------------------------------------
+ */
+
+static _Atomic long *taken;
+
+/* What one client sends, line by line; the message is skipped to its dot. */
+static void *sink_main(void *argument)
+{
+    int fd = *(int *)argument;
+    free(argument);
+    static const char hello[] = "250-sink\r\n250-PIPELINING\r\n250-SIZE\r\n250 8BITMIME\r\n";
+    char in[65536], out[4096];
+    size_t n = 0;
+    bool data = false, open = send_all(fd, "220 sink ESMTP\r\n", 16);
+    while (open) {
+        ssize_t got = recv(fd, in + n, sizeof(in) - n, 0);
+        if (got <= 0)
+            break;
+        n += (size_t)got;
+        size_t at = 0, out_n = 0;
+        for (char *lf; open && (lf = memchr(in + at, '\n', n - at)) != NULL;) {
+            char *line = in + at;
+            at = (size_t)(lf - in) + 1;
+            const char *reply = "250 ok\r\n";
+            if (data) {
+                if (line[0] != '.' || (line[1] != '\r' && line[1] != '\n'))
+                    continue;
+                data = false;
+                (*taken)++;
+            } else if (strncasecmp(line, "EHLO", 4) == 0) {
+                reply = hello;
+            } else if (strncasecmp(line, "DATA", 4) == 0) {
+                data = true;
+                reply = "354 go\r\n";
+            } else if (strncasecmp(line, "QUIT", 4) == 0) {
+                reply = "221 bye\r\n";
+                open = false;
+            }
+            size_t size = strlen(reply);
+            if (out_n + size > sizeof(out)) {
+                open = send_all(fd, out, out_n) && open;
+                out_n = 0;
+            }
+            memcpy(out + out_n, reply, size);
+            out_n += size;
+        }
+        open = send_all(fd, out, out_n) && open;
+        memmove(in, in + at, n - at);
+        n -= at;
+        if (n == sizeof(in)) /* a long line of a message */
+            n = 0;
+    }
+    (void)close(fd);
+    return NULL;
+}
+
+static int sink(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+    int file = open(arguments[4], O_RDWR | O_CREAT, 0600);
+    if (file < 0 || ftruncate(file, 8) < 0)
+        return 1;
+    taken = mmap(NULL, 8, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (bind(fd, (struct sockaddr *)&server, sizeof(server)) < 0 || listen(fd, 1000) < 0)
+        return 1;
+    for (;;) {
+        pthread_t thread;
+        int *client = malloc(sizeof(*client));
+        *client = accept(fd, NULL, NULL);
+        (void)setsockopt(*client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+        if (pthread_create(&thread, NULL, sink_main, client) == 0)
+            (void)pthread_detach(thread);
+    }
+}
+
 int main(int argc, char **argv)
 {
     argument_count = argc;
@@ -265,6 +345,8 @@ int main(int argc, char **argv)
         return hold_idle();
     if (strcmp(argv[1], "ping") == 0)
         return ping();
+    if (strcmp(argv[1], "sink") == 0)
+        return sink();
     if (argc < 8)
         return 2;
     jobs = strtol(argv[5], NULL, 10);

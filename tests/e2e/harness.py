@@ -114,7 +114,7 @@ class Server:
         return None
 
     def role_pids(self):
-        return [p for p in (self.role_pid(r) for r in ("control", "smtpd", "access", "queue")) if p]
+        return [p for p in (self.role_pid(r) for r in ("control", "smtpd", "access", "queue", "relay")) if p]
 
     def kill(self):
         """As a crash of everything at once."""

@@ -141,8 +141,8 @@ class Check(unittest.TestCase):
         self.assertFound("error", "server.tab", 0, "PostMaster")
 
     def test_setting_of_later(self):
-        self.append("server.tab", b'"HeloDomain"\t"mail.test.example"\n')
-        self.assertFound("warning", "server.tab", 0, "HeloDomain")
+        self.append("server.tab", b'"CheckMailerDomain"\t"mail.test.example"\n')
+        self.assertFound("warning", "server.tab", 0, "CheckMailerDomain")
 
     def test_table_of_later(self):
         self.append("spammers.tab", b'"1.2.3.4"\t"255.255.255.255"\n')
