@@ -141,7 +141,7 @@ class Check(unittest.TestCase):
         self.assertFound("error", "server.tab", 0, "PostMaster")
 
     def test_setting_of_later(self):
-        self.append("server.tab", b'"CheckMailerDomain"\t"mail.test.example"\n')
+        self.append("server.tab", b'"CheckMailerDomain"\t"1"\n')
         self.assertFound("warning", "server.tab", 0, "CheckMailerDomain")
 
     def test_table_of_later(self):

@@ -94,7 +94,7 @@ class Life(unittest.TestCase):
     def test_roles_die_with_the_master(self):
         self.server.start()
         pids = self.server.role_pids()
-        self.assertEqual(len(pids), 4)
+        self.assertEqual(len(pids), len(ROLES))
         self.server.process.kill()
         self.server.process.wait()
         self.assertTrue(wait_until(lambda: not any(os.path.exists(f"/proc/{p}/cmdline") and
