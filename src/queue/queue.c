@@ -20,6 +20,7 @@ struct item {
     usec_t due; /* wall clock */
     bool active, held;
     bool again;               /* notified while active */
+    size_t at;                /* in the heap */
     unsigned tasks;           /* groups with the relay role */
     struct outcome *outcomes; /* what came of them */
     struct order *orders;     /* to be carried out next */
@@ -95,6 +96,14 @@ static void heap_swap(struct queue *q, size_t i, size_t j)
     struct item *t = q->heap[i];
     q->heap[i] = q->heap[j];
     q->heap[j] = t;
+    q->heap[i]->at = i;
+    q->heap[j]->at = j;
+}
+
+static void heap_lift(struct queue *q, size_t i)
+{
+    for (; i > 0 && q->heap[i]->due < q->heap[(i - 1) / 2]->due; i = (i - 1) / 2)
+        heap_swap(q, i, (i - 1) / 2);
 }
 
 static void grow(struct item ***list, size_t n, size_t *cap)
@@ -113,10 +122,9 @@ static void grow(struct item ***list, size_t n, size_t *cap)
 static void heap_push(struct queue *q, struct item *item)
 {
     grow(&q->heap, q->heap_n, &q->heap_cap);
-    size_t i = q->heap_n++;
-    q->heap[i] = item;
-    for (; i > 0 && q->heap[i]->due < q->heap[(i - 1) / 2]->due; i = (i - 1) / 2)
-        heap_swap(q, i, (i - 1) / 2);
+    item->at = q->heap_n++;
+    q->heap[item->at] = item;
+    heap_lift(q, item->at);
 }
 
 static void heap_sift(struct queue *q, size_t i)
@@ -137,6 +145,7 @@ static struct item *heap_pop(struct queue *q)
 {
     struct item *top = q->heap[0];
     q->heap[0] = q->heap[--q->heap_n];
+    q->heap[0]->at = 0;
     heap_sift(q, 0);
     return top;
 }
@@ -240,18 +249,33 @@ void queue_rescan(struct queue *q)
 /* --- items
  * ------------------------------------------------------------------------------------- */
 
-/* The entry is to be looked at, when it isn't waiting for a time of its own. */
-static struct item *learn(struct queue *q, struct str id, usec_t due)
+/* An item that waits is due now, before all others. */
+static void hurry(struct queue *q, struct item *item)
+{
+    item->due = 0;
+    if (item->held) {
+        item->held = false;
+        heap_push(q, item);
+    } else {
+        heap_lift(q, item->at);
+    }
+}
+
+/* The entry is to be looked at; urgent: now, else when it isn't waiting for a time of its own.
+ */
+static struct item *learn(struct queue *q, struct str id, bool urgent)
 {
     struct item *item = map_get(&q->known, id);
     if (item != NULL) {
         item->again = item->active;
+        if (urgent && !item->active && !item->held)
+            hurry(q, item);
         return item;
     }
     item = mem_new(sizeof(*item));
     memcpy(item->id_text, id.p, MIN(id.n, sizeof(item->id_text) - 1));
     item->id = str_from_c(item->id_text);
-    item->due = due;
+    item->due = urgent ? 0 : clock_wall();
     (void)map_put(&q->known, item->id, item);
     heap_push(q, item);
     return item;
@@ -272,23 +296,10 @@ static void add_order(struct item *item, enum queue_order order, const char *arg
 
 static void take_order(struct queue *q, const struct letter *letter)
 {
-    struct item *item = learn(q, str_from_c(letter->id), 0);
+    struct item *item = learn(q, str_from_c(letter->id), true);
     add_order(item, letter->order, letter->text);
-    if (item->active)
-        return;
-    if (item->held) {
-        item->held = false;
-        item->due = 0;
-        heap_push(q, item);
-        return;
-    }
-    for (size_t i = 0; i < q->heap_n; i++) /* rare, and a person waits */
-        if (q->heap[i] == item) {
-            q->heap[i]->due = 0;
-            for (; i > 0 && q->heap[i]->due < q->heap[(i - 1) / 2]->due; i = (i - 1) / 2)
-                heap_swap(q, i, (i - 1) / 2);
-            return;
-        }
+    if (!item->active)
+        hurry(q, item);
 }
 
 static void flush(struct queue *q, struct str pattern)
@@ -414,7 +425,7 @@ static void orphan_done(struct queue *q, const struct letter *letter)
     struct str id = str_from_c(letter->id);
     if (id.n == 0 || letter->outcome == OUTCOME_TEMP)
         return;
-    struct item *item = learn(q, id, 0);
+    struct item *item = learn(q, id, true);
     outcome_for_all(item, letter->rcpts, letter->outcome,
                     (letter->flags & QUEUE_REMOTE_DSN) != 0, str_from_c(letter->text));
 }
@@ -500,7 +511,7 @@ static void read_letter(struct queue *q, struct letter *letter)
 {
     switch (letter->kind) {
     case LETTER_NOTICE:
-        (void)learn(q, str_from_c(letter->id), 0);
+        (void)learn(q, str_from_c(letter->id), true);
         break;
     case LETTER_JOB_DONE:
         job_finished(q, letter->item, &letter->result);
@@ -610,7 +621,7 @@ static bool start_job(struct queue *q, struct item *item, bool settles)
 
 static bool scan_one(void *ctx, struct str id)
 {
-    (void)learn(ctx, id, clock_wall());
+    (void)learn(ctx, id, false);
     return true;
 }
 
