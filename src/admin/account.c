@@ -6,8 +6,7 @@
 
 static bool unsettled;
 
-/* --- looking --------------------------------------------------------------------------------
- */
+/* --- looking ----------------------------------------------------------------------------- */
 
 enum admin_result admin_account_find(struct str domain, struct str name, struct arena *a,
                                      struct account *out)
@@ -40,8 +39,7 @@ static enum admin_result store_form(struct str password, struct arena *a, struct
                : ADMIN_BAD_PARAMETER;
 }
 
-/* --- folders --------------------------------------------------------------------------------
- */
+/* --- folders ----------------------------------------------------------------------------- */
 
 /* userdef.tab of the domain, else of the MailRoot; empty when there is neither. */
 static struct str defaults_for(const struct account *account, struct arena *a)
@@ -115,8 +113,7 @@ enum rc account_make_folders(const struct account *account, struct err *e)
     return rc;
 }
 
-/* --- adding ---------------------------------------------------------------------------------
- */
+/* --- adding ------------------------------------------------------------------------------ */
 
 static enum admin_result may_add(struct str domain, struct str name, struct arena *a,
                                  struct str *out_domain)
@@ -167,8 +164,7 @@ enum admin_result admin_account_add(struct str domain, struct str name, struct s
     return result;
 }
 
-/* --- changing -------------------------------------------------------------------------------
- */
+/* --- changing ---------------------------------------------------------------------------- */
 
 static struct row_match row_of(const struct account *account)
 {
@@ -236,8 +232,7 @@ enum admin_result admin_account_remove(struct str domain, struct str name, struc
     return removal_commit(&r, e);
 }
 
-/* --- variables ------------------------------------------------------------------------------
- */
+/* --- variables --------------------------------------------------------------------------- */
 
 static enum admin_result set_var(const char *path, struct str name, struct str value,
                                  struct err *e)
@@ -270,8 +265,7 @@ enum admin_result admin_vars_set(struct str domain, struct str name, const struc
     return result;
 }
 
-/* --- members of lists -----------------------------------------------------------------------
- */
+/* --- members of lists -------------------------------------------------------------------- */
 
 static enum admin_result find_list(struct str domain, struct str list, struct arena *a,
                                    struct str *out_path)
@@ -318,8 +312,7 @@ enum admin_result admin_member_remove(struct str domain, struct str list, struct
     return result == ADMIN_OK && dropped == 0 ? ADMIN_NO_MEMBER : result;
 }
 
-/* --- settling -------------------------------------------------------------------------------
- */
+/* --- settling ---------------------------------------------------------------------------- */
 
 void accounts_unsettled(void)
 {

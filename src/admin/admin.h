@@ -25,8 +25,7 @@ enum admin_result {
 /* The text of a result, English. */
 const char *admin_result_text(enum admin_result r);
 
-/* --- the index of accounts ------------------------------------------------------------------
- */
+/* --- the index of accounts --------------------------------------------------------------- */
 
 /* Builds the index and makes it this process's own. *out_fd: the memory file, for the other
  * roles. */
@@ -46,8 +45,7 @@ enum rc admin_note_login(struct str domain, struct str user, struct str address,
 #define ADMIN_WEAK_LOGINS "hikyaku/weak-logins.tab"
 enum rc admin_note_weak_login(struct str login, struct str method, struct err *e) CHECK_RESULT;
 
-/* --- accounts -------------------------------------------------------------------------------
- */
+/* --- accounts ---------------------------------------------------------------------------- */
 
 /* e (never NULL) tells the cause when the result is one of a file that couldn't be changed.
  * Texts given are checked: nothing that can't stand in a table or a file's name gets through.
@@ -73,8 +71,7 @@ enum admin_result admin_member_add(struct str domain, struct str list, struct st
 enum admin_result admin_member_remove(struct str domain, struct str list, struct str address,
                                       struct err *e);
 
-/* --- aliases --------------------------------------------------------------------------------
- */
+/* --- aliases ----------------------------------------------------------------------------- */
 
 /* target: an account of the domain, or an address; domain and alias may be patterns. */
 enum admin_result admin_alias_add(struct str domain, struct str alias, struct str target,
@@ -85,8 +82,7 @@ enum admin_result admin_alias_remove(struct str domain, struct str alias, struct
 enum admin_result admin_external_add(struct str local, struct str remote, struct err *e);
 enum admin_result admin_external_remove(struct str remote, struct err *e);
 
-/* --- domains --------------------------------------------------------------------------------
- */
+/* --- domains ----------------------------------------------------------------------------- */
 
 /* The domain with its folders; in A-labels and lower case. */
 enum admin_result admin_domain_add(struct str domain, struct err *e);
@@ -97,8 +93,7 @@ enum admin_result admin_alias_domain_add(struct str real, struct str alias, stru
 /* ADMIN_NO_ALIASDOM when there is no such line. */
 enum admin_result admin_alias_domain_remove(struct str alias, struct err *e);
 
-/* --- POP3 links -----------------------------------------------------------------------------
- */
+/* --- POP3 links -------------------------------------------------------------------------- */
 
 struct admin_link {
     struct str domain, user, server, remote_user; /* empty ones match all, where allowed */
@@ -110,8 +105,7 @@ enum admin_result admin_link_enable(const struct admin_link *link, bool on, stru
 /* The file that switches the link off. */
 struct str admin_link_switch(const struct admin_link *link, struct arena *a);
 
-/* --- files below the MailRoot ---------------------------------------------------------------
- */
+/* --- files below the MailRoot ------------------------------------------------------------ */
 
 enum admin_file { ADMIN_FILE_READ, ADMIN_FILE_WRITE, ADMIN_FILE_LIST };
 /* The path as we use it: slashes, relative, no step up, no hidden name, no key, no link on the
@@ -126,8 +120,7 @@ enum admin_result admin_mailproc_path(struct str domain, struct str name, char w
 /* custdomains/NAME.tab */
 enum admin_result admin_custom_path(struct str domain, struct arena *a, struct str *out);
 
-/* --- taking back ----------------------------------------------------------------------------
- */
+/* --- taking back ------------------------------------------------------------------------- */
 
 /* A removed account or domain. */
 struct admin_removed {
@@ -141,8 +134,7 @@ enum admin_result admin_undelete(struct str id, struct err *e);
 /* Deletes for good what was removed more than `age` ago. */
 void admin_removed_purge(usec_t age);
 
-/* --- after a crash --------------------------------------------------------------------------
- */
+/* --- after a crash ----------------------------------------------------------------------- */
 
 /* Completes or takes back changes that a crash interrupted; makes folders of accounts that a
  * power cut left without. Before anything else is changed. */

@@ -8,8 +8,7 @@
 
 #define COLUMNS_MAX 16u
 
-/* --- tables (table.c) -----------------------------------------------------------------------
- */
+/* --- tables (table.c) -------------------------------------------------------------------- */
 
 /* A row is meant when each column given (not p NULL) equals, without regard to case. */
 struct row_match {
@@ -31,8 +30,7 @@ enum admin_result table_set(const char *path, const struct row_match *m, size_t 
 /* The index has to be built anew unless rc is RC_OK. */
 void index_follow(enum rc rc);
 
-/* --- names (names.c) ------------------------------------------------------------------------
- */
+/* --- names (names.c) --------------------------------------------------------------------- */
 
 /* Can a value stand in a table? */
 bool value_is_good(struct str s);
@@ -41,8 +39,7 @@ bool name_is_good(struct str s);
 /* A part of a path. */
 bool file_name_is_good(struct str s);
 
-/* --- accounts -------------------------------------------------------------------------------
- */
+/* --- accounts ---------------------------------------------------------------------------- */
 
 /* Makes the account's folder, mailbox and user.tab where they are missing. */
 enum rc account_make_folders(const struct account *account, struct err *e) CHECK_RESULT;
@@ -51,8 +48,7 @@ void accounts_unsettled(void);
 /* Folders of accounts that are newer than that. */
 enum rc accounts_mend(struct err *e) CHECK_RESULT;
 
-/* --- removed things (removed.c) -------------------------------------------------------------
- */
+/* --- removed things (removed.c) ---------------------------------------------------------- */
 
 struct removal; /* rows and folders on their way out */
 enum rc removal_begin(struct str what, struct removal **out, struct err *e) CHECK_RESULT;

@@ -59,8 +59,7 @@ enum admin_result admin_alias_remove(struct str domain, struct str alias, struct
     return dropped == 0 ? ADMIN_NO_ALIAS : ADMIN_OK;
 }
 
-/* --- external aliases -----------------------------------------------------------------------
- */
+/* --- external aliases -------------------------------------------------------------------- */
 
 static bool split(struct str address, struct str *out_local, struct str *out_domain)
 {

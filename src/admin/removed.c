@@ -27,8 +27,7 @@ struct removal {
     bool full; /* a line didn't fit */
 };
 
-/* --- making the list ------------------------------------------------------------------------
- */
+/* --- making the list --------------------------------------------------------------------- */
 
 static void add_line(struct removal *r, const struct str *values, size_t count)
 {
@@ -99,8 +98,7 @@ void removal_folder(struct removal *r, struct str path)
     add_line(r, line, ARRAY_LEN(line));
 }
 
-/* --- doing it -------------------------------------------------------------------------------
- */
+/* --- doing it ---------------------------------------------------------------------------- */
 
 static struct str place_of(struct str id, const char *name, struct arena *a)
 {
@@ -198,8 +196,7 @@ enum admin_result removal_commit(struct removal **r, struct err *e)
     return result;
 }
 
-/* --- listing --------------------------------------------------------------------------------
- */
+/* --- listing ----------------------------------------------------------------------------- */
 
 static bool id_is_good(struct str id)
 {
@@ -253,8 +250,7 @@ enum rc admin_removed_list(struct arena *a, struct admin_removed **out, size_t *
     return rc;
 }
 
-/* --- bringing back --------------------------------------------------------------------------
- */
+/* --- bringing back ----------------------------------------------------------------------- */
 
 /* Does the account or domain exist again? */
 static enum admin_result may_return(const struct tab *list, struct arena *a, struct err *e)
@@ -344,8 +340,7 @@ void admin_removed_purge(usec_t age)
     }
 }
 
-/* --- after a crash --------------------------------------------------------------------------
- */
+/* --- after a crash ----------------------------------------------------------------------- */
 
 static bool has_begun(const struct tab *list, struct arena *a)
 {

@@ -65,8 +65,7 @@ static void put_c(struct line *l, const char *c)
     put(l, c, strlen(c));
 }
 
-/* --- values ----------------------------------------------------------------------------------
- */
+/* --- values ------------------------------------------------------------------------------ */
 
 /* The length of the character at s: more than 1 for UTF-8 (which s is known to be). */
 static size_t char_length(struct str s)
@@ -121,8 +120,7 @@ static void put_number(struct line *l, const struct log_kv *kv)
     put(l, number, (size_t)n);
 }
 
-/* --- the two forms ---------------------------------------------------------------------------
- */
+/* --- the two forms ----------------------------------------------------------------------- */
 
 static void write_text(struct line *l, const char *time, const char *level,
                        const struct log_kv *kv)

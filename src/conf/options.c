@@ -64,8 +64,7 @@ const struct option_row *options_row(struct str name)
     return NULL;
 }
 
-/* --- values ----------------------------------------------------------------------------------
- */
+/* --- values ------------------------------------------------------------------------------ */
 
 /* A parsed value, before it's known to be wanted. */
 struct value {
@@ -181,8 +180,7 @@ static void set_default(struct options *o, const struct option_row *row)
         store_value(o, row, &v);
 }
 
-/* --- server.tab ------------------------------------------------------------------------------
- */
+/* --- server.tab -------------------------------------------------------------------------- */
 
 static void report(unsigned line, struct str name, const char *reason)
 {

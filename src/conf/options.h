@@ -82,8 +82,7 @@ struct user_options {
     bool receive_enable, pop_enable, disable_emit_auth_user, pop3_scan_cur;
 };
 
-/* --- the settings in force
- * ---------------------------------------------------------------------- */
+/* --- the settings in force --------------------------------------------------------------- */
 
 /* Never NULL after options_load; a snapshot stays valid for ever. Any thread. */
 const struct options *conf(void);
@@ -101,8 +100,7 @@ enum conf_origin conf_origin_read(void);
  * SmtpConfig. */
 struct str options_smtp_flags(const struct options *o, const struct ip *ip, uint16_t port);
 
-/* --- the command line
- * ---------------------------------------------------------------------------- */
+/* --- the command line -------------------------------------------------------------------- */
 
 /* argv without the program's name; the words of MAIL_CMD_LINE are appended. RC_PERM with the
  * switch named when one is unknown or its value is bad. Before options_load. */
@@ -112,8 +110,7 @@ size_t options_command_words(const char *const **out_words);
 /* -Ms, else MAIL_ROOT, else /var/MailRoot. */
 const char *options_mailroot(void);
 
-/* --- rows, for check, the manual and tests
- * --------------------------------------------------------- */
+/* --- rows, for check, the manual and tests ----------------------------------------------- */
 
 enum option_kind {
     OPTION_BOOL,

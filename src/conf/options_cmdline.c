@@ -24,8 +24,7 @@ static enum rc number(struct str value, int64_t least, int64_t most, int64_t *ou
     return str_to_i64(value, out) && *out >= least && *out <= most ? RC_OK : RC_PERM;
 }
 
-/* --- switches of one service
- * --------------------------------------------------------------------- */
+/* --- switches of one service ------------------------------------------------------------- */
 
 static struct service_options *service_of(struct options *o, char letter)
 {
@@ -81,8 +80,7 @@ static enum rc apply_facet(struct service_options *s, char facet, struct str val
     }
 }
 
-/* --- the other switches
- * -------------------------------------------------------------------------- */
+/* --- the other switches ------------------------------------------------------------------ */
 
 enum handler {
     H_mailroot,
@@ -210,8 +208,7 @@ static enum rc apply_switch(struct options *o, enum handler handler, struct str 
     BUG("switch handler");
 }
 
-/* --- walking the words
- * ---------------------------------------------------------------------------- */
+/* --- walking the words ------------------------------------------------------------------- */
 
 /* One switch and its value, applied to o. *at moves behind them. */
 static bool take_switch(struct options *o, size_t *at, struct err *e, const char **out_name,

@@ -188,7 +188,7 @@ static void what_is_not_obeyed_is_named(void **state)
     (void)load("\"RootDomain\"\t\"x.test\"\n\"CheckMailerDomain\"\t\"0\"\n");
     options_each_later(count_later, &none);
     assert_int_equal(none.plain + none.security, 0);
-    (void)load("\"HeloDomain\"\t\"x.test\"\n\"CustMapsList\"\t\"a.test.:1\"\n");
+    (void)load("\"Pop3SyncErrorAccount\"\t\"x@x.test\"\n\"CustMapsList\"\t\"a.test.:1\"\n");
     options_each_later(count_later, &some);
     assert_int_equal(some.plain, 1);
     assert_int_equal(some.security, 1);

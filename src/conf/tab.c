@@ -7,8 +7,7 @@
 
 #define VALUES_MAX ((size_t)256) /* on one line */
 
-/* --- encodings
- * --------------------------------------------------------------------------------- */
+/* --- encodings --------------------------------------------------------------------------- */
 
 static bool is_sjis_lead(unsigned char c)
 {
@@ -58,8 +57,7 @@ static bool has_pairs(struct str line)
     return !str_is_ascii(line) && !str_is_utf8(line) && !is_euc(line) && is_sjis(line);
 }
 
-/* --- one line
- * ---------------------------------------------------------------------------------- */
+/* --- one line ---------------------------------------------------------------------------- */
 
 struct cursor {
     const char *p, *end;
@@ -157,8 +155,7 @@ enum rc tab_parse_line(struct str line, struct arena *a, struct str *values, siz
     return RC_OK;
 }
 
-/* --- a whole table
- * ------------------------------------------------------------------------------ */
+/* --- a whole table ----------------------------------------------------------------------- */
 
 struct builder {
     struct arena *a;
@@ -248,8 +245,7 @@ struct str tab_value(const struct tab_row *row, size_t i)
     return i < row->count ? row->values[i] : STR("");
 }
 
-/* --- printing
- * ----------------------------------------------------------------------------------- */
+/* --- printing ---------------------------------------------------------------------------- */
 
 static enum rc print_value(struct buf *b, struct str value)
 {

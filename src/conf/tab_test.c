@@ -53,8 +53,7 @@ static struct str content(const char *path, struct arena *a)
     return text;
 }
 
-/* --- one line -------------------------------------------------------------------------------
- */
+/* --- one line ---------------------------------------------------------------------------- */
 
 struct line_row {
     const char *name;
@@ -190,8 +189,7 @@ static void refuses_lines_too_long_to_read(void **state)
     assert_int_equal(tab_print_row(&b, many, 257, "\n", NULL), RC_PERM);
 }
 
-/* --- tables ---------------------------------------------------------------------------------
- */
+/* --- tables ------------------------------------------------------------------------------ */
 
 static void reads_a_table_with_faults(void **state)
 {
@@ -299,8 +297,7 @@ static void edit_keeps_mode(void **state)
     assert_int_equal(st.st_mode & 0777, 0600);
 }
 
-/* --- the cache ------------------------------------------------------------------------------
- */
+/* --- the cache --------------------------------------------------------------------------- */
 
 struct version {
     size_t rows;

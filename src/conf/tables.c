@@ -33,8 +33,7 @@ const struct table_row *tables_row(struct str path)
     return NULL;
 }
 
-/* --- files ----------------------------------------------------------------------------------
- */
+/* --- files ------------------------------------------------------------------------------- */
 
 struct walk {
     void (*fn)(void *ctx, const char *path);
@@ -81,8 +80,7 @@ void tables_each_file(const struct table_row *row, void (*fn)(void *ctx, const c
     walk_parts(&w, str_from("", 0), str_from_c(row->path));
 }
 
-/* --- values ---------------------------------------------------------------------------------
- */
+/* --- values ------------------------------------------------------------------------------ */
 
 static bool is_domain(struct str s, bool pattern)
 {
@@ -164,8 +162,7 @@ bool tables_value_is_good(char kind, struct str value, const char **out_why)
     }
 }
 
-/* --- not obeyed -----------------------------------------------------------------------------
- */
+/* --- not obeyed -------------------------------------------------------------------------- */
 
 struct later {
     const struct table_row *row;

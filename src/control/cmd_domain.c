@@ -66,8 +66,7 @@ enum admin_result ctrl_aliasdomainlist(struct ctrl *c, struct err *e)
     return result;
 }
 
-/* --- aliases --------------------------------------------------------------------------------
- */
+/* --- aliases ----------------------------------------------------------------------------- */
 
 enum admin_result ctrl_aliasadd(struct ctrl *c, struct err *e)
 {
@@ -123,8 +122,7 @@ enum admin_result ctrl_exaliaslist(struct ctrl *c, struct err *e)
     return result;
 }
 
-/* --- members of lists -----------------------------------------------------------------------
- */
+/* --- members of lists -------------------------------------------------------------------- */
 
 enum admin_result ctrl_mluseradd(struct ctrl *c, struct err *e)
 {
@@ -163,8 +161,7 @@ enum admin_result ctrl_mluserlist(struct ctrl *c, struct err *e)
     return result;
 }
 
-/* --- taking back ----------------------------------------------------------------------------
- */
+/* --- taking back ------------------------------------------------------------------------- */
 
 /* Ours: "id" "what" "seconds since 1970" of each removed account and domain. */
 enum admin_result ctrl_removedlist(struct ctrl *c, struct err *e)

@@ -29,8 +29,7 @@ static enum admin_result set_file(struct ctrl *c, struct str content, struct err
     return admin_file_set(c->upload_path, content, e);
 }
 
-/* --- configuration files --------------------------------------------------------------------
- */
+/* --- configuration files ----------------------------------------------------------------- */
 
 enum admin_result ctrl_cfgfileget(struct ctrl *c, struct err *e)
 {
@@ -77,8 +76,7 @@ enum admin_result ctrl_filelist(struct ctrl *c, struct err *e)
     return ADMIN_OK;
 }
 
-/* --- custom domains -------------------------------------------------------------------------
- */
+/* --- custom domains ---------------------------------------------------------------------- */
 
 enum admin_result ctrl_custdomget(struct ctrl *c, struct err *e)
 {
@@ -117,8 +115,7 @@ enum admin_result ctrl_custdomlist(struct ctrl *c, struct err *e)
     return ADMIN_OK;
 }
 
-/* --- POP3 links -----------------------------------------------------------------------------
- */
+/* --- POP3 links -------------------------------------------------------------------------- */
 
 static struct admin_link link_of(const struct ctrl *c, size_t first)
 {

@@ -31,8 +31,7 @@ enum admin_result ctrl_userauth(struct ctrl *c, struct err *e)
     return password_matches(account.password, ctrl_param(c, 3)) ? ADMIN_OK : ADMIN_BAD_PASSWORD;
 }
 
-/* --- userstat -------------------------------------------------------------------------------
- */
+/* --- userstat ---------------------------------------------------------------------------- */
 
 /* An account, or the one that an alias leads to. */
 static enum admin_result find_real(struct ctrl *c, struct account *out)
@@ -80,8 +79,7 @@ enum admin_result ctrl_userstat(struct ctrl *c, struct err *e)
     return ADMIN_OK;
 }
 
-/* --- userlist -------------------------------------------------------------------------------
- */
+/* --- userlist ---------------------------------------------------------------------------- */
 
 /* "domain" "user" "password" "type"; a password only where it can be read back. */
 static bool format_user(struct ctrl *c, const struct tab_row *row, struct arena *a,
@@ -104,8 +102,7 @@ enum admin_result ctrl_userlist(struct ctrl *c, struct err *e)
     return result;
 }
 
-/* --- variables ------------------------------------------------------------------------------
- */
+/* --- variables --------------------------------------------------------------------------- */
 
 enum admin_result ctrl_uservars(struct ctrl *c, struct err *e)
 {
@@ -127,8 +124,7 @@ enum admin_result ctrl_uservarsset(struct ctrl *c, struct err *e)
                           (c->count - 3) / 2, e);
 }
 
-/* --- mailproc.tab ---------------------------------------------------------------------------
- */
+/* --- mailproc.tab ------------------------------------------------------------------------ */
 
 static enum admin_result add_file(struct ctrl *c, const char *path, struct err *e)
 {

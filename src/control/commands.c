@@ -77,8 +77,7 @@ void control_init(const struct control_hooks *given)
     hooks = *given;
 }
 
-/* --- answers --------------------------------------------------------------------------------
- */
+/* --- answers ----------------------------------------------------------------------------- */
 
 void ctrl_reply(struct ctrl *c, enum admin_result result, const struct err *e)
 {
@@ -160,8 +159,7 @@ static enum step more_text(struct session *s)
     return go_on(s, send_text(s));
 }
 
-/* --- lists of tables ------------------------------------------------------------------------
- */
+/* --- lists of tables --------------------------------------------------------------------- */
 
 enum admin_result ctrl_list(struct ctrl *c, const char *path, size_t columns,
                             size_t first_pattern, struct err *e)
@@ -255,8 +253,7 @@ static enum step more_list(struct session *s)
     return go_on(s, send_list(s));
 }
 
-/* --- uploads --------------------------------------------------------------------------------
- */
+/* --- uploads ----------------------------------------------------------------------------- */
 
 enum admin_result ctrl_upload(struct ctrl *c, struct str path,
                               enum admin_result (*done)(struct ctrl *c, struct str content,
@@ -295,8 +292,7 @@ static enum step finish_upload(struct session *s)
     return STEP_INPUT;
 }
 
-/* --- commands -------------------------------------------------------------------------------
- */
+/* --- commands ---------------------------------------------------------------------------- */
 
 static const struct ctrl_command *find_command(struct str name)
 {
@@ -423,8 +419,7 @@ static enum step run(struct ctrl *c, struct str line)
     return wait_for_index(s);
 }
 
-/* --- lines ----------------------------------------------------------------------------------
- */
+/* --- lines ------------------------------------------------------------------------------- */
 
 static enum step take_line(struct session *s, struct str line)
 {
@@ -465,8 +460,7 @@ enum step ctrl_next(struct session *s)
     }
 }
 
-/* --- the protocol ---------------------------------------------------------------------------
- */
+/* --- the protocol ------------------------------------------------------------------------ */
 
 static enum step greet(struct session *s)
 {

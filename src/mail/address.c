@@ -26,8 +26,7 @@ static enum rc refuse(struct err *e, const char *why)
     return err_perm(e, "5.1.3", "%s", why);
 }
 
-/* --- characters -----------------------------------------------------------------------------
- */
+/* --- characters -------------------------------------------------------------------------- */
 
 static bool is_atext(char c)
 {
@@ -61,8 +60,7 @@ static enum rc check_octets(struct str s, bool utf8_ok, struct err *e)
     return RC_OK;
 }
 
-/* --- domains --------------------------------------------------------------------------------
- */
+/* --- domains ----------------------------------------------------------------------------- */
 
 static bool label_is_good(struct str label, bool underscore)
 {
@@ -145,8 +143,7 @@ static enum rc literal_domain(struct str s, struct arena *a, struct str *out, st
     return RC_OK;
 }
 
-/* --- local parts ----------------------------------------------------------------------------
- */
+/* --- local parts ------------------------------------------------------------------------- */
 
 /* Does s keep the rules of a dot-string: no dot at an end, no two together? */
 static bool dots_are_good(struct str s)
@@ -203,8 +200,7 @@ static enum rc take_quoted(struct str *c, unsigned rules, struct arena *a, struc
     return RC_OK;
 }
 
-/* --- addresses ------------------------------------------------------------------------------
- */
+/* --- addresses --------------------------------------------------------------------------- */
 
 enum rc address_parse(struct str s, unsigned rules, struct arena *a, struct address *out,
                       struct err *e)

@@ -64,8 +64,7 @@ static bool is_refused(const struct data *d)
     return d->bad_bytes || d->bad_line || d->too_large;
 }
 
-/* --- output ---------------------------------------------------------------------------------
- */
+/* --- output ------------------------------------------------------------------------------ */
 
 /* Counts and writes n octets of disk text that are wire_n octets on the wire. */
 static void put(struct feed *f, const char *p, size_t n, size_t wire_n)
@@ -96,8 +95,7 @@ static void put_held(struct feed *f)
     st->held_n = 0;
 }
 
-/* --- the header -----------------------------------------------------------------------------
- */
+/* --- the header -------------------------------------------------------------------------- */
 
 /*
  * The header ends here, before a blank line, before the first line of a body that came without
@@ -211,8 +209,7 @@ static void end_header_line(struct feed *f)
     st->field_state = FIELD_NAME;
 }
 
-/* --- lines ----------------------------------------------------------------------------------
- */
+/* --- lines ------------------------------------------------------------------------------- */
 
 /* n octets of line content, none of them CR, LF or NUL. */
 static void text(struct feed *f, const char *p, size_t n)

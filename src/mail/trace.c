@@ -41,8 +41,7 @@ static void word(struct folder *f, struct str s)
 
 #define words(f, ...) word(f, arena_printf((f)->a, __VA_ARGS__))
 
-/* --- foreign text ---------------------------------------------------------------------------
- */
+/* --- foreign text ------------------------------------------------------------------------ */
 
 /* A client's or a server's name: letters, digits and what address literals have; the rest
  * becomes "?". */
@@ -82,8 +81,7 @@ static struct str clean_comment(struct arena *a, struct str s)
     return str_from(p, n);
 }
 
-/* --- Received -------------------------------------------------------------------------------
- */
+/* --- Received ---------------------------------------------------------------------------- */
 
 const char *trace_protocol(const struct trace *t)
 {
@@ -162,8 +160,7 @@ enum rc trace_print_received(const struct trace *t, struct buf *out)
     return f.rc;
 }
 
-/* --- the others -----------------------------------------------------------------------------
- */
+/* --- the others -------------------------------------------------------------------------- */
 
 enum rc trace_print_return_path(const struct address *sender, struct buf *out)
 {

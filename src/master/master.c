@@ -41,8 +41,7 @@ struct master {
     char pid_path[512];
 };
 
-/* --- starting roles
- * ------------------------------------------------------------------------------- */
+/* --- starting roles ---------------------------------------------------------------------- */
 
 /* The pause before the next start of a role that ended after living for `lived`. Pure. */
 usec_t master_next_pause(usec_t before, usec_t lived)
@@ -171,8 +170,7 @@ static void reap(struct master *m)
                 role_ended(m, r, status);
 }
 
-/* --- preparing
- * ---------------------------------------------------------------------------------- */
+/* --- preparing --------------------------------------------------------------------------- */
 
 static enum rc take_lock(struct master *m, struct err *e)
 {
@@ -392,8 +390,7 @@ static enum rc prepare(struct master *m, struct err *e)
     return rc;
 }
 
-/* --- running
- * ------------------------------------------------------------------------------------ */
+/* --- running ----------------------------------------------------------------------------- */
 
 static void tell_roles(const struct master *m, int signal)
 {
@@ -495,8 +492,7 @@ static void finish(struct master *m)
     log_info(EV("stopped"));
 }
 
-/* --- the command
- * ----------------------------------------------------------------------------------- */
+/* --- the command ------------------------------------------------------------------------- */
 
 int master_serve(int argc, char **argv)
 {

@@ -71,8 +71,7 @@ enum rc role_seal(const struct role_env *env, struct err *e)
     return rc;
 }
 
-/* --- signals
- * ----------------------------------------------------------------------------------- */
+/* --- signals ----------------------------------------------------------------------------- */
 
 struct listener_for_signals {
     pool_ticket ticket;
@@ -113,8 +112,7 @@ enum rc role_watch_signals(struct pool *pool, void (*on_hup)(void), struct err *
     return rc;
 }
 
-/* --- timers
- * ------------------------------------------------------------------------------------- */
+/* --- timers ------------------------------------------------------------------------------ */
 
 struct ticker {
     pool_ticket ticket;
@@ -145,8 +143,7 @@ enum rc role_every(struct pool *pool, usec_t period, void (*tick)(void), struct 
     return rc;
 }
 
-/* --- the index
- * ---------------------------------------------------------------------------------- */
+/* --- the index --------------------------------------------------------------------------- */
 
 void role_use_index(const struct note *n, int fd)
 {

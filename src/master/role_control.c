@@ -66,8 +66,7 @@ static enum rc build(struct err *e)
     return RC_OK;
 }
 
-/* --- what a change needs --------------------------------------------------------------------
- */
+/* --- what a change needs ----------------------------------------------------------------- */
 
 static void refresh(void)
 {
@@ -92,8 +91,7 @@ static bool visible(void)
     return true;
 }
 
-/* --- housekeeping ---------------------------------------------------------------------------
- */
+/* --- housekeeping ------------------------------------------------------------------------ */
 
 static void tick(void)
 {
@@ -166,8 +164,7 @@ static void on_hup(void)
     (void)options_refresh();
 }
 
-/* --- starting -------------------------------------------------------------------------------
- */
+/* --- starting ---------------------------------------------------------------------------- */
 
 static enum rc hear_others(struct err *e)
 {

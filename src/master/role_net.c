@@ -24,8 +24,7 @@ static void on_hup(void)
     (void)options_refresh();
 }
 
-/* --- notes
- * ------------------------------------------------------------------------------------------ */
+/* --- notes ------------------------------------------------------------------------------- */
 
 static void notify_queue(struct str id)
 {
@@ -67,8 +66,7 @@ static void weak_login(struct str login, const char *method)
         log_debug(EV("login method not noted"), KE(&e));
 }
 
-/* --- housekeeping
- * ----------------------------------------------------------------------------------- */
+/* --- housekeeping ------------------------------------------------------------------------ */
 
 static void every_second(void)
 {
@@ -78,8 +76,7 @@ static void every_second(void)
     role_count_log();
 }
 
-/* --- programs on this machine ---------------------------------------------------------------
- */
+/* --- programs on this machine ------------------------------------------------------------ */
 
 static struct listener submit = {
     .protocol = &smtp_protocol, .service = "submit", .local = true, .fd = -1
@@ -97,8 +94,7 @@ static enum rc serve_programs(struct err *e)
     return rc == RC_OK ? engine_listen(engine, &submit, e) : rc;
 }
 
-/* --- starting
- * --------------------------------------------------------------------------------------- */
+/* --- starting ---------------------------------------------------------------------------- */
 
 static enum rc set_up_protocol(struct commit *commit, struct err *e)
 {

@@ -14,8 +14,7 @@ static struct queue *queue;
 static const struct role_env *my_env;
 static _Atomic uint64_t relay_pid; /* the relay role's process that takes attempts */
 
-/* --- the relay role --------------------------------------------------------------------------
- */
+/* --- the relay role ---------------------------------------------------------------------- */
 
 static bool send_to_relay(const struct note *n)
 {
@@ -63,8 +62,7 @@ static void on_relay_note(void *ctx, const struct note *n, int fd)
     }
 }
 
-/* --- the others ------------------------------------------------------------------------------
- */
+/* --- the others -------------------------------------------------------------------------- */
 
 static void on_note(void *ctx, const struct note *n, int fd)
 {

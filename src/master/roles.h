@@ -51,8 +51,7 @@ bool role_serves(const struct role *r, const char *service);
 /* Takes our own long options off the words; the rest are XMail's. False: wrong usage. */
 bool role_own_options(int *argc, char **argv, bool *partial, const char **mailroot);
 
-/* --- what the mains share (role_common.c)
- * --------------------------------------------------------- */
+/* --- what the mains share (role_common.c) ------------------------------------------------ */
 
 /* The role of this process. */
 extern const struct role *this_role;
@@ -89,8 +88,7 @@ enum rc role_listen(const struct role_env *env, struct engine *engine,
 
 role_main_fn role_control, role_network, role_queue, role_relay;
 
-/* --- listeners (listeners.c)
- * --------------------------------------------------------------------- */
+/* --- listeners (listeners.c) ------------------------------------------------------------- */
 
 /* Opens a socket for each place where conf() says to listen. activated: sockets from the
  * service manager, used where they fit. tls: certificates are there. RC_PERM/RC_TEMP with the

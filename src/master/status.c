@@ -188,8 +188,7 @@ static void print_json(const struct board *b, bool running)
     (void)printf("}}\n");
 }
 
-/* --- Prometheus (text format 0.0.4) ----------------------------------------------------------
- */
+/* --- Prometheus (text format 0.0.4) ------------------------------------------------------ */
 
 static void print_gauge(const char *name, const char *help, int64_t value)
 {
@@ -249,8 +248,7 @@ static void print_prometheus(const struct board *b, bool running)
     }
 }
 
-/* --- the commands ----------------------------------------------------------------------------
- */
+/* --- the commands ------------------------------------------------------------------------ */
 
 /* Goes to the MailRoot and reads the board. 0, or the exit code. */
 static int read_board(const char *command, const char *mailroot, struct board *out,

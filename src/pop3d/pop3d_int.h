@@ -30,8 +30,7 @@ static inline struct pop3_session *pop3(struct session *s)
     return CONTAINER_OF(s, struct pop3_session, s);
 }
 
-/* --- login.c: what all ways to log in share -------------------------------------------------
- */
+/* --- login.c: what all ways to log in share ---------------------------------------------- */
 
 /* May passwords be sent as they are here: TLS, or this machine, or the settings allow it? */
 bool login_is_protected(const struct session *s);
@@ -53,8 +52,7 @@ enum step login_try(struct session *s, struct str name, struct str secret,
 /* The same for a name that SASL has checked already. account NULL: it failed. */
 enum step login_settle(struct session *s, struct str name, const struct account *account);
 
-/* --- commands -------------------------------------------------------------------------------
- */
+/* --- commands ---------------------------------------------------------------------------- */
 
 command_fn pop3_apop, pop3_auth, pop3_capa, pop3_dele, pop3_last, pop3_list, pop3_noop,
     pop3_pass, pop3_quit, pop3_retr, pop3_rset, pop3_stat, pop3_stls, pop3_top, pop3_uidl,

@@ -158,8 +158,7 @@ static void dialogues(void **state)
     assert_int_equal(wrong, 0);
 }
 
-/* --- what lasts longer than an answer -------------------------------------------------------
- */
+/* --- what lasts longer than an answer ---------------------------------------------------- */
 
 static struct session *begin(void)
 {

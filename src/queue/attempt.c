@@ -21,8 +21,7 @@ struct work {
     bool *relayed;   /* by a server that sends no notice of success */
 };
 
-/* --- small things ----------------------------------------------------------------------------
- */
+/* --- small things ------------------------------------------------------------------------ */
 
 struct outcome *outcome_new(size_t rcpt, enum queue_outcome outcome, bool remote_dsn,
                             struct str reason, struct outcome *next)
@@ -69,8 +68,7 @@ static size_t count_state(const struct spool_entry *entry, enum delivery_state s
     return n;
 }
 
-/* --- recording -------------------------------------------------------------------------------
- */
+/* --- recording --------------------------------------------------------------------------- */
 
 /* A line of XMail's smail log. */
 static void record(const struct spool_entry *entry, size_t i, const char *medium,
@@ -122,8 +120,7 @@ static void settle(struct work *w, size_t i, enum queue_outcome outcome, struct 
     w->out->failed += !sent;
 }
 
-/* --- recipients here -------------------------------------------------------------------------
- */
+/* --- recipients here --------------------------------------------------------------------- */
 
 static void try_local(struct work *w, size_t i)
 {
@@ -147,8 +144,7 @@ static void try_local(struct work *w, size_t i)
     }
 }
 
-/* --- recipients elsewhere --------------------------------------------------------------------
- */
+/* --- recipients elsewhere ---------------------------------------------------------------- */
 
 static uint64_t sender_of(const struct envelope *env)
 {
@@ -192,8 +188,7 @@ static bool is_here(const struct address *to)
     return users_resolve(to, &a, &r, &e) != RC_OK || r.kind != RECIPIENT_REMOTE;
 }
 
-/* --- the end of an attempt -------------------------------------------------------------------
- */
+/* --- the end of an attempt --------------------------------------------------------------- */
 
 static void report(struct work *w, enum report_kind kind, const bool *which, usec_t give_up)
 {
@@ -327,8 +322,7 @@ static void end_attempt(struct work *w)
         finish(w);
 }
 
-/* --- a look ----------------------------------------------------------------------------------
- */
+/* --- a look ------------------------------------------------------------------------------ */
 
 static void look(struct work *w)
 {
@@ -379,8 +373,7 @@ static void settle_outcomes(struct work *w, const struct outcome *outcomes)
     end_attempt(w);
 }
 
-/* --- orders ----------------------------------------------------------------------------------
- */
+/* --- orders ------------------------------------------------------------------------------ */
 
 static void obey(struct work *w, enum queue_order order, struct str argument)
 {
@@ -415,8 +408,7 @@ static void obey(struct work *w, enum queue_order order, struct str argument)
     look(w);
 }
 
-/* --- the three jobs --------------------------------------------------------------------------
- */
+/* --- the three jobs ---------------------------------------------------------------------- */
 
 enum job_kind { JOB_LOOK, JOB_SETTLE, JOB_ORDER };
 

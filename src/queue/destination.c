@@ -37,8 +37,7 @@ static void release(struct destinations *all, struct destination *d)
     mem_free(&d);
 }
 
-/* --- the ring --------------------------------------------------------------------------------
- */
+/* --- the ring ---------------------------------------------------------------------------- */
 
 static bool may_start(const struct destination *d)
 {
@@ -59,8 +58,7 @@ static void join_ring(struct destinations *all, struct destination *d)
     all->ring_last = d;
 }
 
-/* --- lanes -----------------------------------------------------------------------------------
- */
+/* --- lanes ------------------------------------------------------------------------------- */
 
 void destination_add(struct destinations *all, struct task *t)
 {
@@ -146,8 +144,7 @@ struct task *destination_drain(struct destinations *all, struct destination *d)
     return list;
 }
 
-/* --- what is known of it ---------------------------------------------------------------------
- */
+/* --- what is known of it ----------------------------------------------------------------- */
 
 bool destination_is_down(struct destinations *all, struct str place, usec_t now,
                          struct str *out_reason)

@@ -88,8 +88,7 @@ struct queue {
     struct letter *inbox; /* newest first */
 };
 
-/* --- the heap
- * ---------------------------------------------------------------------------------- */
+/* --- the heap ---------------------------------------------------------------------------- */
 
 static void heap_swap(struct queue *q, size_t i, size_t j)
 {
@@ -162,8 +161,7 @@ static void item_free(struct item **item)
     mem_free(item);
 }
 
-/* --- letters
- * ----------------------------------------------------------------------------------- */
+/* --- letters ----------------------------------------------------------------------------- */
 
 static void post(struct queue *q, struct letter *letter)
 {
@@ -246,8 +244,7 @@ void queue_rescan(struct queue *q)
     pool_wake(q->pool, q->ticket);
 }
 
-/* --- items
- * ------------------------------------------------------------------------------------- */
+/* --- items ------------------------------------------------------------------------------- */
 
 /* An item that waits is due now, before all others. */
 static void hurry(struct queue *q, struct item *item)
@@ -390,8 +387,7 @@ static void job_finished(struct queue *q, struct item *item, struct attempt_resu
         heap_push(q, item);
 }
 
-/* --- the relay role
- * ---------------------------------------------------------------------------- */
+/* --- the relay role ---------------------------------------------------------------------- */
 
 static struct task *task_of(struct queue *q, uint64_t job)
 {
@@ -504,8 +500,7 @@ static void start_tasks(struct queue *q)
     }
 }
 
-/* --- reading letters
- * ---------------------------------------------------------------------------- */
+/* --- reading letters --------------------------------------------------------------------- */
 
 static void read_letter(struct queue *q, struct letter *letter)
 {
@@ -556,8 +551,7 @@ static void read_inbox(struct queue *q)
     }
 }
 
-/* --- jobs
- * ---------------------------------------------------------------------------------------- */
+/* --- jobs -------------------------------------------------------------------------------- */
 
 static void new_entry(void *ctx, struct str id)
 {

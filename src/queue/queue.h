@@ -31,8 +31,7 @@ void queue_notify(struct queue *q, struct str id);
 void queue_rescan(struct queue *q);
 void queue_free(struct queue **q);
 
-/* --- what the relay role answers (any thread) ------------------------------------------------
- */
+/* --- what the relay role answers (any thread) -------------------------------------------- */
 
 enum queue_outcome { OUTCOME_SENT, OUTCOME_TEMP, OUTCOME_PERM };
 enum queue_flag { QUEUE_UNREACHABLE = 1u << 0, QUEUE_REMOTE_DSN = 1u << 1 };
@@ -45,8 +44,7 @@ void queue_relay_result(struct queue *q, uint64_t job, uint64_t recipient,
 void queue_relay_done(struct queue *q, uint64_t job, enum queue_outcome outcome, unsigned flags,
                       struct str reason, struct str id, struct str rcpts);
 
-/* --- what the administrator wants (any thread) -----------------------------------------------
- */
+/* --- what the administrator wants (any thread) ------------------------------------------- */
 
 enum queue_order { QUEUE_TRY, QUEUE_HOLD, QUEUE_RELEASE, QUEUE_DELETE, QUEUE_REROUTE };
 /* argument: the hosts of QUEUE_REROUTE. */

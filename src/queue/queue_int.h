@@ -18,8 +18,7 @@
 enum rc retry_next(const struct options *o, usec_t created, unsigned tries, usec_t now,
                    uint64_t seed, usec_t *out_at) CHECK_RESULT;
 
-/* --- what an attempt leads to (attempt.c) ----------------------------------------------------
- */
+/* --- what an attempt leads to (attempt.c) ------------------------------------------------ */
 
 /* Of one recipient, from the relay role. */
 struct outcome {
@@ -67,8 +66,7 @@ void attempt_order(struct str id, enum queue_order order, struct str argument, u
  * interrupted an earlier one after the message was in the mailbox. */
 enum rc deliver_local(struct spool_entry *entry, size_t i, struct err *e) CHECK_RESULT;
 
-/* --- reports (report.c) ----------------------------------------------------------------------
- */
+/* --- reports (report.c) ------------------------------------------------------------------ */
 
 enum report_kind { REPORT_FAILURE, REPORT_DELAY, REPORT_SUCCESS };
 /* Puts a report about the recipients marked in `which` into the queue and names it to notify.
@@ -80,8 +78,7 @@ enum rc report_send(const struct spool_entry *entry, enum report_kind kind, cons
 /* Each file of spool/local becomes an entry (lmail.c). */
 void lmail_take(notify_fn *notify, void *ctx);
 
-/* --- destinations (destination.c) ------------------------------------------------------------
- */
+/* --- destinations (destination.c) -------------------------------------------------------- */
 
 #define LANES 16u
 

@@ -41,8 +41,7 @@ void connection_close(struct connection **connection, bool polite)
     mem_free(&c);
 }
 
-/* --- replies ---------------------------------------------------------------------------------
- */
+/* --- replies ----------------------------------------------------------------------------- */
 
 enum rc connection_reply(struct connection *c, struct arena *a, struct reply *out,
                          struct err *e)
@@ -82,8 +81,7 @@ static enum rc command(struct connection *c, struct str line, struct arena *a,
     return rc == RC_OK ? connection_reply(c, a, out, e) : RC_GONE;
 }
 
-/* --- EHLO ------------------------------------------------------------------------------------
- */
+/* --- EHLO -------------------------------------------------------------------------------- */
 
 static struct str our_name(void)
 {
@@ -141,8 +139,7 @@ static enum rc say_hello(struct connection *c, struct arena *a, struct reply *ou
     return rc;
 }
 
-/* --- opening ---------------------------------------------------------------------------------
- */
+/* --- opening ----------------------------------------------------------------------------- */
 
 /* A reply that isn't the one wanted. */
 static enum rc refused(const struct reply *r, struct err *e)

@@ -3,8 +3,7 @@
 #include "sys/dns.h"
 #include <sys/random.h>
 
-/* --- options ---------------------------------------------------------------------------------
- */
+/* --- options ----------------------------------------------------------------------------- */
 
 enum rc host_options_parse(struct str text, struct host_options *out, struct err *e)
 {
@@ -26,8 +25,7 @@ enum rc host_options_parse(struct str text, struct host_options *out, struct err
     return RC_OK;
 }
 
-/* --- addresses -------------------------------------------------------------------------------
- */
+/* --- addresses --------------------------------------------------------------------------- */
 
 static void add_target(struct route *r, struct str name, const struct ip *ip, uint16_t port,
                        const struct host_options *options)
@@ -73,8 +71,7 @@ enum rc hosts_add(struct str name, uint16_t port, const struct host_options *opt
     return *out_added > 0 ? RC_OK : rc != RC_OK ? rc : other;
 }
 
-/* --- lists -----------------------------------------------------------------------------------
- */
+/* --- lists ------------------------------------------------------------------------------- */
 
 /* "host[:port][,opts]", "[ip6]:port". */
 static enum rc add_listed(struct str text, const struct host_options *base, struct route *r,

@@ -50,8 +50,7 @@ static void settle_by(const struct connection *c, struct message *m, const struc
             m->verdicts[i] = v;
 }
 
-/* --- what the server must be able to do ------------------------------------------------------
- */
+/* --- what the server must be able to do -------------------------------------------------- */
 
 static bool address_needs_utf8(const struct address *a)
 {
@@ -98,8 +97,7 @@ static bool server_can(const struct connection *c, struct message *m, bool *out_
     return false;
 }
 
-/* --- commands --------------------------------------------------------------------------------
- */
+/* --- commands ---------------------------------------------------------------------------- */
 
 static struct str mail_command(const struct connection *c, const struct message *m, bool utf8)
 {
@@ -226,8 +224,7 @@ static enum rc talk_in_steps(struct dialogue *d, struct str mail, bool *waiting,
     return rc == RC_OK ? connection_reply(d->c, m->mem, &d->data, e) : rc;
 }
 
-/* --- the message -----------------------------------------------------------------------------
- */
+/* --- the message ------------------------------------------------------------------------- */
 
 /* LF becomes CRLF, a dot that begins a line gets another one. */
 static enum rc stuff(struct buf *out, struct str chunk, bool *at_line_start)

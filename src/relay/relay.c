@@ -21,8 +21,7 @@ struct attempt {
     unsigned flags;
 };
 
-/* --- the end ---------------------------------------------------------------------------------
- */
+/* --- the end ----------------------------------------------------------------------------- */
 
 /* Recipients whose fate is the most frequent one come with `done`; the others before it. */
 static void report(struct attempt *a)
@@ -60,8 +59,7 @@ static void log_verdicts(const struct attempt *a, const struct target *t)
     }
 }
 
-/* --- one attempt -----------------------------------------------------------------------------
- */
+/* --- one attempt ------------------------------------------------------------------------- */
 
 static bool all_known(const struct message *m)
 {
@@ -199,8 +197,7 @@ static void attempt_run(struct pool *pool, void *object, unsigned events)
     mem_free(&a);
 }
 
-/* --- the role's side -------------------------------------------------------------------------
- */
+/* --- the role's side --------------------------------------------------------------------- */
 
 enum rc relay_init(struct pool *pool, const struct relay_hooks *hooks, struct err *e)
 {

@@ -8,8 +8,7 @@
 #include "spool/spool.h"
 #include "sys/client.h"
 
-/* --- where to (hosts.c, route.c) -------------------------------------------------------------
- */
+/* --- where to (hosts.c, route.c) --------------------------------------------------------- */
 
 enum tls_policy { TLS_NONE, TLS_TRY, TLS_MUST };
 
@@ -54,8 +53,7 @@ void route_release(struct route *r);
 /* This machine's addresses; before sealing. */
 void route_init(void);
 
-/* --- a connection (connection.c) -------------------------------------------------------------
- */
+/* --- a connection (connection.c) --------------------------------------------------------- */
 
 /* A time of RFC 5321 4.5.3.2, within RemoteTimeout. */
 static inline usec_t patience(usec_t rfc)
@@ -102,8 +100,7 @@ struct connection *idle_take(const struct target *t);
 void idle_keep(struct connection **c);
 void idle_tick(void);
 
-/* --- one message (message.c) -----------------------------------------------------------------
- */
+/* --- one message (message.c) ------------------------------------------------------------- */
 
 struct verdict {
     enum relay_state state;

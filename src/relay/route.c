@@ -53,8 +53,7 @@ static bool is_this_server(const struct ip *ip, uint16_t port)
            binds(&o->submission, ip, port);
 }
 
-/* --- MX --------------------------------------------------------------------------------------
- */
+/* --- MX ---------------------------------------------------------------------------------- */
 
 static void sort_by_preference(struct dns_record *mx, size_t n)
 {
@@ -132,8 +131,7 @@ static enum rc route_by_dns(struct str domain, const struct host_options *option
     return rc;
 }
 
-/* --- tables ----------------------------------------------------------------------------------
- */
+/* --- tables ------------------------------------------------------------------------------ */
 
 /* Two columns: patterns of domains, and what goes for them. */
 struct route_table {
@@ -209,8 +207,7 @@ static enum rc route_by_gateway(struct str text, const struct host_options *opti
     return hosts_parse(str_skip(first, 1), options, r, e);
 }
 
-/* --- the decision ----------------------------------------------------------------------------
- */
+/* --- the decision ------------------------------------------------------------------------ */
 
 static enum rc find(struct str domain, struct str via, struct route *r, unsigned *out_ttl,
                     struct err *e)
@@ -245,8 +242,7 @@ static enum rc find(struct str domain, struct str via, struct route *r, unsigned
     return route_by_dns(domain, &options, r, out_ttl, e);
 }
 
-/* --- answers that are kept -------------------------------------------------------------------
- */
+/* --- answers that are kept --------------------------------------------------------------- */
 
 struct kept {
     struct route route;

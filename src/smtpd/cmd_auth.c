@@ -22,9 +22,7 @@ void auth_free(struct auth **auth)
     mem_free(auth);
 }
 
-/* --- what is offered
- * ---------------------------------------------------------------------------
- */
+/* --- what is offered --------------------------------------------------------------------- */
 
 static struct sasl_offer offer(bool has_tls)
 {
@@ -47,9 +45,7 @@ struct str smtp_mechanisms(struct smtp *c)
     return arena_str(&c->s.tmp, buf_str(&names));
 }
 
-/* --- the end of an exchange
- * --------------------------------------------------------------------
- */
+/* --- the end of an exchange -------------------------------------------------------------- */
 
 static enum step finish(struct smtp *c, enum step step)
 {
@@ -101,9 +97,7 @@ static enum step answer_later(struct smtp *c, bool good)
     return STEP_DELAY;
 }
 
-/* --- the exchange
- * ------------------------------------------------------------------------------
- */
+/* --- the exchange ------------------------------------------------------------------------ */
 
 /* sasl.h asks who the name is, once, before it checks anything. */
 static enum rc find(void *ctx, struct str login, struct arena *a, struct sasl_identity *out)

@@ -41,9 +41,7 @@ bool smtpd_admit(struct session *s)
     return policy_disk_has_room(0) && policy_memory_is_free();
 }
 
-/* --- what the session may do
- * -------------------------------------------------------------------
- */
+/* --- what the session may do ------------------------------------------------------------- */
 
 bool smtp_is_submission(const struct smtp *c)
 {
@@ -100,9 +98,7 @@ unsigned smtp_rights_parse(struct str letters)
     return rights;
 }
 
-/* --- the protocol
- * ------------------------------------------------------------------------------
- */
+/* --- the protocol ------------------------------------------------------------------------ */
 
 enum step smtp_greet(struct session *s)
 {

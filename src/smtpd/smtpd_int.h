@@ -103,10 +103,7 @@ static inline struct smtp *smtp_of(struct session *s)
     return CONTAINER_OF(s, struct smtp, s);
 }
 
-/* --- replies (reply.c) -----------------------------------------------------------------------
- * code: "550 5.1.1". Each returns the step after the reply: the next command, delayed for
- * clients that are slowed down.
- */
+/* --- replies (reply.c) ------------------------------------------------------------------- */
 enum step smtp_ok(struct smtp *c, const char *code, const char *fmt, ...) PRINTF(3, 4);
 /* A 4xx or 5xx with CustomSMTPMessage behind it; 5xx counts as an error of the client. */
 enum step smtp_refuse(struct smtp *c, const char *code, const char *fmt, ...) PRINTF(3, 4);
@@ -117,16 +114,14 @@ enum step smtp_next(struct smtp *c);
 /* The server's name: SmtpServerDomain, else RootDomain. */
 struct str smtp_domain(void);
 
-/* --- XMail's logs (record.c) -----------------------------------------------------------------
- */
+/* --- XMail's logs (record.c) ------------------------------------------------------------- */
 /* A line of the smtp log: status "RCPT=OK" ...; rcpt may be NULL; detail: TYPE of an AUTH. */
 void smtp_record(struct smtp *c, const struct address *rcpt, const char *status,
                  const char *detail);
 /* A line of the smail log: the transaction's message is in its mailbox. */
 void smtp_record_delivery(struct smtp *c);
 
-/* --- what the session is ---------------------------------------------------------------------
- */
+/* --- what the session is ----------------------------------------------------------------- */
 /* Mail of our own users comes in here: 587, and 465 of a MailRoot that isn't taken over. */
 bool smtp_is_submission(const struct smtp *c);
 bool smtp_has_right(const struct smtp *c, enum smtp_right right);
@@ -148,9 +143,7 @@ unsigned smtp_rights_parse(struct str letters);
 void login_free(struct login **login);
 void auth_free(struct auth **auth);
 
-/* --- policies: true, or a reply has been written
- * -----------------------------------------------
- */
+/* --- policies: true, or a reply has been written ----------------------------------------- */
 /* smtp.ipmap at connect time; false: the client has been told to go. (policy_access.c) */
 bool policy_client(struct smtp *c);
 /* May this client begin a transaction: authentication, TLS, rights. (policy_access.c) */
@@ -162,9 +155,7 @@ bool policy_disk_has_room(uint64_t octets);
 /* SmtpMinVirtMemSpace. Any thread. (policy_memory.c) */
 bool policy_memory_is_free(void);
 
-/* --- the transaction
- * ---------------------------------------------------------------------------
- */
+/* --- the transaction --------------------------------------------------------------------- */
 /* Ends the transaction, if there is one: what it was writing is given up. (transaction.c) */
 void transaction_free(struct smtp *c);
 /* The same, and back to GREETED. */
@@ -200,9 +191,7 @@ bool receive_refusal(struct smtp *c, enum step *out);
 /* Bounds the wait for more octets. */
 void receive_set_deadline(struct smtp *c, usec_t began, uint64_t octets);
 
-/* --- parameters of MAIL and RCPT
- * ---------------------------------------------------------------
- */
+/* --- parameters of MAIL and RCPT --------------------------------------------------------- */
 /* Cuts the next "KEYWORD[=value]" off *rest; false at the end. value.p is NULL without "=". */
 /* xtext (RFC 3461 4): printable ASCII but "+" and "=", and "+" with two hex digits. */
 bool smtp_is_xtext(struct str s);

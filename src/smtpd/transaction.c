@@ -58,9 +58,7 @@ struct rcpt *transaction_add(struct transaction *tx)
     return &tx->rcpts[tx->rcpt_count++];
 }
 
-/* --- the fields in front
- * -----------------------------------------------------------------------
- */
+/* --- the fields in front ----------------------------------------------------------------- */
 
 static enum rc print_received(struct smtp *c, struct buf *out)
 {
@@ -104,9 +102,7 @@ static enum rc write_front(struct smtp *c, struct err *e)
     return transaction_write(c, buf_str(&b), data_wire_octets(buf_str(&b)), e);
 }
 
-/* --- where it goes
- * -----------------------------------------------------------------------------
- */
+/* --- where it goes ----------------------------------------------------------------------- */
 
 static enum rc open_queue(struct smtp *c, struct err *e)
 {

@@ -72,8 +72,7 @@ struct str spool_journal_path(struct str id, struct arena *a)
     return arena_printf(a, "queue/%.2s/%.*s.journal", id.p + 11, STR_ARG(id));
 }
 
-/* --- scanning --------------------------------------------------------------------------------
- */
+/* --- scanning ---------------------------------------------------------------------------- */
 
 static int compare_ids(const void *x, const void *y)
 {
@@ -133,8 +132,7 @@ enum rc spool_scan_frozen(bool (*fn)(void *ctx, struct str id), void *ctx, struc
     return scan("queue/frozen", fn, ctx, e);
 }
 
-/* --- one entry -------------------------------------------------------------------------------
- */
+/* --- one entry --------------------------------------------------------------------------- */
 
 /* The envelope's text: as much of the file as it takes to find the blank line. */
 static enum rc read_header(int fd, struct buf *text, struct err *e)
@@ -364,8 +362,7 @@ enum rc spool_set_aside(struct str id, struct str reason, struct err *e)
     return folder_sync("queue/damaged", e);
 }
 
-/* --- recovery --------------------------------------------------------------------------------
- */
+/* --- recovery ---------------------------------------------------------------------------- */
 
 enum rc spool_recover_tag(void *ctx, struct str tag, const char *final_path, struct err *e)
 {

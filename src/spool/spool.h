@@ -42,8 +42,7 @@ struct envelope {
 /* Makes the folders of the queue; commit: this role's log. Before anything else here. */
 enum rc spool_init(struct commit *commit, struct err *e) CHECK_RESULT;
 
-/* --- making an entry (smtpd, later others)
- * ---------------------------------------------------- */
+/* --- making an entry (smtpd, later others) ----------------------------------------------- */
 struct spool_put;
 enum rc spool_put_begin(const struct envelope *env, struct spool_put **out,
                         struct err *e) CHECK_RESULT;
@@ -56,8 +55,7 @@ enum rc spool_put_commit(struct spool_put **put, struct arena *a, struct str *ou
                          struct err *e) CHECK_RESULT;
 void spool_put_abort(struct spool_put **put);
 
-/* --- working on entries (queue role) --------------------------------------------------------
- */
+/* --- working on entries (queue role) ----------------------------------------------------- */
 /* FAILED: for good, and the sender hasn't been told yet. */
 enum delivery_state { DELIVERY_PENDING, DELIVERY_DONE, DELIVERY_FAILED, DELIVERY_REPORTED };
 struct spool_entry {

@@ -155,7 +155,7 @@ void place_sweep(const struct place *place)
     folder_close(&f);
 }
 
-/* --- scanning --- */
+/* --- scanning ---------------------------------------------------------------------------- */
 
 struct scan {
     const char *path;

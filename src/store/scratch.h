@@ -18,7 +18,7 @@ static const struct account amy = { .domain = { "x.test", 6 },
                                     .name = { "amy", 3 },
                                     .folder = { AMY, sizeof(AMY) - 1 } };
 
-/* --- the scratch MailRoot --- */
+/* --- the scratch MailRoot ---------------------------------------------------------------- */
 
 UNUSED static void remove_tree(const char *path)
 {
@@ -88,8 +88,7 @@ UNUSED static int test_setup(void **state)
     return 0;
 }
 
-/* --- helpers ---------------------------------------------------------------------------------
- */
+/* --- helpers ----------------------------------------------------------------------------- */
 
 UNUSED static enum rc deliver(struct str text, uint64_t max_kb, const char *fixed,
                               struct err *e)

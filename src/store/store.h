@@ -14,8 +14,7 @@
  * before threads; reads hikyaku/run and the time of the takeover in hikyaku/marker. */
 void store_init(struct commit *commit);
 
-/* --- putting a message in ------------------------------------------------------------------
- */
+/* --- putting a message in ---------------------------------------------------------------- */
 
 struct store_put; /* one message on its way into one mailbox */
 
@@ -48,8 +47,7 @@ enum rc store_fits(const struct account *account, uint64_t max_mailbox_kb, uint6
  * folder: for use after a crash. */
 bool store_has(const struct account *account, struct str fixed_name);
 
-/* --- reading a mailbox -----------------------------------------------------------------------
- */
+/* --- reading a mailbox ------------------------------------------------------------------- */
 
 struct mailbox;
 struct mailbox_message {
@@ -84,8 +82,7 @@ enum rc mailbox_reader_next(struct mailbox_reader *r, size_t chunk, struct buf *
                             bool *out_done, struct err *e) CHECK_RESULT;
 void mailbox_reader_close(struct mailbox_reader **r);
 
-/* --- change notices --------------------------------------------------------------------------
- */
+/* --- change notices ---------------------------------------------------------------------- */
 
 /* One shared page of counters (memory file made by the master), one step for each change of a
  * mailbox. */

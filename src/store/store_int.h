@@ -17,7 +17,7 @@ struct store_state {
 };
 extern struct store_state store;
 
-/* --- name.c: message file names (pure) --- */
+/* --- name.c: message file names (pure) --------------------------------------------------- */
 
 struct message_name {
     struct str base;                   /* up to the flags */
@@ -42,7 +42,7 @@ struct str name_component(struct str text, struct arena *a);
 /* The host part of names: Maildir's escapes, cut to HOST_PART_MAX. */
 void name_host(struct str host, char out[HOST_PART_MAX + 1]);
 
-/* --- place.c: where an account's messages lie --- */
+/* --- place.c: where an account's messages lie -------------------------------------------- */
 
 enum place_kind { PLACE_MAILDIR, PLACE_MAILBOX };
 struct place {
@@ -88,7 +88,7 @@ typedef enum rc found_fn(void *ctx, const struct found *f, struct err *e);
 enum rc place_scan(const struct place *place, struct str notes_folder, bool cur, found_fn *fn,
                    void *ctx, struct err *e) CHECK_RESULT;
 
-/* --- sizes.c: sizes of foreign files, remembered --- */
+/* --- sizes.c: sizes of foreign files, remembered ----------------------------------------- */
 
 struct sizes;
 /* notes_folder outlives it. Nothing is read before the first sizes_get. */
@@ -106,7 +106,7 @@ enum rc sizes_get(struct sizes *s, struct str base, const char *path,
  * messages of the mailbox were asked for, so what wasn't may be forgotten. */
 void sizes_free(struct sizes **s, bool complete);
 
-/* --- usage.c: the counters --- */
+/* --- usage.c: the counters --------------------------------------------------------------- */
 
 /* A change of the mailbox under way. */
 struct usage_change {
@@ -128,7 +128,7 @@ void usage_end(const struct account *account, const struct place *place,
 /* What is in the mailbox isn't known any more: the next question walks. */
 void usage_forget(const struct account *account);
 
-/* --- reader.c --- */
+/* --- reader.c ---------------------------------------------------------------------------- */
 
 /*
  * From a file's bytes to POP3's: each LF or CRLF becomes CRLF (a bare CR stays), a missing last
@@ -153,7 +153,7 @@ enum rc transfer_feed(struct transfer *t, struct str in, bool eof, struct buf *o
 enum rc transfer_measure(const char *path, bool stuffed, uint64_t *out,
                          struct err *e) CHECK_RESULT;
 
-/* --- notices.c --- */
+/* --- notices.c --------------------------------------------------------------------------- */
 
 /* The mailbox in this account folder has changed. */
 void notice_step(struct str account_folder);

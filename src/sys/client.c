@@ -145,8 +145,7 @@ enum rc client_open_local(const char *path, usec_t timeout, struct client **out,
     return RC_OK;
 }
 
-/* --- TLS ------------------------------------------------------------------------------------
- */
+/* --- TLS --------------------------------------------------------------------------------- */
 
 static enum rc tls_failed(const char *what, struct err *e)
 {
@@ -275,8 +274,7 @@ const char *client_tls_version(const struct client *c)
     return c->ssl == NULL ? NULL : SSL_get_version(c->ssl);
 }
 
-/* --- octets ---------------------------------------------------------------------------------
- */
+/* --- octets ------------------------------------------------------------------------------ */
 
 enum rc client_write(struct client *c, struct str octets, struct err *e)
 {

@@ -27,8 +27,7 @@
 #define REMOVE_CHUNK_BYTES ((size_t)256 * 1024)
 #define BATCH_REQUESTS 256
 
-/* --- the leader -----------------------------------------------------------------------------
- */
+/* --- the leader -------------------------------------------------------------------------- */
 
 bool commit_can_seal(const struct commit *c)
 {
@@ -226,8 +225,7 @@ void commit_finish(struct commit *c, struct request *r)
     lock_drop(&c->lock);
 }
 
-/* --- puts -----------------------------------------------------------------------------------
- */
+/* --- puts -------------------------------------------------------------------------------- */
 
 /* One call of commit_put. */
 struct put_call {
@@ -383,8 +381,7 @@ enum rc commit_put(struct commit *c, const struct commit_put *puts, size_t count
     return rc == RC_OK ? RC_OK : RC_TEMP;
 }
 
-/* --- removals -------------------------------------------------------------------------------
- */
+/* --- removals ---------------------------------------------------------------------------- */
 
 /* How many of the paths go into one record. */
 static size_t chunk(const char *const *paths, size_t count)

@@ -19,8 +19,7 @@
 #define SEAL_AFTER (5 * USEC_S)
 #define RETRY_AFTER (1 * USEC_S)
 
-/* --- file systems ---------------------------------------------------------------------------
- */
+/* --- file systems ------------------------------------------------------------------------ */
 
 static bool is_noted(struct commit *c, dev_t dev)
 {
@@ -66,8 +65,7 @@ static enum rc sync_places(struct commit *c, struct err *e)
     return rc;
 }
 
-/* --- emptying -------------------------------------------------------------------------------
- */
+/* --- emptying ---------------------------------------------------------------------------- */
 
 /* The removals that are still needed go to the active segment. */
 static enum rc carry_removals(struct commit *c, struct segment *s, struct err *e)
@@ -178,8 +176,7 @@ void *commit_checkpoint_main(void *commit)
     return NULL;
 }
 
-/* --- opening and closing --------------------------------------------------------------------
- */
+/* --- opening and closing ----------------------------------------------------------------- */
 
 /* What a scan at opening finds. */
 struct found {

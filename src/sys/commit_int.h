@@ -79,8 +79,7 @@ struct record {
     uint64_t size, content_at;
 };
 
-/* --- records (commit_record.c) --------------------------------------------------------------
- */
+/* --- records (commit_record.c) ----------------------------------------------------------- */
 
 /* A checksum over a run of octets given in pieces; how they are cut makes no difference. */
 struct log_sum {
@@ -117,8 +116,7 @@ bool record_next_name(struct str *names, const char **out);
  * mbox/cur/base:2,S; any other path is its own key. */
 struct str commit_key(struct str path, struct arena *a);
 
-/* --- segments (commit_log.c) -----------------------------------------------------------------
- */
+/* --- segments (commit_log.c) ------------------------------------------------------------- */
 
 enum segment_state { SEGMENT_EMPTY, SEGMENT_ACTIVE, SEGMENT_SEALED };
 
@@ -184,8 +182,7 @@ enum rc log_keep_removals(struct str raw, int64_t oldest, struct buf *out) CHECK
 enum rc log_names(struct arena *a, struct str **out, size_t *out_count,
                   struct err *e) CHECK_RESULT;
 
-/* --- the running log (commit.c, commit_checkpoint.c) -----------------------------------------
- */
+/* --- the running log (commit.c, commit_checkpoint.c) ------------------------------------- */
 
 #define COMMIT_FILE_SYSTEMS 64
 
@@ -238,8 +235,7 @@ enum rc commit_note_place(struct commit *c, const char *path, struct err *e) CHE
 /* The checkpointer's thread: empties sealed segments until the commit is closed. */
 void *commit_checkpoint_main(void *commit);
 
-/* --- files synced by themselves (commit_direct.c) --------------------------------------------
- */
+/* --- files synced by themselves (commit_direct.c) ---------------------------------------- */
 
 /* Syncs the file under its tmp name, renames it. The folder isn't synced yet. */
 enum rc direct_rename(const struct commit_put *put, struct err *e) CHECK_RESULT;
@@ -247,8 +243,7 @@ enum rc direct_rename(const struct commit_put *put, struct err *e) CHECK_RESULT;
 enum rc direct_sync_folders(const struct commit_put *puts, const bool *chosen, size_t count,
                             struct err *e) CHECK_RESULT;
 
-/* --- recovery (commit_recover.c, commit_restore.c) -------------------------------------------
- */
+/* --- recovery (commit_recover.c, commit_restore.c) --------------------------------------- */
 
 /* One record that recovery has to deal with. */
 struct recover_item {

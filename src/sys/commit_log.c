@@ -45,8 +45,7 @@ void commit_life(char life[COMMIT_LIFE_BYTES])
         (void)snprintf(life, COMMIT_LIFE_BYTES, "%s %" PRIx64, boot, (uint64_t)st.stx_mnt_id);
 }
 
-/* --- headers --------------------------------------------------------------------------------
- */
+/* --- headers ----------------------------------------------------------------------------- */
 
 static uint64_t header_sum(const struct segment_header *h)
 {
@@ -102,8 +101,7 @@ enum rc segment_renew(struct segment *s, const char *life, struct err *e)
     return rc;
 }
 
-/* --- opening --------------------------------------------------------------------------------
- */
+/* --- opening ----------------------------------------------------------------------------- */
 
 enum rc segment_grow(struct segment *s, uint64_t new_size, struct err *e)
 {
@@ -170,8 +168,7 @@ void segment_close(struct segment *s)
     buf_release(&s->removals);
 }
 
-/* --- batches --------------------------------------------------------------------------------
- */
+/* --- batches ----------------------------------------------------------------------------- */
 
 uint64_t segment_need(uint64_t record_bytes)
 {
@@ -322,8 +319,7 @@ int64_t segment_first_stamp(const struct segment *s)
     return s->head.magic != 0 && read_head(&first, &b) ? b.stamp : INT64_MAX;
 }
 
-/* --- all logs -------------------------------------------------------------------------------
- */
+/* --- all logs ---------------------------------------------------------------------------- */
 
 static bool name_is_plain(struct str name)
 {

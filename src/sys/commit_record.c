@@ -59,8 +59,7 @@ uint64_t log_sum_end(struct log_sum *s)
     return fold(state ^ s->total, SUM_K1 ^ (state >> 32));
 }
 
-/* --- making ---------------------------------------------------------------------------------
- */
+/* --- making ------------------------------------------------------------------------------ */
 
 void record_list_init(struct record_list *l, size_t records, size_t parts)
 {
@@ -181,8 +180,7 @@ void record_add_raw(struct record_list *l, struct str raw)
     }
 }
 
-/* --- reading --------------------------------------------------------------------------------
- */
+/* --- reading ----------------------------------------------------------------------------- */
 
 static bool names_fit(const struct record_head *h)
 {

@@ -27,8 +27,7 @@ struct recover_name *recover_name(struct recovery *r, struct str key)
     return name;
 }
 
-/* --- reading the logs -----------------------------------------------------------------------
- */
+/* --- reading the logs -------------------------------------------------------------------- */
 
 /* What a scan works on. */
 struct reading {
@@ -146,8 +145,7 @@ static enum rc open_logs(struct recovery *r, const struct str *names, size_t cou
     return RC_OK;
 }
 
-/* --- replaying ------------------------------------------------------------------------------
- */
+/* --- replaying --------------------------------------------------------------------------- */
 
 static enum rc replay_put(struct recovery *r, const struct recover_item *item,
                           commit_tag_fn *on_tag, void *ctx, struct err *e)
@@ -183,8 +181,7 @@ static enum rc replay(struct recovery *r, commit_tag_fn *on_tag, void *ctx, stru
     return rc;
 }
 
-/* --- emptying -------------------------------------------------------------------------------
- */
+/* --- emptying ---------------------------------------------------------------------------- */
 
 static enum rc settle(struct recovery *r, struct err *e)
 {
@@ -262,8 +259,7 @@ static void release(struct recovery *r)
     arena_release(&r->mem);
 }
 
-/* --- the two ways ---------------------------------------------------------------------------
- */
+/* --- the two ways ------------------------------------------------------------------------ */
 
 enum rc commit_recover_as(const char *life, commit_tag_fn *on_tag, void *ctx,
                           struct commit_report *out, struct err *e)

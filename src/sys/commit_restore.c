@@ -36,8 +36,7 @@ enum rc recover_note_place(struct recovery *r, const char *path, struct err *e)
     return RC_OK;
 }
 
-/* --- where is it? ---------------------------------------------------------------------------
- */
+/* --- where is it? ------------------------------------------------------------------------ */
 
 /* Marks all names that the folder has. */
 static void scan_folder(struct recovery *r, struct str mailbox, const char *sub)
@@ -77,8 +76,7 @@ static void find(struct recovery *r, const struct recover_item *item, struct rec
     scan_folder(r, mailbox, "cur");
 }
 
-/* --- puts -----------------------------------------------------------------------------------
- */
+/* --- puts -------------------------------------------------------------------------------- */
 
 static enum rc read_content(const struct recovery *r, const struct recover_item *item,
                             struct buf *out, struct err *e)
@@ -215,8 +213,7 @@ enum rc recover_put(struct recovery *r, const struct recover_item *item, struct 
     return rc == RC_OK ? recover_note_place(r, item->path, e) : rc;
 }
 
-/* --- removals -------------------------------------------------------------------------------
- */
+/* --- removals ---------------------------------------------------------------------------- */
 
 /* Did the file come to its name after it was removed? (A delivery of the same name was tried
  * again, and its put is no longer in a log.) */

@@ -17,8 +17,7 @@
 static char scratch[] = "/tmp/hikyaku-commit-XXXXXX";
 static char life[COMMIT_LIFE_BYTES];
 
-/* --- helpers --------------------------------------------------------------------------------
- */
+/* --- helpers ----------------------------------------------------------------------------- */
 
 static int set_up(void **state)
 {
@@ -196,8 +195,7 @@ static size_t count_files(const char *path)
     return n;
 }
 
-/* --- recovery -------------------------------------------------------------------------------
- */
+/* --- recovery ---------------------------------------------------------------------------- */
 
 static void test_put_and_clean_stop(void **state)
 {
@@ -409,8 +407,7 @@ static void test_account_is_gone(void **state)
     assert_false(folder_exists("d"));
 }
 
-/* --- the log itself -------------------------------------------------------------------------
- */
+/* --- the log itself ---------------------------------------------------------------------- */
 
 /* What stands in the segment from `at` on is spoiled by `change`. */
 static void spoil(const char *path, uint64_t at)
@@ -590,8 +587,7 @@ static void test_names_that_lead_out(void **state)
     }
 }
 
-/* --- faults ---------------------------------------------------------------------------------
- */
+/* --- faults ------------------------------------------------------------------------------ */
 
 /* A put of size octets whose tmp file is made without the calls that fail. */
 static enum rc put_directly(struct commit *c, const char *tmp, const char *path, size_t size)
@@ -649,8 +645,7 @@ static void test_torture(void **state)
     log_set_level(LOG_LEVEL_INFO);
 }
 
-/* --- many at once ---------------------------------------------------------------------------
- */
+/* --- many at once ------------------------------------------------------------------------ */
 
 struct writer {
     struct commit *c, *remover;

@@ -11,8 +11,7 @@
 static struct ub_ctx *first, *second; /* second: the system's resolvers, or NULL */
 static _Atomic int64_t first_down_until;
 
-/* --- setting up ------------------------------------------------------------------------------
- */
+/* --- setting up -------------------------------------------------------------------------- */
 
 /* One "ip[@port][:tcp]" of SmartDNSHost. */
 static enum rc add_forwarder(struct ub_ctx *ctx, struct str text, struct err *e)
@@ -73,8 +72,7 @@ enum rc dns_open(struct str forwarders, struct str anchor, struct err *e)
     return rc;
 }
 
-/* --- answers ---------------------------------------------------------------------------------
- */
+/* --- answers ----------------------------------------------------------------------------- */
 
 /* A name in wire format (RFC 1035 3.1, not compressed) as text. */
 static bool read_name(struct str wire, struct arena *a, struct str *out)

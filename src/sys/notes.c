@@ -26,8 +26,7 @@ bool note_is_allowed(enum note_type type, enum role_id from, enum role_id to)
            (rows[type].to & (unsigned)to) != 0;
 }
 
-/* --- fields ----------------------------------------------------------------------------------
- */
+/* --- fields ------------------------------------------------------------------------------ */
 
 static enum rc put_u64(struct buf *b, uint64_t v)
 {
@@ -116,8 +115,7 @@ enum rc note_decode(struct str frame, struct note *out, struct err *e)
     return RC_OK;
 }
 
-/* --- channels --------------------------------------------------------------------------------
- */
+/* --- channels ---------------------------------------------------------------------------- */
 
 enum rc channel_pair(int out_fds[2], struct err *e)
 {

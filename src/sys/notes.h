@@ -53,8 +53,7 @@ enum rc note_encode(const struct note *n, struct buf *frame, struct err *e) CHEC
 /* RC_PERM: not a whole, exact note. Texts point into `frame`. */
 enum rc note_decode(struct str frame, struct note *out, struct err *e) CHECK_RESULT;
 
-/* --- channels
- * -------------------------------------------------------------------------------------- */
+/* --- channels ---------------------------------------------------------------------------- */
 
 /* The two ends of a channel (SOCK_SEQPACKET, not blocking). */
 enum rc channel_pair(int out_fds[2], struct err *e) CHECK_RESULT;

@@ -193,8 +193,7 @@ enum rc pool_add(struct pool *p, void *object, pool_run_fn *run, int fd, pool_ti
     return RC_OK;
 }
 
-/* --- the wheel -------------------------------------------------------------------------------
- */
+/* --- the wheel --------------------------------------------------------------------------- */
 
 static void wheel_unlink(struct pool *p, struct slot *slot)
 {
@@ -242,8 +241,7 @@ static void wheel_arm(struct pool *p, struct slot *slot, usec_t deadline)
     wheel_link(p, slot, deadline);
 }
 
-/* --- events ----------------------------------------------------------------------------------
- */
+/* --- events ------------------------------------------------------------------------------ */
 
 /* Delivers events to the object: a parked one is taken over (true: the caller must run or queue
  * it), a running or queued one remembers them. */
@@ -327,8 +325,7 @@ void pool_wake(struct pool *p, pool_ticket t)
         queue_push(p, slot);
 }
 
-/* --- threads ---------------------------------------------------------------------------------
- */
+/* --- threads ----------------------------------------------------------------------------- */
 
 /* One more worker when all are busy, up to the maximum. Failing to start one only costs speed.
  */

@@ -18,8 +18,7 @@
 #define SEAL_ENABLED 1
 #endif
 
-/* --- capabilities
- * ------------------------------------------------------------------------------ */
+/* --- capabilities ------------------------------------------------------------------------ */
 
 static enum rc drop_capabilities(struct err *e)
 {
@@ -34,8 +33,7 @@ static enum rc drop_capabilities(struct err *e)
     return RC_OK;
 }
 
-/* --- Landlock
- * ---------------------------------------------------------------------------------- */
+/* --- Landlock ---------------------------------------------------------------------------- */
 
 #define READS (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define WRITES                                                                                 \
@@ -107,8 +105,7 @@ static enum rc apply_landlock(const struct seal *s, struct err *e)
     return rc;
 }
 
-/* --- seccomp
- * ----------------------------------------------------------------------------------- */
+/* --- seccomp ----------------------------------------------------------------------------- */
 
 /* clang-format off */
 static const int allowed[] = {

@@ -18,8 +18,7 @@ static const char usage[] =
 
 static const char *const level_names[] = { "note", "warning", "error" };
 
-/* --- findings -------------------------------------------------------------------------------
- */
+/* --- findings ---------------------------------------------------------------------------- */
 
 static void print_json(enum check_level level, const char *path, unsigned line,
                        const char *what, const char *advice)
@@ -60,8 +59,7 @@ void check_say(struct check *c, enum check_level level, const char *path, unsign
     (c->json ? print_json : print_plain)(level, path, line, what, advice);
 }
 
-/* --- the command ----------------------------------------------------------------------------
- */
+/* --- the command ------------------------------------------------------------------------- */
 
 static bool read_arguments(int argc, char **argv, const char **mailroot, bool *json,
                            bool *repairs)

@@ -36,8 +36,7 @@ static struct tab rows_of(struct check *c, const char *path)
     return tab;
 }
 
-/* --- domains --------------------------------------------------------------------------------
- */
+/* --- domains ----------------------------------------------------------------------------- */
 
 static void check_domain(struct check *c, const struct tab_row *row)
 {
@@ -75,8 +74,7 @@ static void check_alias_domain(struct check *c, const struct tab_row *row)
                   "%.*s stands here twice", STR_ARG(name));
 }
 
-/* --- accounts -------------------------------------------------------------------------------
- */
+/* --- accounts ---------------------------------------------------------------------------- */
 
 static void check_account(struct check *c, const struct tab_row *row, struct map *ids)
 {
@@ -108,8 +106,7 @@ static void check_account(struct check *c, const struct tab_row *row, struct map
                   "the id %.*s is used twice", STR_ARG(tab_value(row, 3)));
 }
 
-/* --- aliases --------------------------------------------------------------------------------
- */
+/* --- aliases ----------------------------------------------------------------------------- */
 
 static bool is_account(struct check *c, struct str name, struct str domain)
 {
@@ -172,8 +169,7 @@ static void check_external(struct check *c, const struct tab_row *row)
                   STR_ARG(tab_value(row, 2)));
 }
 
-/* --- files that stand for addresses ---------------------------------------------------------
- */
+/* --- files that stand for addresses ------------------------------------------------------ */
 
 /* cmdaliases/DOMAIN/NAME.tab comes before an account of that name. */
 static void check_cmdalias(void *ctx, const char *path)

@@ -6,8 +6,7 @@
 
 #define RENEW_BEFORE (30 * 86400 * USEC_S)
 
-/* --- modes ----------------------------------------------------------------------------------
- */
+/* --- modes ------------------------------------------------------------------------------- */
 
 static void check_secret(struct check *c, const char *path)
 {
@@ -31,8 +30,7 @@ static void check_modes(struct check *c)
         check_secret(c, secrets[i]);
 }
 
-/* --- accounts' folders ----------------------------------------------------------------------
- */
+/* --- accounts' folders ------------------------------------------------------------------- */
 
 static void check_folder(struct check *c, const struct check_account *account)
 {
@@ -63,8 +61,7 @@ static void check_folders(struct check *c)
         check_folder(c, value);
 }
 
-/* --- certificate ----------------------------------------------------------------------------
- */
+/* --- certificate ------------------------------------------------------------------------- */
 
 static void check_certificate(struct check *c)
 {
@@ -96,8 +93,7 @@ static void check_certificate(struct check *c)
     tls_ctx_put(&ctx);
 }
 
-/* --- XMail's spool --------------------------------------------------------------------------
- */
+/* --- XMail's spool ----------------------------------------------------------------------- */
 
 /* Files below path that wait for delivery: those in folders mess, rsnd and local. */
 static size_t count_waiting(const char *path, bool waits, unsigned depth)

@@ -87,8 +87,7 @@ static bool read_arguments(struct options_given *o, int argc, char **argv)
     return o->count > 0 && !(o->upgrade && o->implicit);
 }
 
-/* --- the dialogue ---------------------------------------------------------------------------
- */
+/* --- the dialogue ------------------------------------------------------------------------ */
 
 /* The next line; its number, -1 when there is none. */
 static enum rc reply(struct talk *t, struct str *out, int64_t *out_number, struct err *e)

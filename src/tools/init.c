@@ -40,8 +40,7 @@ struct plan {
     const char *owner;
 };
 
-/* --- small steps -----------------------------------------------------------------------------
- */
+/* --- small steps ------------------------------------------------------------------------- */
 
 static enum rc write_file(const char *path, struct str text, mode_t mode, struct err *e)
 {
@@ -120,8 +119,7 @@ static enum rc add_row(struct buf *b, const struct str *values, size_t count, st
     return tab_print_row(b, values, count, "\n", e);
 }
 
-/* --- accounts --------------------------------------------------------------------------------
- */
+/* --- accounts ---------------------------------------------------------------------------- */
 
 /* One account: its row for mailusers.tab, its folder with user.tab and Maildir. */
 static enum rc make_account(struct plan *plan, size_t i, struct buf *rows, struct err *e)
@@ -190,8 +188,7 @@ static enum rc make_admin(struct plan *plan, struct err *e)
     return rc == RC_OK ? write_file("ctrlaccounts.tab", buf_str(&rows), 0600, e) : rc;
 }
 
-/* --- server.tab, certificate, marker
- * ------------------------------------------------------------ */
+/* --- server.tab, certificate, marker ----------------------------------------------------- */
 
 static enum rc make_server_tab(struct plan *plan, struct err *e)
 {
@@ -298,8 +295,7 @@ static enum rc give_to(const char *path, const struct passwd *owner, struct err 
     return rc;
 }
 
-/* --- the command
- * ------------------------------------------------------------------------------ */
+/* --- the command ------------------------------------------------------------------------- */
 
 static bool read_arguments(struct plan *plan, int argc, char **argv)
 {

@@ -69,8 +69,7 @@ static bool read_arguments(struct maker *m, int argc, char **argv)
            !(m->number > 0 && m->file != NULL);
 }
 
-/* --- one account -----------------------------------------------------------------------------
- */
+/* --- one account ------------------------------------------------------------------------- */
 
 static enum rc check(struct maker *m, struct new_account *n, struct err *e)
 {
@@ -142,8 +141,7 @@ static enum rc make_account(struct maker *m, struct new_account *n, struct err *
     return tab_print_row(&m->rows, row, ARRAY_LEN(row), "\n", e);
 }
 
-/* --- where they come from --------------------------------------------------------------------
- */
+/* --- where they come from ---------------------------------------------------------------- */
 
 static enum rc make_line(struct maker *m, struct str line, struct err *e)
 {

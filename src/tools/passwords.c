@@ -13,8 +13,7 @@
 
 static const char *const scheme_names[] = { "xmcrypt", "scram", "yescrypt" };
 
-/* --- counting --------------------------------------------------------------------------------
- */
+/* --- counting ---------------------------------------------------------------------------- */
 
 /* Passwords of a table by scheme, empty ones apart. */
 struct census {
@@ -63,8 +62,7 @@ static enum rc show(struct err *e)
     return RC_OK;
 }
 
-/* --- upgrading -------------------------------------------------------------------------------
- */
+/* --- upgrading --------------------------------------------------------------------------- */
 
 /* New stored forms by the old ones: a row whose password somebody changes meanwhile keeps the
  * new password. */
@@ -209,8 +207,7 @@ int tool_passwords(int argc, char **argv)
     return rc == RC_OK ? 0 : 1;
 }
 
-/* --- control accounts ------------------------------------------------------------------------
- */
+/* --- control accounts -------------------------------------------------------------------- */
 
 struct admin_call {
     struct arena mem;

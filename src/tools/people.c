@@ -83,8 +83,7 @@ static int usage(const char *noun)
     return 3;
 }
 
-/* --- the command line ------------------------------------------------------------------------
- */
+/* --- the command line -------------------------------------------------------------------- */
 
 static bool take_words(struct call *c, int argc, char **argv)
 {
@@ -162,8 +161,7 @@ static enum rc make_parameters(struct call *c, bool *out_fit, struct err *e)
     return rc;
 }
 
-/* --- answers ---------------------------------------------------------------------------------
- */
+/* --- answers ----------------------------------------------------------------------------- */
 
 static struct str next_column(struct str *rest)
 {
@@ -257,8 +255,7 @@ static enum rc print_lines(struct call *c, struct client *server, struct err *e)
     return rc;
 }
 
-/* --- the dialogue ----------------------------------------------------------------------------
- */
+/* --- the dialogue ------------------------------------------------------------------------ */
 
 static int serve_ourselves(int fd)
 {

@@ -39,8 +39,7 @@ struct run {
     bool failed;
 };
 
-/* --- one entry -------------------------------------------------------------------------------
- */
+/* --- one entry --------------------------------------------------------------------------- */
 
 static struct str print_path(const struct address *address, struct arena *a)
 {
@@ -159,8 +158,7 @@ static void show(const struct spool_entry *entry, bool frozen, struct arena *a)
     }
 }
 
-/* --- orders ----------------------------------------------------------------------------------
- */
+/* --- orders ------------------------------------------------------------------------------ */
 
 static bool connect_server(struct run *r)
 {
@@ -198,8 +196,7 @@ static bool order(struct run *r, const struct str *words, size_t count)
     return false;
 }
 
-/* --- all of them -----------------------------------------------------------------------------
- */
+/* --- all of them ------------------------------------------------------------------------- */
 
 static bool each(void *ctx, struct str id)
 {
@@ -288,8 +285,7 @@ static int frozen_orders(struct run *r)
     return r->failed ? 1 : 0;
 }
 
-/* --- the command line ------------------------------------------------------------------------
- */
+/* --- the command line -------------------------------------------------------------------- */
 
 static bool take_option(struct run *r, int c, const char *value)
 {

@@ -34,8 +34,7 @@ struct letter {
     struct str message; /* LF, with From and Date */
 };
 
-/* --- the command line ------------------------------------------------------------------------
- */
+/* --- the command line -------------------------------------------------------------------- */
 
 static enum rc add_rcpt(struct letter *l, struct str text, struct err *e)
 {
@@ -117,8 +116,7 @@ static enum rc read_arguments(struct letter *l, int argc, char **argv, struct er
     return rc;
 }
 
-/* --- reading ---------------------------------------------------------------------------------
- */
+/* --- reading ----------------------------------------------------------------------------- */
 
 static enum rc read_input(struct letter *l, struct buf *text, struct err *e)
 {
@@ -235,8 +233,7 @@ static enum rc take_header_rcpts(struct letter *l, struct str header, struct err
     return rc;
 }
 
-/* --- the message -----------------------------------------------------------------------------
- */
+/* --- the message ------------------------------------------------------------------------- */
 
 static enum rc find_sender(struct letter *l, struct err *e)
 {
@@ -298,8 +295,7 @@ static enum rc complete(struct letter *l, struct str text, struct buf *out, stru
                        : err_perm(e, "5.3.4", "the message is too large");
 }
 
-/* --- sending ---------------------------------------------------------------------------------
- */
+/* --- sending ----------------------------------------------------------------------------- */
 
 struct talk {
     struct client *c;
@@ -436,8 +432,7 @@ static int send_letter(struct letter *l)
     return EX_TRY_LATER;
 }
 
-/* --- all of it -------------------------------------------------------------------------------
- */
+/* --- all of it --------------------------------------------------------------------------- */
 
 /* --xinput-file: the envelope stands before the message, as in spool/local. */
 static enum rc take_envelope(struct letter *l, struct str *text, struct err *e)

@@ -4,8 +4,7 @@
 
 #include "base/base.h"
 
-/* --- text.c ----------------------------------------------------------------------------------
- */
+/* --- text.c ------------------------------------------------------------------------------ */
 
 /* Foreign text on one line of standard output: control characters, octets that aren't UTF-8
  * and, for JSON, quotes and backslashes are escaped. */
@@ -20,8 +19,7 @@ struct str tool_fresh_password(struct arena *a);
 enum rc tool_ask_password(const char *file, struct arena *a, struct str *out,
                           struct err *e) CHECK_RESULT;
 
-/* --- place.c ---------------------------------------------------------------------------------
- */
+/* --- place.c ----------------------------------------------------------------------------- */
 
 /* Enters the MailRoot: the one given, else MAIL_ROOT, else /var/MailRoot. RC_PERM when it isn't
  * one. */

@@ -35,8 +35,7 @@ static struct arena access_mem; /* the paths */
 static struct access_cache caches[CACHED_MAX];
 static size_t cache_count;
 
-/* --- lines ----------------------------------------------------------------------------------
- */
+/* --- lines ------------------------------------------------------------------------------- */
 
 /*
  * "ip" "mask" "ALLOW" precedence, or with "ip/bits" and no mask column. `relay`: "ip" "mask"
@@ -99,8 +98,7 @@ static const struct access_rule *decide(const struct access_table *t, const stru
     return best;
 }
 
-/* --- cached tables --------------------------------------------------------------------------
- */
+/* --- cached tables ----------------------------------------------------------------------- */
 
 static void *access_parse(const struct tab *tab, void *ctx)
 {

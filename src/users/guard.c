@@ -106,8 +106,7 @@ static uint32_t drained(const struct slot *s, uint32_t limit, uint32_t second)
     return drain >= s->score ? 0 : s->score - (uint32_t)drain;
 }
 
-/* --- the table ------------------------------------------------------------------------------
- */
+/* --- the table --------------------------------------------------------------------------- */
 
 static void table_init(struct guard_table *t)
 {
@@ -181,8 +180,7 @@ static struct area area_good(struct guard_table *t)
     return (struct area){ t->good, GOOD_SLOTS, 0 };
 }
 
-/* --- keys -----------------------------------------------------------------------------------
- */
+/* --- keys -------------------------------------------------------------------------------- */
 
 static uint64_t key_of_address(const struct guard_table *t, const struct ip *client)
 {
@@ -210,8 +208,7 @@ static uint64_t tag_of(uint64_t key)
     return tag == 0 ? 1 : tag;
 }
 
-/* --- slots ----------------------------------------------------------------------------------
- */
+/* --- slots ------------------------------------------------------------------------------- */
 
 static _Atomic uint64_t *bucket_of(const struct area *a, uint64_t key)
 {
@@ -289,8 +286,7 @@ static void slot_drop(const struct area *a, uint64_t key)
     }
 }
 
-/* --- what callers ask -----------------------------------------------------------------------
- */
+/* --- what callers ask -------------------------------------------------------------------- */
 
 /* base doubled `times` times, at most DELAY_MAX_S. */
 static usec_t doubled(usec_t base, uint32_t times)

@@ -30,8 +30,7 @@ struct builder {
     uint32_t last_wild_domain;
 };
 
-/* --- problems -------------------------------------------------------------------------------
- */
+/* --- problems ---------------------------------------------------------------------------- */
 
 static void problem(struct builder *b, const char *path, unsigned line, struct str why)
 {
@@ -49,8 +48,7 @@ static void row_problem(struct builder *b, enum index_table table, const struct 
     problem(b, index_table_paths[table], row->line, str_from_c(why));
 }
 
-/* --- domains --------------------------------------------------------------------------------
- */
+/* --- domains ----------------------------------------------------------------------------- */
 
 /* The entry of the domain, made without ENTRY_LOCAL when there is none; 0: no domain name. */
 static uint32_t domain_intern(struct builder *b, struct str name)
@@ -142,8 +140,7 @@ static void add_alias_domain(struct builder *b, const struct tab_row *row)
     b->report.alias_domains++;
 }
 
-/* --- accounts -------------------------------------------------------------------------------
- */
+/* --- accounts ---------------------------------------------------------------------------- */
 
 static bool texts_fit(const struct tab_row *row)
 {
@@ -189,8 +186,7 @@ static void add_account(struct builder *b, const struct tab_row *row)
     b->report.accounts++;
 }
 
-/* --- aliases --------------------------------------------------------------------------------
- */
+/* --- aliases ----------------------------------------------------------------------------- */
 
 static void add_wild_alias(struct builder *b, const struct tab_row *row, struct new_entry *n)
 {
@@ -265,8 +261,7 @@ static void chain_wild_aliases(struct builder *b)
     }
 }
 
-/* --- the whole ------------------------------------------------------------------------------
- */
+/* --- the whole --------------------------------------------------------------------------- */
 
 struct table_rule {
     size_t columns;

@@ -122,8 +122,7 @@ bool index_domain_key(struct str name, struct arena *a, struct str *out);
  * index was made, missing, unreadable, or less than half as long as it was. */
 enum rc index_trust(const struct index_map *ix, uint32_t tables, struct err *e) CHECK_RESULT;
 
-/* --- writing (index_write.c) ----------------------------------------------------------------
- */
+/* --- writing (index_write.c) ------------------------------------------------------------- */
 
 struct new_entry {
     enum entry_kind kind;

@@ -30,8 +30,7 @@ static bool has_built;
  * whether the index is stale. */
 static usec_t doubt_since[INDEX_TABLES];
 
-/* --- reading --------------------------------------------------------------------------------
- */
+/* --- reading ----------------------------------------------------------------------------- */
 
 struct index_entry *index_entry(const struct index_map *ix, uint32_t offset)
 {
@@ -99,8 +98,7 @@ bool index_domain_key(struct str name, struct arena *a, struct str *out)
     return true;
 }
 
-/* --- the current one ------------------------------------------------------------------------
- */
+/* --- the current one --------------------------------------------------------------------- */
 
 struct index_map *index_get(void)
 {
@@ -163,8 +161,7 @@ enum rc users_index_use(int fd, struct err *e)
     return RC_OK;
 }
 
-/* --- have the tables changed? ---------------------------------------------------------------
- */
+/* --- have the tables changed? ------------------------------------------------------------ */
 
 static bool is_missing(const struct file_id *id)
 {

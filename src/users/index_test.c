@@ -129,8 +129,7 @@ static void bad_lines_are_skipped_and_counted(void **state)
     assert_resolves("ok", "a.test", RECIPIENT_ACCOUNT);
 }
 
-/* --- changes --------------------------------------------------------------------------------
- */
+/* --- changes ----------------------------------------------------------------------------- */
 
 static void wait_ms(int ms)
 {
@@ -202,8 +201,7 @@ static void an_optional_table_that_goes_away_counts_later(void **state)
     assert_resolves("boss", "x.test", RECIPIENT_UNKNOWN);
 }
 
-/* --- size and speed -------------------------------------------------------------------------
- */
+/* --- size and speed ---------------------------------------------------------------------- */
 
 static void put_many(unsigned count, const char *password)
 {
@@ -271,8 +269,7 @@ static void many_catch_alls_are_found_by_their_domain(void **state)
     print_message("%lld ns each\n", (long long)((clock_mono() - start) * 1000 / 10000));
 }
 
-/* --- the memory file ------------------------------------------------------------------------
- */
+/* --- the memory file --------------------------------------------------------------------- */
 
 static void readers_cannot_write(void **state)
 {
@@ -348,8 +345,7 @@ static void a_damaged_index_gives_misses_only(void **state)
     mem_free(&good);
 }
 
-/* --- threads --------------------------------------------------------------------------------
- */
+/* --- threads ----------------------------------------------------------------------------- */
 
 static _Atomic bool stop;
 static _Atomic unsigned failures, lookups;

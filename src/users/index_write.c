@@ -109,8 +109,7 @@ void index_table_is(enum index_table i, const struct file_id *id)
         writer.head->tables[i] = *id;
 }
 
-/* --- changes --------------------------------------------------------------------------------
- */
+/* --- changes ----------------------------------------------------------------------------- */
 
 /* RC_AGAIN: no room; build anew. */
 static enum rc add_if_room(const struct new_entry *n)

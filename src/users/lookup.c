@@ -34,8 +34,7 @@ struct place {
 
 enum hit { HIT_NONE, HIT_FOUND, HIT_ERROR };
 
-/* --- domains --------------------------------------------------------------------------------
- */
+/* --- domains ----------------------------------------------------------------------------- */
 
 static struct place place_from(const struct index_map *ix, uint32_t offset, struct str key)
 {
@@ -89,8 +88,7 @@ bool users_domain_is_local(struct str domain)
     return ix != NULL && domain_places(ix, domain, &a, places) > 0;
 }
 
-/* --- accounts -------------------------------------------------------------------------------
- */
+/* --- accounts ---------------------------------------------------------------------------- */
 
 static void copy_account(const struct place *p, const struct index_entry *entry,
                          struct arena *a, struct account *out)
@@ -161,8 +159,7 @@ static bool take_account(struct query *q, const struct place *p, struct str name
     return true;
 }
 
-/* --- files ----------------------------------------------------------------------------------
- */
+/* --- files ------------------------------------------------------------------------------- */
 
 static bool is_file_name(struct str s)
 {
@@ -232,8 +229,7 @@ static enum hit find_custdomain(struct query *q, const struct address *to, struc
     }
 }
 
-/* --- aliases --------------------------------------------------------------------------------
- */
+/* --- aliases ----------------------------------------------------------------------------- */
 
 /* Follows an alias of the place: true when its target is an account of ours or not local. */
 static bool take_alias(struct query *q, const struct place *p, const struct index_entry *alias)
@@ -307,8 +303,7 @@ static bool take_wild_alias(struct query *q, const struct place *p, struct str n
     return best != NULL && take_alias(q, p, best);
 }
 
-/* --- the rule -------------------------------------------------------------------------------
- */
+/* --- the rule ---------------------------------------------------------------------------- */
 
 static enum hit find_exactly(struct query *q, const struct place *p, struct str name,
                              struct err *e)
@@ -404,8 +399,7 @@ enum rc users_resolve(const struct address *to, struct arena *a, struct recipien
     return rc;
 }
 
-/* --- logins and senders ---------------------------------------------------------------------
- */
+/* --- logins and senders ------------------------------------------------------------------ */
 
 enum rc users_login(struct str login, struct str default_domain, struct arena *a,
                     struct account *out, struct err *e)

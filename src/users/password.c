@@ -34,8 +34,7 @@ static const struct str crypt_prefixes[] = { { "{YESCRYPT}", 10 }, { "{CRYPT}", 
 /* The setting of a hash that no account has. */
 static const char waste_setting[] = "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$";
 
-/* --- small parts ----------------------------------------------------------------------------
- */
+/* --- small parts ------------------------------------------------------------------------- */
 
 static int hex_digit(char c)
 {
@@ -113,8 +112,7 @@ static void wipe(struct str s)
         mem_wipe(p, s.n);
 }
 
-/* --- SCRAM ----------------------------------------------------------------------------------
- */
+/* --- SCRAM ------------------------------------------------------------------------------- */
 
 /* RFC 4013 into a; ASCII text without controls is itself. stored: refuse code points that
  * Unicode 3.2 doesn't know (RFC 3454 7). False: not a password that SCRAM can have. */
@@ -220,8 +218,7 @@ static bool scram_matches(struct str stored, struct str clear)
     return same;
 }
 
-/* --- crypt(5) -------------------------------------------------------------------------------
- */
+/* --- crypt(5) ---------------------------------------------------------------------------- */
 
 /* The crypt(5) string in a stored form; empty: it has none. */
 static struct str crypt_text(struct str stored)
@@ -268,8 +265,7 @@ static enum rc crypt_make(struct str clear, struct arena *a, struct str *out, st
     return RC_OK;
 }
 
-/* --- XMCrypt --------------------------------------------------------------------------------
- */
+/* --- XMCrypt ----------------------------------------------------------------------------- */
 
 static bool xmcrypt_decode(struct str stored, struct arena *a, struct str *out)
 {
@@ -310,8 +306,7 @@ static bool xmcrypt_matches(struct str stored, struct str clear)
     return same;
 }
 
-/* --- all schemes ----------------------------------------------------------------------------
- */
+/* --- all schemes ------------------------------------------------------------------------- */
 
 enum password_scheme password_scheme_of(struct str stored)
 {

@@ -28,8 +28,7 @@ enum rc users_options(const struct account *account, struct arena *a, struct use
     return RC_OK;
 }
 
-/* --- filters.in.tab -------------------------------------------------------------------------
- */
+/* --- filters.in.tab ---------------------------------------------------------------------- */
 
 static void *filters_parse(const struct tab *tab, void *ctx)
 {
@@ -76,8 +75,7 @@ static bool has_filter(struct str address)
     return found;
 }
 
-/* --- mailproc.tab ---------------------------------------------------------------------------
- */
+/* --- mailproc.tab ------------------------------------------------------------------------ */
 
 /* Does the table ask for more than the default, the mailbox? An empty one doesn't
  * (specification 6, item 9); one that can't be read may. */

@@ -10,8 +10,7 @@
 #include "conf/options.h"
 #include "mail/address.h"
 
-/* --- the index ------------------------------------------------------------------------------
- */
+/* --- the index --------------------------------------------------------------------------- */
 
 enum account_type { ACCOUNT_USER = 'U', ACCOUNT_LIST = 'M' };
 
@@ -57,8 +56,7 @@ uint32_t users_index_next_id(void);
 enum rc users_index_use(int fd, struct err *e) CHECK_RESULT;
 void users_close(void);
 
-/* --- look-ups (any thread; results are copies in `a`)
- * ----------------------------------------- */
+/* --- look-ups (any thread; results are copies in `a`) ------------------------------------ */
 
 struct account {
     struct str domain, name; /* as the tables write them */
@@ -122,8 +120,7 @@ enum rc users_options(const struct account *account, struct arena *a, struct use
 /* Does mail for this account need mailproc.tab or a filter (later roles)? */
 bool users_needs_processing(const struct account *account, struct arena *a);
 
-/* --- passwords (specification 1, section 3)
- * ----------------------------------------------------- */
+/* --- passwords (specification 1, section 3) ---------------------------------------------- */
 
 /*
  * The stored forms; enum password_scheme is in conf/options.h.
@@ -160,8 +157,7 @@ typedef void users_weak_login_fn(struct str login, const char *method);
 void users_on_weak_login(users_weak_login_fn *fn);
 void users_weak_login(struct str login, const char *method);
 
-/* --- access by client address ---------------------------------------------------------------
- */
+/* --- access by client address ------------------------------------------------------------ */
 
 /*
  * smtp.ipmap.tab, pop3.ipmap.tab ...: the matching line with the highest precedence decides

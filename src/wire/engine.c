@@ -92,8 +92,7 @@ size_t engine_sessions(const struct engine *en)
     return en->sessions;
 }
 
-/* --- limits ----------------------------------------------------------------------------------
- */
+/* --- limits ------------------------------------------------------------------------------ */
 
 /* An IPv6 /64 counts as one client. */
 static void limit_key(const struct ip *ip, uint8_t key[16])
@@ -141,8 +140,7 @@ void engine_uncount(struct engine *en, struct session *s)
     mem_free(&c);
 }
 
-/* --- accepting -------------------------------------------------------------------------------
- */
+/* --- accepting --------------------------------------------------------------------------- */
 
 /* Tells the client why before closing; nothing here waits. */
 static void turn_away(struct session *s, const char *words)

@@ -71,8 +71,7 @@ static struct {
     size_t salt_bytes;
 } shared = { .lock = LOCK_INIT(LOCK_LEAF) };
 
-/* --- base64 ---------------------------------------------------------------------------------
- */
+/* --- base64 ------------------------------------------------------------------------------ */
 
 static bool decode(struct sasl *x, struct str line, struct str *out)
 {
@@ -98,8 +97,7 @@ static struct str encode(struct sasl *x, struct str octets)
     return str_from((const char *)p, (size_t)n);
 }
 
-/* --- who it is ------------------------------------------------------------------------------
- */
+/* --- who it is --------------------------------------------------------------------------- */
 
 static void look_up(struct sasl *x, struct str login)
 {
@@ -163,8 +161,7 @@ static bool may_act_as(const struct sasl *x, const char *authzid)
     return s.n == 0 || str_ieq(s, x->login);
 }
 
-/* --- gsasl ----------------------------------------------------------------------------------
- */
+/* --- gsasl ------------------------------------------------------------------------------- */
 
 static struct str property(Gsasl_session *gs, Gsasl_property which)
 {
@@ -279,8 +276,7 @@ static enum sasl_status gsasl_turn(struct sasl *x, struct str input, struct str 
     return status_of(x, rc);
 }
 
-/* --- mechanisms -----------------------------------------------------------------------------
- */
+/* --- mechanisms -------------------------------------------------------------------------- */
 
 static enum sasl_status step_plain(struct sasl *x, struct str input, struct str *out_reply)
 {
@@ -409,8 +405,7 @@ enum rc sasl_mechanisms(const struct sasl_offer *offer, struct buf *out)
     return RC_OK;
 }
 
-/* --- exchanges ------------------------------------------------------------------------------
- */
+/* --- exchanges --------------------------------------------------------------------------- */
 
 /* Salt and iterations as new SCRAM keys have them: those of unknown names must look the same.
  */

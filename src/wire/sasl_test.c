@@ -14,8 +14,7 @@
 #include <openssl/hmac.h>
 #include <openssl/sha.h>
 
-/* --- who there is ---------------------------------------------------------------------------
- */
+/* --- who there is ------------------------------------------------------------------------ */
 
 enum user_kind { USER_XMCRYPT, USER_SCRAM, USER_YESCRYPT, USER_SMTPAUTH };
 
@@ -60,8 +59,7 @@ static const struct sasl_realm scram_realm = { .find = find,
                                                .host = { "mx.x.test", 9 },
                                                .scheme = PASSWORD_SCRAM };
 
-/* --- a client -------------------------------------------------------------------------------
- */
+/* --- a client ---------------------------------------------------------------------------- */
 
 static struct str to_base64(struct arena *a, struct str s)
 {
@@ -145,8 +143,7 @@ static struct sasl *begin(const char *mechanism, const struct sasl_realm *r)
     return x;
 }
 
-/* --- PLAIN and LOGIN ------------------------------------------------------------------------
- */
+/* --- PLAIN and LOGIN --------------------------------------------------------------------- */
 
 #define IN(lit)                                                                                \
     {                                                                                          \
@@ -248,8 +245,7 @@ static void test_login(void **state)
     }
 }
 
-/* --- SCRAM ----------------------------------------------------------------------------------
- */
+/* --- SCRAM ------------------------------------------------------------------------------- */
 
 /* One whole exchange; *out_first: the server's first message. */
 static enum sasl_status run_scram(const struct sasl_realm *r, const char *name,
@@ -333,8 +329,7 @@ static void test_unknown_names(void **state)
     }
 }
 
-/* --- CRAM-MD5 -------------------------------------------------------------------------------
- */
+/* --- CRAM-MD5 ---------------------------------------------------------------------------- */
 
 static struct str cram_answer(struct arena *a, const char *name, const char *password,
                               struct str challenge)
@@ -385,8 +380,7 @@ static void test_cram(void **state)
     sasl_free(&x);
 }
 
-/* --- the frame ------------------------------------------------------------------------------
- */
+/* --- the frame --------------------------------------------------------------------------- */
 
 static void test_lines(void **state)
 {

@@ -68,8 +68,7 @@ static void say(struct session *s, const char *words)
     session_reply(s, "%s", words);
 }
 
-/* --- one command -----------------------------------------------------------------------------
- */
+/* --- one command ------------------------------------------------------------------------- */
 
 static const struct command *find_command(const struct protocol *p, struct str verb)
 {
@@ -136,8 +135,7 @@ static bool next_command(struct session *s, enum step *out_step)
     return true;
 }
 
-/* --- waiting ---------------------------------------------------------------------------------
- */
+/* --- waiting ----------------------------------------------------------------------------- */
 
 static usec_t idle_time(struct session *s)
 {
@@ -346,8 +344,7 @@ static enum outcome run_until_wait(struct session *s)
     return RUN_AGAIN;
 }
 
-/* --- life and death --------------------------------------------------------------------------
- */
+/* --- life and death ---------------------------------------------------------------------- */
 
 static void session_free(struct session *s, bool in_pool)
 {
@@ -450,8 +447,7 @@ void session_start(struct session *s)
     session_free(s, false);
 }
 
-/* --- tests -----------------------------------------------------------------------------------
- */
+/* --- tests ------------------------------------------------------------------------------- */
 
 struct session *session_test_new(struct engine *en, const struct listener *l)
 {

@@ -142,8 +142,7 @@ static const struct protocol echo = {
     },
 };
 
-/* --- over memory -----------------------------------------------------------------------------
- */
+/* --- over memory ------------------------------------------------------------------------- */
 
 static const struct {
     const char *name, *in, *out;
@@ -199,8 +198,7 @@ static void test_dialogues(void **state)
     engine_free(&en);
 }
 
-/* --- over sockets ----------------------------------------------------------------------------
- */
+/* --- over sockets ------------------------------------------------------------------------ */
 
 struct server {
     struct engine *en;
