@@ -16,11 +16,17 @@
 static const char *log_role = "hikyaku";
 static _Atomic enum log_level log_least = LOG_LEVEL_INFO;
 static _Atomic enum log_format log_how = LOG_TEXT;
+static log_story_fn *log_story;
 static _Atomic uint64_t log_counts[LOG_LEVEL_ERROR + 1], log_dropped;
 
 void log_set_role(const char *role)
 {
     log_role = role;
+}
+
+void log_set_story(log_story_fn *fn)
+{
+    log_story = fn;
 }
 
 void log_set_level(enum log_level level)
@@ -193,11 +199,23 @@ static void send_line(const struct line *l)
         log_dropped++;
 }
 
+static bool is_about_message(const struct log_kv *kv)
+{
+    for (; kv->kind != LOG_KIND_END; kv++)
+        if (kv->kind == LOG_KIND_STR &&
+            (strcmp(kv->key, "id") == 0 || strcmp(kv->key, "rcpt") == 0 ||
+             strcmp(kv->key, "from") == 0))
+            return true;
+    return false;
+}
+
 void log_write(enum log_level level, const struct log_kv *kv)
 {
     static const char *const names[] = { "debug", "info", "warning", "error" };
     static const char *const priorities[] = { "<7>", "<6>", "<4>", "<3>" };
     log_counts[level]++;
+    if (log_story != NULL && level > LOG_LEVEL_DEBUG && is_about_message(kv))
+        log_story(log_role, kv);
     if (level < log_least)
         return;
     struct line l = { .n = 0 };

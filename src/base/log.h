@@ -47,6 +47,10 @@ void log_set_role(const char *role);
 enum log_format { LOG_TEXT, LOG_JSON };
 /* Lines of text (the default), or JSON objects. */
 void log_set_format(enum log_format format);
+/* Events about a message (with an id=, rcpt= or from=) go to fn too, whatever their level but
+ * debug. fn may log, but not about a message. NULL: to nobody. Before threads start. */
+typedef void log_story_fn(const char *role, const struct log_kv *kv);
+void log_set_story(log_story_fn *fn);
 /* Events below `level` are dropped (default: info). */
 void log_set_level(enum log_level level);
 

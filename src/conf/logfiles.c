@@ -2,6 +2,7 @@
  * keep lines whole. */
 #include "conf/logfiles.h"
 #include "conf/options.h"
+#include "sys/file.h"
 #include "sys/io.h"
 #include "sys/lock.h"
 #include <fcntl.h>
@@ -11,8 +12,8 @@
 #define FOLDER "logs"
 #define COMPLAIN_EVERY (60 * USEC_S)
 
-static const char *const names[LOGFILE_COUNT] = { "smtp", "pop3",   "smail",
-                                                  "ctrl", "finger", "lmail" };
+static const char *const names[LOGFILE_COUNT] = { "smtp",   "pop3",  "smail", "ctrl",
+                                                  "finger", "lmail", "trace" };
 
 struct open_file {
     int fd; /* 0: none yet */
@@ -56,6 +57,8 @@ bool logfile_is_on(enum logfile f)
     case LOGFILE_LMAIL:
         by_switch = o->lmail_log;
         break;
+    case LOGFILE_TRACE:
+        return o->trace_days > 0;
     }
     return by_switch || is_listed(o->log_files, str_from_c(names[f]));
 }
@@ -82,12 +85,18 @@ const char *logfile_period(int64_t now, int64_t hours, char text[16])
     return text;
 }
 
+/* The trace files' period is a day, so that their names tell their age. */
+static int64_t hours_of(enum logfile f)
+{
+    return f == LOGFILE_TRACE ? 24 : conf()->log_rotate_hours;
+}
+
 /* The descriptor of the file that is due, or -1. */
 static int file_now(enum logfile f)
 {
     struct open_file *file = &files[f];
     char period[16], path[64];
-    (void)logfile_period(clock_wall() / USEC_S, conf()->log_rotate_hours, period);
+    (void)logfile_period(clock_wall() / USEC_S, hours_of(f), period);
     if (file->fd > 0 && strcmp(period, file->period) == 0)
         return file->fd;
     if (file->fd > 0)
@@ -117,10 +126,11 @@ static enum rc put_value(struct buf *b, struct str value)
     enum rc rc = buf_add_char(b, '"');
     for (size_t i = 0; i < value.n && rc == RC_OK; i++) {
         unsigned char c = (unsigned char)value.p[i];
+        bool escapes = c == '\\' && (i + 1 == value.n || value.p[i + 1] == '"');
         if (c == '"')
             rc = buf_add_str(b, STR("\\\""));
         else
-            rc = buf_add_char(b, c < 0x20 || c == 0x7f ? '?' : value.p[i]);
+            rc = buf_add_char(b, c < 0x20 || c == 0x7f || escapes ? '?' : value.p[i]);
     }
     return rc == RC_OK ? buf_add_char(b, '"') : rc;
 }
@@ -162,4 +172,70 @@ void logfile_add_delivery(struct str server, struct str id, struct str from, str
         reply,
     };
     logfile_add(LOGFILE_SMAIL, values, ARRAY_LEN(values));
+}
+
+/* --- the trace --------------------------------------------------------------------------- */
+
+#define STORY_VALUES 24u
+
+static void trace_time(char text[64])
+{
+    char seconds[32], zone[8];
+    usec_t wall = clock_wall();
+    time_t now = (time_t)(wall / USEC_S);
+    struct tm tm;
+    (void)localtime_r(&now, &tm);
+    (void)strftime(seconds, sizeof(seconds), "%Y-%m-%d %H:%M:%S", &tm);
+    (void)strftime(zone, sizeof(zone), "%z", &tm);
+    (void)snprintf(text, 64, "%s.%03d %s", seconds, (int)(wall % USEC_S / USEC_MS), zone);
+}
+
+static void keep_story(const char *role, const struct log_kv *kv)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct str values[STORY_VALUES];
+    char time[64];
+    size_t n = 3;
+    if (!logfile_is_on(LOGFILE_TRACE))
+        return;
+    trace_time(time);
+    values[0] = str_from_c(time);
+    values[1] = str_from_c(role);
+    values[2] = STR("");
+    for (; kv->kind != LOG_KIND_END && n < STORY_VALUES; kv++) {
+        if (kv->kind == LOG_KIND_EVENT)
+            values[2] = str_from_c(kv->key);
+        else if (kv->kind == LOG_KIND_STR && kv->s.n > 0)
+            values[n++] = arena_printf(&a, "%s=%.*s", kv->key, STR_ARG(kv->s));
+        else if (kv->kind == LOG_KIND_INT)
+            values[n++] = arena_printf(&a, "%s=%" PRId64, kv->key, kv->i);
+        else if (kv->kind == LOG_KIND_UINT)
+            values[n++] = arena_printf(&a, "%s=%" PRIu64, kv->key, kv->u);
+    }
+    logfile_add(LOGFILE_TRACE, values, n);
+}
+
+void logfile_trace_start(void)
+{
+    log_set_story(keep_story);
+}
+
+void logfile_trace_expire(void)
+{
+    char oldest[16], path[64];
+    struct folder *f = NULL;
+    struct str name, prefix = STR("trace-");
+    unsigned char type = 0;
+    int64_t seconds = clock_wall() / USEC_S - conf()->trace_days * 86400;
+    (void)logfile_period(seconds, 24, oldest);
+    if (folder_open(FOLDER, &f, NULL) != RC_OK)
+        return;
+    while (folder_next(f, &name, &type)) {
+        if (!str_starts(name, prefix) || name.n != prefix.n + strlen(oldest) ||
+            str_cmp(str_skip(name, prefix.n), str_from_c(oldest)) >= 0)
+            continue;
+        (void)snprintf(path, sizeof(path), FOLDER "/%.*s", STR_ARG(name));
+        (void)io_unlink(path);
+    }
+    folder_close(&f);
 }

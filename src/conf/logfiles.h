@@ -15,9 +15,10 @@ enum logfile {
     LOGFILE_SMAIL,
     LOGFILE_CTRL,
     LOGFILE_FINGER,
-    LOGFILE_LMAIL
+    LOGFILE_LMAIL,
+    LOGFILE_TRACE
 };
-#define LOGFILE_COUNT 6
+#define LOGFILE_COUNT 7
 
 /* Is the file switched on, by a switch (-Sl ...) or by LogFiles? Any thread. */
 bool logfile_is_on(enum logfile f);
@@ -31,6 +32,12 @@ void logfile_add(enum logfile f, const struct str *values, size_t count);
  */
 void logfile_add_delivery(struct str server, struct str id, struct str from, struct str to,
                           const char *medium, struct str parameter, struct str reply);
+
+/* From now on events about messages are kept in logs/trace-*, for TraceDays: time, role, event,
+ * then "key=value" each. `hikyaku trace` reads them. */
+void logfile_trace_start(void);
+/* Removes the trace files that are older. Waits for the disk. */
+void logfile_trace_expire(void);
 
 #define LOGFILE_TIME_BYTES 20
 /* "YYYY-MM-DD HH:MM:SS", now, local. */

@@ -27,6 +27,8 @@ enum field {
     FIELD_CAPTURE, /* the same, and kept to be looked at */
 };
 
+enum capture { CAPTURE_NONE, CAPTURE_DELIVERED_TO, CAPTURE_MESSAGE_ID };
+
 /* One call of data_feed. rc: the first failure to write; nothing is written after it. */
 struct feed {
     struct data *d;
@@ -131,11 +133,13 @@ static void note_field(struct feed *f, size_t name_n)
     if (str_ieq(name, STR("Received")))
         d->received_count++;
     d->has_date = d->has_date || str_ieq(name, STR("Date"));
-    d->has_message_id = d->has_message_id || str_ieq(name, STR("Message-ID"));
+    bool is_id = !d->has_message_id && str_ieq(name, STR("Message-ID"));
+    d->has_message_id = d->has_message_id || is_id;
     d->has_from = d->has_from || str_ieq(name, STR("From"));
-    bool capture = d->delivered_to.n > 0 && str_ieq(name, STR("Delivered-To"));
+    bool loop = d->delivered_to.n > 0 && str_ieq(name, STR("Delivered-To"));
+    d->state.captured = is_id ? CAPTURE_MESSAGE_ID : loop ? CAPTURE_DELIVERED_TO : CAPTURE_NONE;
     d->state.value_n = 0;
-    d->state.field_state = capture ? FIELD_CAPTURE : FIELD_VALUE;
+    d->state.field_state = is_id || loop ? FIELD_CAPTURE : FIELD_VALUE;
     d->state.has_field = true;
     put_held(f);
 }
@@ -155,7 +159,8 @@ static void field_octet(struct feed *f, char c)
     size_t name_n = st->field_state == FIELD_BLANK ? st->name_n : st->held_n;
     st->held[st->held_n++] = c;
     if (blank && name_n == 0 && st->has_field) {
-        st->field_state = FIELD_VALUE; /* a folded line continues the field before it */
+        /* A folded line continues the field before it. */
+        st->field_state = st->captured == CAPTURE_MESSAGE_ID ? FIELD_CAPTURE : FIELD_VALUE;
         put_held(f);
     } else if (c == ':' && name_n > 0) {
         note_field(f, name_n);
@@ -196,6 +201,15 @@ static void check_loop(struct data *d)
         d->has_delivered_to_loop = true;
 }
 
+/* A Message-ID, or more of it from a folded line, was captured. */
+static void keep_message_id(struct data *d)
+{
+    struct str value = str_trim(str_from(d->state.value, d->state.value_n));
+    size_t n = MIN(value.n, sizeof(d->message_id) - 1);
+    memcpy(d->message_id, value.p, n);
+    d->message_id[n] = '\0';
+}
+
 /* The line of the header that just ended, before its line end is written. */
 static void end_header_line(struct feed *f)
 {
@@ -204,6 +218,8 @@ static void end_header_line(struct feed *f)
         end_header(f, false);
     else if (st->field_state < FIELD_VALUE)
         begin_body(f);
+    else if (st->field_state == FIELD_CAPTURE && st->captured == CAPTURE_MESSAGE_ID)
+        keep_message_id(f->d);
     else if (st->field_state == FIELD_CAPTURE)
         check_loop(f->d);
     st->field_state = FIELD_NAME;

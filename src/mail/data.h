@@ -23,17 +23,19 @@ struct data {
     bool bad_line;  /* a line above the maximum */
     bool too_large;
     bool complete;
+    char message_id[256];    /* of the Message-ID field, or empty; cut when longer */
     struct str delivered_to; /* set by the caller: "Delivered-To: <this>" is looked for */
     struct str extra_header; /* set by the caller's on_header_end */
     struct data_state {      /* data.c's own */
         uint8_t line_state, field_state;
         bool in_header, has_field;
+        uint8_t captured;      /* of enum capture: the field that is looked at */
         uint8_t name_n;        /* of the field name in held, when blanks follow it */
         size_t line_octets;    /* content of this line so far */
         uint64_t added_octets; /* of wire_octets: ours, they don't count for the limit */
         size_t held_n, value_n;
         char held[80];   /* start of a header line that may turn out to be body */
-        char value[264]; /* of a Delivered-To field */
+        char value[264]; /* of the field that is looked at */
     } state;
 };
 

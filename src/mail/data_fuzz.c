@@ -67,6 +67,7 @@ static void compare(const struct run *x, const struct run *y)
     if (x->d.has_8bit != y->d.has_8bit || x->d.received_count != y->d.received_count ||
         x->d.has_date != y->d.has_date || x->d.has_from != y->d.has_from ||
         x->d.has_message_id != y->d.has_message_id ||
+        strcmp(x->d.message_id, y->d.message_id) != 0 ||
         x->d.has_delivered_to_loop != y->d.has_delivered_to_loop)
         BUG("a cut changes what is noticed");
     if (x->header_ends != y->header_ends)

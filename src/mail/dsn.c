@@ -153,7 +153,7 @@ static enum rc print_recipient(const struct dsn *d, const struct dsn_recipient *
     size_t semicolon = str_find(r->orcpt, ';');
     if (rc == RC_OK && semicolon != SIZE_MAX)
         rc = buf_printf(out, "Original-Recipient: %.*s; %.*s\n",
-                        STR_ARG(str_head(r->orcpt, semicolon)),
+                        STR_ARG(one_line(str_head(r->orcpt, semicolon), a)),
                         STR_ARG(xtext_value(str_skip(r->orcpt, semicolon + 1), a)));
     if (rc == RC_OK)
         rc = buf_printf(out, "Final-Recipient: %s; %.*s\nAction: %s\nStatus: %.*s\n", type,

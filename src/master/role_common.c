@@ -1,5 +1,6 @@
 /* role_common.c - what every role does alike: its surroundings, the seal, signals, timers, the
  * index. */
+#include "conf/logfiles.h"
 #include "conf/options.h"
 #include "master/roles.h"
 #include "store/store.h"
@@ -44,6 +45,7 @@ enum rc role_begin(const struct role_env *env, struct err *e)
         rc = store_notices_use(env->notices_fd, e);
     if (rc == RC_OK)
         rc = options_load(e);
+    logfile_trace_start();
     return rc;
 }
 

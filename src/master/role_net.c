@@ -9,6 +9,7 @@
 #include "spool/spool.h"
 #include "store/store.h"
 #include "sys/commit.h"
+#include "sys/io.h"
 #include "users/users.h"
 #include "wire/session.h"
 #include <malloc.h>
@@ -150,6 +151,8 @@ int role_network(const struct role_env *env)
         return 1;
     }
     engine_run(engine);
+    if (submit.fd >= 0)
+        (void)io_unlink(submit_path);
     commit_close(&commit);
     bool clean = engine_sessions(engine) == 0;
     if (clean)

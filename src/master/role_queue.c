@@ -1,4 +1,5 @@
 /* role_queue.c - the main of the queue role. */
+#include "conf/logfiles.h"
 #include "conf/options.h"
 #include "master/roles.h"
 #include "queue/queue.h"
@@ -113,6 +114,8 @@ static void every_second(void)
     /* Notes about new entries may have been lost (a full channel, a crash). */
     if (++seconds % 60 == 0)
         queue_rescan(queue);
+    if (seconds % 3600 == 1)
+        logfile_trace_expire();
     queue_take_local(queue);
     queue_stats_get(queue, &stats);
     metric_set(METRIC_queue_waiting, stats.waiting);

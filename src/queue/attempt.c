@@ -90,6 +90,19 @@ static void journal_failed(const struct spool_entry *entry, const struct err *e)
     log_error(EV("journal not written"), KS("id", entry->id), KE(e));
 }
 
+static void tell(const struct spool_entry *entry, size_t i, enum queue_outcome outcome,
+                 struct str reason)
+{
+    static const char *const events[] = { "delivered", "delivery deferred", "delivery failed" };
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    const struct envelope_recipient *r = &entry->env.recipients[i];
+    struct str given = address_print(&r->address, &a), as = address_print(&r->resolved, &a);
+    struct reason why = reason_parse(reason, "2.0.0");
+    log_info(EV(events[outcome]), KS("id", entry->id), KS("rcpt", given),
+             KS("as", str_eq(given, as) ? STR("") : as), KS("to", why.host),
+             KS("status", why.status), KS("reason", why.text));
+}
+
 /* Recipient i is delivered, has failed, or waits. durable: the delivery itself is, so that its
  * record can be left out when the entry ends with it. */
 static void settle(struct work *w, size_t i, enum queue_outcome outcome, struct str reason)
@@ -98,6 +111,7 @@ static void settle(struct work *w, size_t i, enum queue_outcome outcome, struct 
     struct spool_entry *entry = w->entry;
     w->tried[i] = true;
     w->succeeded[i] = outcome == OUTCOME_SENT;
+    tell(entry, i, outcome, reason);
     if (outcome == OUTCOME_TEMP) {
         metric_add(METRIC_deferred, 1);
         if (spool_record_deferred(entry, i, reason, &e) != RC_OK)
@@ -127,19 +141,15 @@ static void try_local(struct work *w, size_t i)
     struct arena a AUTO_RELEASE_ARENA = { 0 };
     struct err e;
     struct spool_entry *entry = w->entry;
-    const struct address *to = &entry->env.recipients[i].resolved;
     enum rc rc = deliver_local(entry, i, &e);
     const struct reason why = { str_from_c(e.dsn), STR(""), str_from_c(e.text) };
     if (rc == RC_OK) {
         record(entry, i, "LOCAL", STR(""));
         settle(w, i, OUTCOME_SENT, STR("2.0.0 -"));
     } else if (rc == RC_PERM) {
-        log_error(EV("delivery failed"), KS("id", entry->id), KS("user", to->local),
-                  KS("domain", to->domain), KE(&e));
         settle(w, i, OUTCOME_PERM, reason_print(&why, &a));
     } else {
-        log_warn(EV("delivery deferred"), KS("id", entry->id), KS("user", to->local),
-                 KS("domain", to->domain), KE(&e));
+        log_warn(EV("mailbox not written"), KS("entry", entry->id), KE(&e));
         settle(w, i, OUTCOME_TEMP, reason_print(&why, &a));
     }
 }
@@ -327,7 +337,6 @@ static void end_attempt(struct work *w)
 static void look(struct work *w)
 {
     struct spool_entry *entry = w->entry;
-    size_t pending = 0;
     if (entry->held) {
         w->out->again = true;
         w->out->due = USEC_FOREVER;
@@ -348,7 +357,6 @@ static void look(struct work *w)
             add_to_group(w, i, entry->via, true);
         else
             add_to_group(w, i, to->domain, false);
-        pending += entry->states[i] == DELIVERY_PENDING;
     }
     if (w->out->groups == NULL)
         end_attempt(w);
@@ -377,9 +385,12 @@ static void settle_outcomes(struct work *w, const struct outcome *outcomes)
 
 static void obey(struct work *w, enum queue_order order, struct str argument)
 {
+    static const char *const names[] = { "tried now", "held", "released", "deleted",
+                                         "rerouted" };
     struct err e = { .text = "" };
     struct spool_entry *entry = w->entry;
     enum rc rc = RC_OK;
+    log_info(EV(names[order]), KS("id", entry->id), KS("to", argument));
     switch (order) {
     case QUEUE_HOLD:
         rc = spool_record_mark(entry, SPOOL_HELD, &e);
@@ -395,7 +406,6 @@ static void obey(struct work *w, enum queue_order order, struct str argument)
             if (entry->states[i] == DELIVERY_PENDING || entry->states[i] == DELIVERY_FAILED)
                 entry->states[i] = DELIVERY_REPORTED;
         rc = spool_remove(entry, &e);
-        log_info(EV("entry deleted"), KS("id", entry->id));
         if (rc == RC_OK)
             return;
         break;

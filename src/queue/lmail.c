@@ -17,14 +17,6 @@
 #define FILE_MAX_BYTES ((size_t)256 << 20)
 #define RCPTS_MAX ((size_t)10000)
 
-struct letter_file {
-    struct arena mem;
-    struct address sender;
-    struct envelope_recipient *rcpts;
-    size_t count;
-    struct str message;
-};
-
 static bool take_path(struct str line, struct str word, struct arena *a, struct address *out)
 {
     struct str rest;
@@ -49,7 +41,7 @@ static struct address meaning(const struct address *to, struct arena *a)
                : *to;
 }
 
-static enum rc parse(struct str text, struct letter_file *f, struct err *e)
+enum rc lmail_parse(struct str text, struct lmail *f, struct err *e)
 {
     struct str line;
     bool has_sender = false;
@@ -76,8 +68,7 @@ static enum rc parse(struct str text, struct letter_file *f, struct err *e)
                                       : err_perm(e, "5.5.2", "no sender, or no recipients");
 }
 
-/* Any line end becomes LF, NULs go: what is in the queue converts to CRLF and back exactly. */
-static struct str clean(struct str message, struct arena *a)
+struct str lmail_clean(struct str message, struct arena *a)
 {
     char *p = arena_new(a, message.n + 2);
     size_t n = 0;
@@ -93,14 +84,14 @@ static struct str clean(struct str message, struct arena *a)
     return str_from(p, n);
 }
 
-static enum rc put(struct letter_file *f, struct str *out_id, struct err *e)
+static enum rc put(struct lmail *f, struct str *out_id, struct err *e)
 {
     struct arena *a = &f->mem;
     struct buf front AUTO_RELEASE_BUF;
     struct spool_put *spool = NULL;
     const struct options *o = conf();
     struct str server = o->smtp_server_domain.n > 0 ? o->smtp_server_domain : o->root_domain;
-    struct str message = clean(f->message, a);
+    struct str message = lmail_clean(f->message, a);
     char date[DATE_TEXT_BYTES];
     bool eight_bit = !str_is_ascii(message), utf8 = false;
     for (size_t i = 0; i < f->count; i++)
@@ -149,13 +140,13 @@ static void record(struct str file, struct str id)
 
 static void take_file(struct str name, notify_fn *notify, void *ctx)
 {
-    struct letter_file f = { .count = 0 };
+    struct lmail f = { .count = 0 };
     struct err e;
     struct str text, id;
     struct str path = arena_printf(&f.mem, FOLDER "/%.*s", STR_ARG(name));
     enum rc rc = file_read(path.p, FILE_MAX_BYTES, &f.mem, &text, NULL, &e);
     if (rc == RC_OK)
-        rc = parse(text, &f, &e);
+        rc = lmail_parse(text, &f, &e);
     if (rc == RC_OK)
         rc = put(&f, &id, &e);
     if (rc == RC_OK) {

@@ -76,6 +76,18 @@ enum rc report_send(const struct spool_entry *entry, enum report_kind kind, cons
                     struct err *e) CHECK_RESULT;
 
 /* Each file of spool/local becomes an entry (lmail.c). */
+struct lmail {
+    struct arena mem; /* holds the rest but the message, which is a slice of the text */
+    struct address sender;
+    struct envelope_recipient *rcpts;
+    size_t count;
+    struct str message;
+};
+/* Reads the text of a file. RC_PERM: it has no good envelope. */
+enum rc lmail_parse(struct str text, struct lmail *out, struct err *e) CHECK_RESULT;
+/* Any line end becomes LF, NULs go, the last line ends: what is in the queue converts to CRLF
+ * and back exactly. In a. */
+struct str lmail_clean(struct str message, struct arena *a);
 void lmail_take(notify_fn *notify, void *ctx);
 
 /* --- destinations (destination.c) -------------------------------------------------------- */

@@ -146,7 +146,8 @@ static enum rc put(const struct dsn *d, const struct address *from, const struct
     else
         spool_put_abort(&spool);
     if (rc == RC_OK) {
-        log_info(EV("report made"), KS("id", id), KS("about", d->queue_id), KS("to", d->to));
+        log_info(EV("report made"), KS("id", id), KS("about", d->queue_id), KS("rcpt", d->to),
+                 KS("message_id", d->message_id));
         notify(ctx, id);
     }
     return rc;

@@ -166,7 +166,8 @@ static enum rc go_to_tls(struct connection *c, struct arena *a, struct reply *ou
     return rc == RC_OK ? say_hello(c, a, out, e) : rc;
 }
 
-static enum rc begin(struct connection *c, struct arena *a, struct reply *out, struct err *e)
+enum rc connection_greet(struct connection *c, struct arena *a, struct reply *out,
+                         struct err *e)
 {
     client_set_timeout(c->client, patience(GREETING_TIME));
     enum rc rc = connection_reply(c, a, out, e);
@@ -202,7 +203,7 @@ static enum rc open_one(const struct target *t, struct connection **out, struct 
         client_open_ip(&t->ip, t->port, t->options.has_source ? &t->options.source : NULL,
                        patience(CONNECT_TIME), &c->client, e);
     if (rc == RC_OK)
-        rc = begin(c, a, out_reply, e);
+        rc = connection_greet(c, a, out_reply, e);
     if (rc != RC_OK)
         connection_close(&c, out_reply->code != 0);
     else

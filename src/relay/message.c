@@ -31,12 +31,15 @@ static struct str host_of(const struct connection *c, struct arena *a)
     return arena_printf(a, "%.*s[%s]", STR_ARG(c->target.name), ip_print(&c->target.ip, ip));
 }
 
+/* is_end: the reply behind the message. Only there 2xx means that the server has taken it;
+ * elsewhere a reply that isn't the one wanted, and no refusal either, is a server's mistake. */
 static struct verdict judge(const struct connection *c, const struct message *m,
-                            const struct reply *r)
+                            const struct reply *r, bool is_end)
 {
-    const struct reason reason = { reason_status(r->code, r->text), host_of(c, m->mem),
-                                   r->text };
-    return (struct verdict){ r->code < 300   ? RELAY_SENT
+    bool sent = is_end && r->code < 300, odd = !sent && r->code < 400;
+    const struct reason reason = { odd ? STR("4.5.0") : reason_status(r->code, r->text),
+                                   host_of(c, m->mem), r->text };
+    return (struct verdict){ sent            ? RELAY_SENT
                              : r->code < 500 ? RELAY_TEMP
                                              : RELAY_PERM,
                              true, reason_print(&reason, m->mem) };
@@ -44,7 +47,7 @@ static struct verdict judge(const struct connection *c, const struct message *m,
 
 static void settle_by(const struct connection *c, struct message *m, const struct reply *r)
 {
-    struct verdict v = judge(c, m, r);
+    struct verdict v = judge(c, m, r, false);
     for (size_t i = 0; i < m->count; i++)
         if (!m->verdicts[i].known)
             m->verdicts[i] = v;
@@ -175,7 +178,7 @@ static enum rc read_rcpt(struct dialogue *d, size_t i, bool *waiting, struct err
     *waiting = r.code == 250 || r.code == 251;
     d->accepted += *waiting;
     if (!*waiting)
-        d->m->verdicts[i] = judge(d->c, d->m, &r);
+        d->m->verdicts[i] = judge(d->c, d->m, &r, false);
     return RC_OK;
 }
 
@@ -296,7 +299,7 @@ static enum rc finish(struct dialogue *d, const bool *waiting, bool *out_sent, s
     client_set_deadline(c->client, USEC_FOREVER);
     if (rc != RC_OK)
         return rc;
-    struct verdict v = judge(c, m, &r);
+    struct verdict v = judge(c, m, &r, true);
     for (size_t i = 0; i < m->count; i++)
         if (waiting[i])
             m->verdicts[i] = v;
@@ -309,6 +312,7 @@ enum rc message_send(struct connection *c, struct message *m, bool *out_again, s
     struct dialogue d = { .c = c, .m = m };
     bool utf8 = false, sent = false;
     *out_again = true;
+    m->tls = arena_str(m->mem, str_from_c(client_tls_version(c->client)));
     if (!server_can(c, m, &utf8))
         return RC_OK;
     bool *waiting = arena_new_array(m->mem, bool, m->count);

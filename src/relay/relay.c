@@ -43,20 +43,18 @@ static void report(struct attempt *a)
     the_hooks.done(a->job, all->state, a->flags, all->reason, a->id, buf_str(&same));
 }
 
-static void log_verdicts(const struct attempt *a, const struct target *t)
+/* What became of each recipient is the queue role's to tell. */
+static void log_attempt(const struct attempt *a, const struct target *t)
 {
-    static const char *const events[] = { "sent", "delivery deferred", "delivery failed" };
-    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    unsigned counts[RELAY_PERM + 1] = { 0 };
     char ip[IP_PORT_TEXT_BYTES] = "-";
     if (t != NULL)
         (void)ip_port_print(&t->ip, t->port, ip);
-    for (size_t i = 0; i < a->message.count; i++) {
-        const struct verdict *v = &a->message.verdicts[i];
-        const struct envelope_recipient *r = &a->entry.env.recipients[a->message.rcpts[i]];
-        log_info(EV(events[v->state]), KS("id", a->id),
-                 KS("rcpt", address_print(&r->resolved, &mem)), KV("to", ip),
-                 KS("reason", v->reason));
-    }
+    for (size_t i = 0; i < a->message.count; i++)
+        counts[a->message.verdicts[i].state]++;
+    log_info(EV("attempt"), KS("id", a->id), KV("server", ip), KS("tls", a->message.tls),
+             KU("sent", counts[RELAY_SENT]), KU("deferred", counts[RELAY_TEMP]),
+             KU("failed", counts[RELAY_PERM]));
 }
 
 /* --- one attempt ------------------------------------------------------------------------- */
@@ -140,7 +138,7 @@ static void send_to_domain(struct attempt *a)
                        str_from_c(e.dsn[0] != '\0' ? e.dsn : "4.4.3"), STR(""),
                        str_from_c(e.text));
         a->flags |= rc == RC_PERM ? 0 : (unsigned)RELAY_UNREACHABLE;
-        log_verdicts(a, NULL);
+        log_attempt(a, NULL);
         route_release(&route);
         return;
     }
@@ -155,7 +153,7 @@ static void send_to_domain(struct attempt *a)
     }
     settle_rest(m, permanent ? state : RELAY_TEMP, reason);
     a->flags |= reached ? 0 : (unsigned)RELAY_UNREACHABLE;
-    log_verdicts(a, used);
+    log_attempt(a, used);
     route_release(&route);
 }
 
@@ -176,6 +174,7 @@ static bool take_rcpts(struct attempt *a)
     m->entry = &a->entry;
     m->mem = &a->mem;
     m->source_route = STR("");
+    m->tls = STR("");
     return m->count > 0;
 }
 

@@ -84,6 +84,9 @@ struct connection {
  * RC_TEMP, RC_PERM with the reason; *out_reply: the remote's last words, in a. */
 enum rc connection_open(const struct target *t, struct connection **out, struct arena *a,
                         struct reply *out_reply, struct err *e) CHECK_RESULT;
+/* The part of it behind connecting: over c->client, to c->target. */
+enum rc connection_greet(struct connection *c, struct arena *a, struct reply *out,
+                         struct err *e) CHECK_RESULT;
 /* One reply of any number of lines. RC_GONE: closed, too slow, or not SMTP. */
 enum rc connection_reply(struct connection *c, struct arena *a, struct reply *out,
                          struct err *e) CHECK_RESULT;
@@ -117,6 +120,7 @@ struct message {
     struct str source_route;
     struct arena *mem;
     bool remote_dsn; /* out */
+    struct str tls;  /* out: its version over the last connection, or empty */
 };
 
 /* Sends it to the recipients whose verdict isn't known. RC_OK: all are known now. RC_GONE: the

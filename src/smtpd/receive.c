@@ -21,9 +21,11 @@ static enum rc add_fields(void *ctx, struct data *d, struct buf *out)
     enum rc rc = RC_OK;
     if (own && !d->has_date)
         rc = buf_printf(out, "Date: %s\n", date_print(clock_wall(), date));
-    if (rc == RC_OK && own && !d->has_message_id)
-        rc = buf_printf(out, "Message-ID: %.*s\n",
-                        STR_ARG(message_id_new(smtp_domain(), &c->tx->mem)));
+    if (rc == RC_OK && own && !d->has_message_id) {
+        struct str id = message_id_new(smtp_domain(), &c->tx->mem);
+        (void)snprintf(d->message_id, sizeof(d->message_id), "%.*s", STR_ARG(id));
+        rc = buf_printf(out, "Message-ID: %.*s\n", STR_ARG(id));
+    }
     if (rc == RC_OK && c->tx->mailbox != NULL)
         rc = delivery_headers_end(&c->tx->sender, out);
     return rc;
@@ -135,6 +137,7 @@ static void log_accepted(struct smtp *c, bool queued)
              KS("from", address_print(&tx->sender, &c->s.tmp)), KU("rcpts", tx->rcpt_count),
              KS("rcpt", address_print(&tx->rcpts[0].given, &c->s.tmp)),
              KU("size", tx->data.wire_octets), KV("via", queued ? "queue" : "mailbox"),
+             KV("message_id", tx->data.message_id),
              KV("client", ip_print(&c->s.client_ip, client)),
              KS("auth", c->login == NULL ? STR("") : c->login->name),
              KS("tls", str_from_c(stream_tls_version(&c->s.st))));

@@ -38,6 +38,9 @@ int tool_mkusers(int argc, char **argv);
  */
 int tool_queue(int argc, char **argv);
 
+/* `hikyaku trace ID|ADDRESS|MESSAGE-ID`. 0; 1 nothing found, or failed; 3 usage. */
+int tool_trace(int argc, char **argv);
+
 /* `hikyaku sendmail`, sendmail: codes of sysexits.h; 2: no recipients. */
 int tool_sendmail(int argc, char **argv);
 

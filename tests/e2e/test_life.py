@@ -137,7 +137,8 @@ class Life(unittest.TestCase):
         self.assertEqual(code, 0)
         state = json.loads(text)
         self.assertEqual({r["name"] for r in state["roles"]}, set(ROLES))
-        self.assertTrue(all(r["state"] == "running" for r in state["roles"]))
+        self.assertTrue(wait_until(lambda: all(r["state"] == "running"
+                                               for r in json.loads(self.status("--json")[1])["roles"])))
         self.assertEqual(state["accounts"], 2)
         self.server.stop()
         self.assertEqual(self.status()[0], 3)

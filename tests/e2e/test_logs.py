@@ -87,7 +87,7 @@ class LogFiles(unittest.TestCase):
                              [("127.0.0.1", "admin", "", "REQ"), ("127.0.0.1", "admin", "", "AUTH")])
             self.assertEqual([r[4] for r in records(server, "finger")], ["alice"])
             for path in glob.glob(server.path("logs", "*")):
-                self.assertRegex(os.path.basename(path), r"^(smtp|pop3|smail|ctrl|finger)-\d{10}00$")
+                self.assertRegex(os.path.basename(path), r"^(smtp|pop3|smail|ctrl|finger|trace)-\d{10}00$")
 
     def test_values_stay_values(self):
         """Quotes, TABs, line ends, other encodings: a value can't become a column or a record."""
@@ -105,7 +105,7 @@ class LogFiles(unittest.TestCase):
     def test_off_by_default(self):
         with Server() as server:
             send(server)
-            self.assertEqual(os.listdir(server.path("logs")), [])
+            self.assertEqual([n for n in os.listdir(server.path("logs")) if not n.startswith("trace-")], [])
             server.set(LogFiles="smtp")
             rows = wait_until(lambda: send(server) or records(server, "smtp"))
             self.assertEqual([r[9] for r in rows], ["RCPT=OK", "RECV=OK"])

@@ -362,7 +362,7 @@ class Hostile(unittest.TestCase):
                 temporary = {key: "451 4.3.0 not now"}
                 if key == "EHLO":
                     temporary["HELO"] = "451 4.3.0 not now"
-                self.outcome(temporary, r"delivery deferred .*reason=\"4.3.0 .*451 4.3.0 not now")
+                self.outcome(temporary, r"delivery deferred .*status=4.3.0 reason=\"451 4.3.0 not now")
         for key in ("MAIL", "RCPT", "DATA", "dot"):
             with self.subTest(key):
                 self.outcome({key: "554 5.7.1 never"}, r"delivery failed .*5\.7\.1 .*554 5.7.1 never")
@@ -384,7 +384,7 @@ class Hostile(unittest.TestCase):
     def test_lies_about_pipelining(self):
         """A server that drops what was pipelined, or answers too much."""
         self.outcome({"MAIL": lambda s, line: setattr(s, "data", b"") or "", "RCPT": "250 ok\r\n250 ok\r\n250 ok"},
-                     r"delivery deferred|sent ")
+                     r"delivery deferred|delivered ")
 
     def test_no_esmtp(self):
         with Sink({"EHLO": "502 5.5.1 what"}, keywords=()) as sink, gateway(sink) as server:
@@ -423,7 +423,7 @@ class Hostile(unittest.TestCase):
                 self.assertTrue(wait_until(lambda: alive.messages))
                 self.assertTrue(wait_until(lambda: "destination is down" in server.log_text()))
                 time.sleep(4)
-                attempts = server.log_text().count("relay info: delivery deferred")
+                attempts = server.log_text().count("relay info: attempt")
                 self.assertLess(attempts, 30)
                 self.assertEqual(len(entries(server)), 60)
 
