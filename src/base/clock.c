@@ -2,7 +2,7 @@
 #include "base/base.h"
 #include <time.h>
 
-static _Atomic int64_t shift;
+static _Atomic int64_t shift, wall_shift;
 
 static usec_t read_clock(clockid_t id)
 {
@@ -18,10 +18,15 @@ usec_t clock_mono(void)
 
 usec_t clock_wall(void)
 {
-    return read_clock(CLOCK_REALTIME);
+    return read_clock(CLOCK_REALTIME) + wall_shift;
 }
 
 void clock_shift(int64_t delta)
 {
     shift += delta;
+}
+
+void clock_shift_wall(int64_t delta)
+{
+    wall_shift += delta;
 }

@@ -8,7 +8,8 @@
 int64_t clock_mono(void);
 /* Wall clock since 1970-01-01 UTC. */
 int64_t clock_wall(void);
-/* Shifts both clocks by delta microseconds. Tests only. */
+/* Shifts both clocks by delta microseconds; the wall clock alone. Tests only. */
 void clock_shift(int64_t delta);
+void clock_shift_wall(int64_t delta);
 
 #endif

@@ -12,6 +12,7 @@
 /* An entry that is worked on. */
 struct work {
     struct spool_entry *entry;
+    bool planned; /* by the scheduler, for now */
     usec_t now;
     notify_fn *notify;
     void *ctx;
@@ -342,7 +343,8 @@ static void look(struct work *w)
         w->out->due = USEC_FOREVER;
         return;
     }
-    if (entry->next_try > w->now && count_state(entry, DELIVERY_PENDING) > 0) {
+    if (!w->planned && !retry_is_due(conf(), entry->tries, entry->next_try, w->now) &&
+        count_state(entry, DELIVERY_PENDING) > 0) {
         w->out->again = true;
         w->out->due = entry->next_try;
         return;
@@ -452,10 +454,12 @@ static void with_entry(struct str id, enum job_kind kind, const struct outcome *
     w->out->due = w->now + 300 * USEC_S;
 }
 
-void attempt_look(struct str id, usec_t now, notify_fn *notify, void *ctx,
+void attempt_look(struct str id, bool planned, usec_t now, notify_fn *notify, void *ctx,
                   struct attempt_result *out)
 {
-    struct work w = { .now = now, .notify = notify, .ctx = ctx, .out = out };
+    struct work w = {
+        .planned = planned, .now = now, .notify = notify, .ctx = ctx, .out = out
+    };
     *out = (struct attempt_result){ .again = false };
     with_entry(id, JOB_LOOK, NULL, QUEUE_TRY, STR(""), &w);
 }

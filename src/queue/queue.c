@@ -12,6 +12,7 @@
 
 #define JOBS_AT_ONCE 8u
 #define TASKS_MOST ((size_t)20000) /* waiting for the relay role; then no further look */
+#define CLOCK_STEP (2 * USEC_S)    /* less is drift */
 #define CROWD_PAUSE (30 * USEC_S)
 
 /* One entry known to the scheduler; in `known` by id. */
@@ -20,6 +21,7 @@ struct item {
     usec_t due; /* wall clock */
     bool active, held;
     bool again;               /* notified while active */
+    bool planned;             /* due is when an attempt said */
     size_t at;                /* in the heap */
     unsigned tasks;           /* groups with the relay role */
     struct outcome *outcomes; /* what came of them */
@@ -63,7 +65,7 @@ struct job {
     struct item *item;
     struct order *order;      /* else NULL */
     struct outcome *outcomes; /* settling */
-    bool settles;
+    bool settles, planned;
     pool_ticket ticket;
 };
 
@@ -81,6 +83,7 @@ struct queue {
     struct map tasks; /* struct task by job, the octets of it */
     uint64_t last_job;
     unsigned active;
+    usec_t clock_offset; /* wall clock less monotonic one */
     bool stopping;
     _Atomic bool rescan;
     _Atomic uint64_t waiting_now, active_now;
@@ -250,6 +253,7 @@ void queue_rescan(struct queue *q)
 static void hurry(struct queue *q, struct item *item)
 {
     item->due = 0;
+    item->planned = false;
     if (item->held) {
         item->held = false;
         heap_push(q, item);
@@ -309,6 +313,7 @@ static void flush(struct queue *q, struct str pattern)
             continue;
         if (item->orders == NULL)
             add_order(item, QUEUE_TRY, "");
+        item->planned = false;
         item->due = 0;
         n++;
     }
@@ -381,7 +386,8 @@ static void job_finished(struct queue *q, struct item *item, struct attempt_resu
         return;
     }
     item->held = result->again && result->due == USEC_FOREVER && !item->again;
-    item->due = item->again || item->orders != NULL ? 0 : result->due;
+    item->planned = !item->again && item->orders == NULL;
+    item->due = item->planned ? result->due : 0;
     item->again = false;
     if (!item->held)
         heap_push(q, item);
@@ -572,7 +578,7 @@ static void job_run(struct pool *pool, void *object, unsigned events)
         attempt_order(job->item->id, job->order->order, str_from_c(job->order->argument), now,
                       new_entry, q, &letter->result);
     else
-        attempt_look(job->item->id, now, new_entry, q, &letter->result);
+        attempt_look(job->item->id, job->planned, now, new_entry, q, &letter->result);
     pool_forget(pool, job->ticket);
     outcomes_free(&job->outcomes);
     mem_free(&job->order);
@@ -596,6 +602,7 @@ static bool start_job(struct queue *q, struct item *item, bool settles)
         job->order = item->orders;
         item->orders = job->order->next;
     }
+    job->planned = item->planned;
     item->active = true;
     q->active++;
     if (pool_add(q->pool, job, job_run, -1, &job->ticket, &e) == RC_OK)
@@ -640,6 +647,19 @@ static bool is_crowded(struct queue *q, struct item *item)
     return true;
 }
 
+/* The wall clock was set: what waits keeps its pauses. */
+static void follow_clock(struct queue *q)
+{
+    usec_t offset = clock_wall() - clock_mono(), moved = offset - q->clock_offset;
+    if (moved > -CLOCK_STEP && moved < CLOCK_STEP)
+        return;
+    q->clock_offset = offset;
+    for (size_t i = 0; i < q->heap_n; i++) /* all alike: it stays a heap */
+        if (q->heap[i]->due > 0)
+            q->heap[i]->due += moved;
+    log_warn(EV("clock was set"), KI("seconds", moved / USEC_S));
+}
+
 static void schedule(struct queue *q)
 {
     start_tasks(q);
@@ -666,6 +686,7 @@ static void schedule(struct queue *q)
 static void scheduler_run(struct pool *pool, void *object, unsigned events)
 {
     struct queue *q = object;
+    follow_clock(q);
     read_inbox(q);
     q->stopping = q->stopping || (events & POOL_STOP) != 0;
     if (q->stopping && q->active == 0) {
@@ -693,6 +714,7 @@ enum rc queue_start(struct pool *pool, queue_relay_fn *relay, struct queue **out
     q->pool = pool;
     q->relay = relay;
     q->rescan = true;
+    q->clock_offset = clock_wall() - clock_mono();
     lock_init(&q->lock, LOCK_QUEUE);
     *out = q;
     enum rc rc = pool_add(pool, q, scheduler_run, -1, &q->ticket, e);

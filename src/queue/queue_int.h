@@ -13,10 +13,14 @@
  * RetryLongest, with up to 10 % more taken from the seed so that entries that failed together
  * don't come back together; or XMail's schedule where a -Q switch asks for it. created, now:
  * wall clock. tries: failed attempts so far, >= 1. RC_PERM when the entry is older than
- * QueueLifetime: no further try. RFC 5321 4.5.4.1
+ * QueueLifetime and was tried a few times: no further try. RFC 5321 4.5.4.1
  */
 enum rc retry_next(const struct options *o, usec_t created, unsigned tries, usec_t now,
                    uint64_t seed, usec_t *out_at) CHECK_RESULT;
+
+/* Has the planned time come? Also when it is farther off than any plan: the clock was set back.
+ */
+bool retry_is_due(const struct options *o, unsigned tries, usec_t next_try, usec_t now);
 
 /* --- what an attempt leads to (attempt.c) ------------------------------------------------ */
 
@@ -51,9 +55,10 @@ struct attempt_result {
     struct group *groups; /* for the relay role; the entry stays active until they're done */
 };
 /* A look at the entry: delivers to mailboxes here, sorts what goes elsewhere into groups, or
- * plans the next try. notify: called for each new entry (reports). */
+ * plans the next try. planned: the time planned has come, whatever the clock says. notify:
+ * called for each new entry (reports). */
 typedef void notify_fn(void *ctx, struct str id);
-void attempt_look(struct str id, usec_t now, notify_fn *notify, void *ctx,
+void attempt_look(struct str id, bool planned, usec_t now, notify_fn *notify, void *ctx,
                   struct attempt_result *out);
 /* The groups are done: records the outcomes, reports, plans or finishes. */
 void attempt_settle(struct str id, const struct outcome *outcomes, usec_t now,

@@ -9,6 +9,7 @@
 #include "queue/queue_int.h"
 #include "spool/scratch.h"
 #include <poll.h>
+#include <pthread.h>
 
 static const char *const amy_and_ben[] = { "amy", "ben", NULL };
 static const char *const amy_alone[] = { "amy", NULL };
@@ -47,7 +48,7 @@ static void count_report(void *ctx, struct str id)
 
 static void try_entry(struct str id, usec_t now, struct attempt_result *out)
 {
-    attempt_look(id, now, count_report, NULL, out);
+    attempt_look(id, false, now, count_report, NULL, out);
     while (out->groups != NULL) {
         struct group *g = out->groups;
         out->groups = g->next;
@@ -72,6 +73,11 @@ static void retry_times(void **state)
         }
     assert_int_equal(retry_next(conf(), now - 5 * 86400 * USEC_S, 9, now, 1, &at), RC_OK);
     assert_int_equal(retry_next(conf(), now - 5 * 86400 * USEC_S - 1, 9, now, 1, &at), RC_PERM);
+    /* Nor one that jumped ahead, at once. */
+    assert_int_equal(retry_next(conf(), 0, 2, now, 1, &at), RC_OK);
+    assert_true(retry_is_due(conf(), 1, now, now));
+    assert_false(retry_is_due(conf(), 1, now + 300 * USEC_S, now));
+    assert_true(retry_is_due(conf(), 1, now + 86400 * USEC_S, now));
     /* A clock that was set back is no reason to give up. */
     assert_int_equal(retry_next(conf(), now + 86400 * USEC_S, 1, now, 1, &at), RC_OK);
 }
@@ -158,6 +164,9 @@ static void too_old_fails_and_is_kept(void **state)
     write_file("domains/x.test/ben/Maildir/new/1.1.x,S=5000,W=5000", "x");
     try_entry(id, clock_wall(), &result);
     assert_int_equal(result.delivered, 1);
+    assert_true(result.again); /* not at once, however old */
+    try_entry(id, result.due, &result);
+    try_entry(id, result.due, &result);
     assert_int_equal(result.failed, 1);
     assert_false(result.again);
     assert_false(file_exists(spool_path(id, &a).p));
@@ -323,6 +332,92 @@ static void destinations_are_fair(void **state)
     destinations_free(&all);
 }
 
+/* --- the scheduler ----------------------------------------------------------------------- */
+
+static struct queue *the_queue;
+static _Atomic unsigned asked;
+
+/* The relay role: every server is busy. */
+static bool busy(const struct queue_relay *r)
+{
+    asked++;
+    queue_relay_done(the_queue, r->job, OUTCOME_TEMP, 0, STR("4.3.2 - busy"), STR(""), STR(""));
+    return true;
+}
+
+static void pause_ms(int ms)
+{
+    (void)poll(NULL, 0, ms);
+}
+
+static void *run_pool(void *pool)
+{
+    pool_run(pool);
+    return NULL;
+}
+
+static bool was_asked(unsigned times)
+{
+    for (unsigned i = 0; i < 1000 && asked < times; i++)
+        pause_ms(10);
+    return asked == times;
+}
+
+static bool remove_entry(void *ctx, struct str id)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    (void)ctx;
+    (void)io_unlink(spool_path(id, &a).p);
+    (void)io_unlink(spool_journal_path(id, &a).p);
+    return true;
+}
+
+static void a_clock_that_is_set_changes_no_pause(void **state)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct envelope_recipient far = { .address = address_of("x", "far.test"),
+                                      .resolved = address_of("x", "far.test") };
+    struct envelope env = { .reverse_path = address_of("amy", "x.test"),
+                            .received_at = clock_wall(),
+                            .recipient_count = 1,
+                            .recipients = &far };
+    struct spool_put *put = NULL;
+    struct pool *pool = NULL;
+    struct err e = { .text = "" };
+    struct str id;
+    pthread_t thread;
+    (void)state;
+    must(spool_scan(remove_entry, NULL, &e), &e);
+    must(spool_put_begin(&env, &put, &e), &e);
+    must(spool_put_write(put, STR(MESSAGE), strlen(MESSAGE) + 3, &e), &e);
+    must(spool_put_commit(&put, &a, &id, &e), &e);
+    must(pool_new(4, 100, &pool, &e), &e);
+    must(queue_start(pool, busy, &the_queue, &e), &e);
+    queue_relay_ready(the_queue);
+    assert_int_equal(pthread_create(&thread, NULL, run_pool, pool), 0);
+    assert_true(was_asked(1));
+    pause_ms(100); /* settled, and due in 300 s */
+    clock_shift_wall(-7200 * USEC_S);
+    queue_rescan(the_queue);
+    pause_ms(200);
+    assert_int_equal(asked, 1);
+    clock_shift(340 * USEC_S);
+    queue_rescan(the_queue);
+    assert_true(was_asked(2));
+    pause_ms(100);
+    clock_shift_wall(30 * 86400 * USEC_S); /* far beyond QueueLifetime */
+    queue_rescan(the_queue);
+    pause_ms(200);
+    assert_int_equal(asked, 2);
+    assert_true(file_exists(spool_path(id, &a).p));
+    pool_stop(pool, USEC_S);
+    (void)pthread_join(thread, NULL);
+    queue_free(&the_queue);
+    pool_free(&pool);
+    clock_shift(-340 * USEC_S);
+    clock_shift_wall(7200 * USEC_S - 30 * 86400 * USEC_S);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -336,6 +431,7 @@ int main(void)
         cmocka_unit_test_setup(an_account_that_is_gone_fails, each_setup),
         cmocka_unit_test_setup(every_failure_is_made_good, each_setup),
         cmocka_unit_test_setup(damaged_entry_is_set_aside, each_setup),
+        cmocka_unit_test_setup(a_clock_that_is_set_changes_no_pause, each_setup),
     };
     return cmocka_run_group_tests_name("queue", tests, group_setup, group_teardown);
 }

@@ -1,6 +1,7 @@
 """What the crash tests share: a small traffic whose fate at the clients is known, and how it is judged."""
 import glob
 import os
+import re
 import socket
 import sys
 
@@ -8,9 +9,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "e2e"))
 
 from harness import DOMAIN, PASSWORD, Server, wait_until  # noqa: E402
 from lines import Lines  # noqa: E402
+from sink import Sink  # noqa: E402
 
 USERS = ("alice", "bob", "carol")
-SETTINGS = {"MaxSessionsPerAddress": 0, "WorkerThreads": 2}
+SETTINGS = {"MaxSessionsPerAddress": 0, "WorkerThreads": 2, "TraceDays": 0}
 LARGE = 300000
 
 
@@ -37,7 +39,7 @@ class Traffic:
                 if not c.say("MAIL FROM:<s@far.example>").startswith("250"):
                     return False
                 for rcpt in rcpts:
-                    if not c.say(f"RCPT TO:<{rcpt}@{DOMAIN}>").startswith("250"):
+                    if not c.say(f"RCPT TO:<{rcpt if '@' in rcpt else rcpt + '@' + DOMAIN}>").startswith("250"):
                         return False
                 if not c.say("DATA").startswith("354"):
                     return False
@@ -75,6 +77,52 @@ class Traffic:
                 return True
         except (OSError, EOFError):
             return False
+
+
+class FarServer(Sink):
+    """The other side of relaying: refuses recipients named bad, defers those named grey once, takes all others.
+    Names what it takes before it says so: ("mail", name), ("report", name)."""
+
+    def __init__(self):
+        self.on_taken = lambda what: None
+        self.taken, self.deferred = [], set()
+        super().__init__({"RCPT": self.rcpt, "dot": self.dot})
+
+    def settings(self):
+        return {"DefaultSMTPGateways": f"127.0.0.1:{self.port}", "RetryFirst": 1, "RetryLongest": 1}
+
+    def rcpt(self, session, line):
+        if b"<bad" in line:
+            return "550 5.1.1 no such user"
+        if b"<grey" in line and line not in self.deferred:
+            self.deferred.add(line)
+            return "451 4.7.1 later"
+        return ""
+
+    def dot(self, session, _line):
+        names = re.findall(rb"^Subject: (\w+)\r$", session.body, re.M)
+        is_report = session.sender.startswith(b"MAIL FROM:<>")
+        whole = is_report or session.body.replace(b"\r\n", b"\n").endswith(text_of(names[0].decode()).encode())
+        for line in session.rcpts:
+            what = ("report" if is_report else "mail" if whole else "broken", names[-1].decode(),
+                    re.search(rb"<(\w+)@", line).group(1).decode())
+            self.on_taken(what)
+            self.taken.append(what)
+        return ""
+
+
+def far_faults(acked, taken):
+    """What acknowledged mail for other servers didn't get there, nor was reported."""
+    wrong = [f"half of {what}" for what in taken if what[0] == "broken"]
+    for name, rcpts in acked.items():
+        for rcpt in rcpts:
+            user = rcpt.split("@")[0]
+            if "@" not in rcpt:
+                continue
+            wanted = ("report", name, "s") if user.startswith("bad") else ("mail", name, user)
+            if wanted not in taken:
+                wrong.append(f"{wanted} is missing")
+    return wrong
 
 
 def mailbox(root, user):

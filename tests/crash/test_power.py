@@ -3,13 +3,15 @@
 A state is built for each cut, a server is started on it as after a reboot, and the mailboxes are judged by what
 the clients had been told by then. The judge itself is tried on traces whose syncs were taken away.
 """
+import glob
 import os
 import random
 import shutil
 import time
 import unittest
 
-from crash_harness import LARGE, SETTINGS, USERS, Server, Traffic, faults, queue_is_empty, wait_until
+from crash_harness import (LARGE, SETTINGS, USERS, FarServer, Server, Traffic, far_faults, faults, queue_is_empty,
+                           wait_until)
 from trace_model import Model, mark, read_trace
 
 CUTS = int(os.environ.get("CRASH_CUTS", "60"))  # more for a longer search
@@ -20,7 +22,9 @@ SECONDS_MAX = 2.5 * CUTS
 class Power(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        made = Server(users=USERS, settings=SETTINGS)
+        cls.far = FarServer()
+        made = Server(users=USERS, settings={**SETTINGS, **cls.far.settings()})
+        made.append("smtprelay.tab", ("127.0.0.1", "255.255.255.255"))
         cls.scratch = made.scratch
         cls.made = made
         cls.snapshot = os.path.join(made.scratch, "snapshot")
@@ -34,14 +38,18 @@ class Power(unittest.TestCase):
                 "HIKYAKU_TRACE": trace, "HIKYAKU_LIFE": "a", "HIKYAKU_CLOCK": "3600"}) as server:
             traffic = Traffic(server, lambda text: mark(trace, text))
             traffic.texts, traffic.acked, traffic.tried = before.texts, dict(before.acked), dict(before.tried)
+            cls.far.on_taken = lambda what: mark(trace, " ".join(("taken",) + what))
             for round_ in range(3):
                 for i in range(3):
                     traffic.send(f"m{round_}{i}", [USERS[i]])
                 traffic.send(f"both{round_}", ["alice", "bob"])
                 traffic.send(f"large{round_}", ["bob"], LARGE)
+                traffic.send(f"far{round_}", [f"one{round_}@far.example", "alice", f"grey{round_}@far.example"])
+                traffic.send(f"lost{round_}", [f"bad{round_}@far.example"])
                 traffic.remove("carol", [f"old{round_}"])
                 traffic.remove("alice", [f"m{round_}0"])
-            wait_until(lambda: queue_is_empty(server.mailroot), 5)
+            wait_until(lambda: queue_is_empty(server.mailroot), 10)
+        cls.far.on_taken = lambda what: None
         cls.old, cls.tried = before.acked, traffic.tried
         cls.removing = traffic.removing
         cls.records = read_trace(trace)
@@ -49,32 +57,38 @@ class Power(unittest.TestCase):
 
     @classmethod
     def tearDownClass(cls):
+        cls.far.close()
         cls.made.close()
 
     def told(self, at):
-        """What clients knew before record `at`: acknowledged and removed."""
-        acked, removed = dict(self.old), set()
+        """What was known outside before record `at`: acknowledged, removed, taken by the other server."""
+        acked, removed, taken = dict(self.old), set(), []
         for where, text in self.model.marks:
             words = text.split()
             if where >= at:
                 break
             if words[0] == "acked":
                 acked[words[1]] = self.tried[words[1]]
+            elif words[0] == "taken":
+                taken.append(tuple(words[1:]))
             else:
                 removed.add((words[1], words[2]))
-        return acked, removed
+        return acked, removed, taken
 
     def judge(self, model, at, policy, seed):
         folder = os.path.join(self.scratch, "cut")
         shutil.rmtree(folder, ignore_errors=True)
         model.build(folder, model.cut(at, policy, random.Random(seed)))
-        acked, removed = self.told(at)
+        acked, removed, taken = self.told(at)
+        self.far.taken = []
         server = Server(mailroot=folder, env={"HIKYAKU_LIFE": f"after-{at}"})
         try:
             server.start()
             if not wait_until(lambda: queue_is_empty(folder), 10):
-                return ["the queue is not empty: %s" % os.listdir(os.path.join(folder, "queue"))], server.log_text()
-            return faults(folder, acked, self.tried, removed, self.removing), server.log_text()
+                left = {p: open(p, "rb").read()[:2000] for p in glob.glob(os.path.join(folder, "queue", "*", "*"))}
+                return [f"the queue is not empty: {left}"], server.log_text()
+            wrong = faults(folder, acked, self.tried, removed, self.removing) + far_faults(acked, taken + self.far.taken)
+            return wrong, server.log_text()
         except RuntimeError as e:
             return [str(e)], ""
         finally:

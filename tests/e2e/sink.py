@@ -61,7 +61,7 @@ class Session:
     def __init__(self, sink, sock):
         self.sink, self.sock, self.data = sink, sock, b""
         self.sock.settimeout(60)
-        self.is_tls = False
+        self.is_tls, self.body = False, b""
         self.helo = self.auth = None
         self.reset()
 
@@ -169,6 +169,7 @@ class Session:
             body += (line[1:] if line.startswith(b".") else line) + b"\r\n"
         message = {"from": self.sender, "rcpts": self.rcpts, "data": body, "tls": self.is_tls, "helo": self.helo,
                    "auth": self.auth}
+        self.body = body
         if self.usual("dot", b"", "250 2.0.0 taken"):
             with self.sink.lock:
                 self.sink.messages.append(message)
