@@ -7,6 +7,7 @@
 #include "queue/queue_int.h"
 #include "users/users.h"
 
+#define UNRECORDED_PAUSE (30 * USEC_S)
 #define GROUP_RCPTS 50u /* in one transaction (RFC 5321 4.5.3.1.8: at least 100 are taken) */
 
 /* An entry that is worked on. */
@@ -128,6 +129,7 @@ static void settle(struct work *w, size_t i, enum queue_outcome outcome, struct 
     } else if (spool_record(entry, i, sent ? DELIVERY_DONE : DELIVERY_FAILED, reason, &e) !=
                RC_OK) {
         journal_failed(entry, &e);
+        w->out->unrecorded = true;
         return;
     }
     metric_add(sent ? METRIC_delivered : METRIC_failed, 1);
@@ -318,8 +320,10 @@ static void finish(struct work *w)
     for (size_t i = 0; i < entry->env.recipient_count;
          i++) /* which would have been the record */
         if (w->tried[i] && w->succeeded[i] &&
-            spool_record(entry, i, DELIVERY_DONE, STR("-"), &e) != RC_OK)
+            spool_record(entry, i, DELIVERY_DONE, STR("-"), &e) != RC_OK) {
             journal_failed(entry, &e);
+            w->out->unrecorded = true;
+        }
     w->out->again = true;
     w->out->due = clock_wall() + 60 * USEC_S;
 }
@@ -375,6 +379,11 @@ static void settle_outcomes(struct work *w, const struct outcome *outcomes)
         w->relayed[o->rcpt] = !o->remote_dsn;
         record(entry, o->rcpt, media[o->outcome], str_from_c(o->reason));
         settle(w, o->rcpt, o->outcome, str_from_c(o->reason));
+    }
+    if (w->out->unrecorded) { /* not tried again before they are: it would be sent twice */
+        w->out->again = true;
+        w->out->due = w->now + UNRECORDED_PAUSE;
+        return;
     }
     /* What other servers have taken must not be sent to them again after a power cut. */
     if (count_state(entry, DELIVERY_PENDING) > 0 && count_state(entry, DELIVERY_DONE) > 0 &&
@@ -451,7 +460,8 @@ static void with_entry(struct str id, enum job_kind kind, const struct outcome *
         return;
     log_error(EV("entry can't be opened"), KS("id", id), KE(&e));
     w->out->again = true;
-    w->out->due = w->now + 300 * USEC_S;
+    w->out->unrecorded = kind == JOB_SETTLE;
+    w->out->due = w->now + (kind == JOB_SETTLE ? UNRECORDED_PAUSE : 300 * USEC_S);
 }
 
 void attempt_look(struct str id, bool planned, usec_t now, notify_fn *notify, void *ctx,

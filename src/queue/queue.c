@@ -52,6 +52,7 @@ struct letter {
     enum letter_kind kind;
     struct item *item; /* JOB_DONE */
     struct attempt_result result;
+    struct outcome *outcomes; /* JOB_DONE: unrecorded */
     uint64_t job, rcpt;
     enum queue_outcome outcome;
     enum queue_order order;
@@ -372,9 +373,12 @@ static void send_groups(struct queue *q, struct item *item, struct group *groups
         settle_later(q, item);
 }
 
-static void job_finished(struct queue *q, struct item *item, struct attempt_result *result)
+static void job_finished(struct queue *q, struct item *item, struct attempt_result *result,
+                         struct outcome *unrecorded)
 {
     q->active--;
+    if (unrecorded != NULL)
+        item->outcomes = unrecorded;
     if (result->groups != NULL) {
         send_groups(q, item, result->groups);
         return;
@@ -515,7 +519,7 @@ static void read_letter(struct queue *q, struct letter *letter)
         (void)learn(q, str_from_c(letter->id), true);
         break;
     case LETTER_JOB_DONE:
-        job_finished(q, letter->item, &letter->result);
+        job_finished(q, letter->item, &letter->result, letter->outcomes);
         break;
     case LETTER_ORDER:
         take_order(q, letter);
@@ -580,6 +584,10 @@ static void job_run(struct pool *pool, void *object, unsigned events)
     else
         attempt_look(job->item->id, job->planned, now, new_entry, q, &letter->result);
     pool_forget(pool, job->ticket);
+    if (letter->result.unrecorded) {
+        letter->outcomes = job->outcomes;
+        job->outcomes = NULL;
+    }
     outcomes_free(&job->outcomes);
     mem_free(&job->order);
     mem_free(&job);

@@ -51,6 +51,7 @@ void group_free(struct group **g);
 struct attempt_result {
     bool again;                 /* it waits for a further try */
     usec_t due;                 /* again: when (wall clock); USEC_FOREVER: held */
+    bool unrecorded; /* outcomes that the disk didn't take: to be settled again when it is due */
     unsigned delivered, failed; /* recipients settled by this attempt */
     struct group *groups; /* for the relay role; the entry stays active until they're done */
 };

@@ -209,6 +209,35 @@ static void every_failure_is_made_good(void **state)
     }
 }
 
+/* A disk that fails while an outcome is recorded: what another server has taken isn't sent to
+ * it again. */
+static void what_was_sent_is_not_sent_again(void **state)
+{
+    (void)state;
+    for (unsigned n = 1; n < 20; n++) {
+        static const char *const far[] = { "x@far", "y@far", NULL };
+        struct arena a AUTO_RELEASE_ARENA = { 0 };
+        struct attempt_result result;
+        struct str id = queue_for(far, clock_wall(), MESSAGE, &a);
+        struct outcome *list =
+            outcome_new(0, OUTCOME_SENT, false, STR("2.0.0 mx 250 ok"), NULL);
+        list = outcome_new(1, OUTCOME_SENT, false, STR("2.0.0 mx 250 ok"), list);
+        io_fail_nth(n, ENOSPC);
+        attempt_settle(id, list, clock_wall(), count_report, NULL, &result);
+        io_fail_nth(0, 0);
+        for (int again = 1; again < 100 && result.again; again++) {
+            (void)poll(NULL, 0, again < 3 ? 0 : 20);
+            if (result.unrecorded)
+                attempt_settle(id, list, clock_wall(), count_report, NULL, &result);
+            else
+                try_entry(id, clock_wall() + 8 * 3600 * USEC_S * again, &result);
+            assert_int_equal(result.failed, 0); /* nobody x@far here: a try would end so */
+        }
+        outcomes_free(&list);
+        assert_false(file_exists(spool_path(id, &a).p));
+    }
+}
+
 static void damaged_entry_is_set_aside(void **state)
 {
     (void)state;
@@ -430,6 +459,7 @@ int main(void)
         cmocka_unit_test_setup(too_old_fails_and_is_kept, each_setup),
         cmocka_unit_test_setup(an_account_that_is_gone_fails, each_setup),
         cmocka_unit_test_setup(every_failure_is_made_good, each_setup),
+        cmocka_unit_test_setup(what_was_sent_is_not_sent_again, each_setup),
         cmocka_unit_test_setup(damaged_entry_is_set_aside, each_setup),
         cmocka_unit_test_setup(a_clock_that_is_set_changes_no_pause, each_setup),
     };
