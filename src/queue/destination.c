@@ -14,7 +14,9 @@
 #define FAILURES_DOWN 3u
 #define DOWN_FIRST (60 * USEC_S)
 #define DOWN_LONGEST (1800 * USEC_S)
+#define TROUBLE_KEPT (3600 * USEC_S) /* how long a place is remembered that nobody sends to */
 #define CROWD 2000u
+#define BUSY_PAUSE (200 * USEC_MS)
 
 static struct destination *get(struct destinations *all, struct str place)
 {
@@ -47,7 +49,7 @@ static bool may_start(const struct destination *d)
 
 static void join_ring(struct destinations *all, struct destination *d)
 {
-    if (d->in_ring || !may_start(d))
+    if (d->in_ring || d->paused || !may_start(d))
         return;
     d->in_ring = true;
     d->next = NULL;
@@ -93,7 +95,13 @@ static struct task *pop_lane(struct destination *d, unsigned kind)
     return NULL;
 }
 
-struct task *destination_next(struct destinations *all)
+static void release_if_idle(struct destinations *all, struct destination *d)
+{
+    if (d->active == 0 && d->waiting == 0 && d->failures == 0 && !d->in_ring && !d->paused)
+        release(all, d);
+}
+
+static struct destination *leave_ring(struct destinations *all)
 {
     struct destination *d = all->ring_first;
     if (d == NULL)
@@ -102,6 +110,16 @@ struct task *destination_next(struct destinations *all)
     if (all->ring_first == NULL)
         all->ring_last = NULL;
     d->in_ring = false;
+    return d;
+}
+
+struct task *destination_next(struct destinations *all)
+{
+    struct destination *d = leave_ring(all);
+    for (; d != NULL && (d->paused || !may_start(d)); d = leave_ring(all))
+        release_if_idle(all, d); /* since it joined, its tasks were taken away, or it is busy */
+    if (d == NULL)
+        return NULL;
     unsigned first = ++d->turn % 4 == 0;
     struct task *t = pop_lane(d, first);
     if (t == NULL)
@@ -127,6 +145,35 @@ void destination_put_back(struct destinations *all, struct task *t)
     all->waiting++;
     all->active--;
     join_ring(all, d);
+}
+
+void destination_pause(struct destinations *all, struct task *t, usec_t now)
+{
+    struct destination *d = t->destination;
+    bool paused = d->paused;
+    d->paused = true;
+    d->paused_until = now + BUSY_PAUSE;
+    if (!paused) {
+        d->next_paused = all->paused;
+        all->paused = d;
+    }
+    destination_put_back(all, t);
+}
+
+void destinations_resume(struct destinations *all, usec_t now)
+{
+    struct destination **at = &all->paused;
+    while (*at != NULL) {
+        struct destination *d = *at;
+        if (d->paused_until > now) {
+            at = &d->next_paused;
+            continue;
+        }
+        *at = d->next_paused;
+        d->paused = false;
+        join_ring(all, d);
+        release_if_idle(all, d);
+    }
 }
 
 struct task *destination_drain(struct destinations *all, struct destination *d)
@@ -194,8 +241,7 @@ void destination_done(struct destinations *all, struct destination *d, bool reac
         note_failure(d, reason, now);
     }
     join_ring(all, d);
-    if (d->active == 0 && d->waiting == 0 && d->failures == 0 && !d->in_ring)
-        release(all, d);
+    release_if_idle(all, d);
 }
 
 void destinations_forget_trouble(struct destinations *all, struct str pattern)
@@ -206,6 +252,26 @@ void destinations_forget_trouble(struct destinations *all, struct str pattern)
         struct destination *d = value;
         if (str_matches(key, pattern))
             d->failures = 0;
+    }
+}
+
+void destinations_forget_old(struct destinations *all, usec_t now)
+{
+    struct str key;
+    void *value = NULL;
+    struct destination *old = NULL; /* linked by next: they are in no ring */
+    for (size_t at = 0; map_next(&all->by_place, &at, &key, &value);) {
+        struct destination *d = value;
+        if (d->active > 0 || d->waiting > 0 || d->in_ring || d->paused ||
+            d->blocked_until + TROUBLE_KEPT > now)
+            continue;
+        d->next = old;
+        old = d;
+    }
+    while (old != NULL) {
+        struct destination *d = old;
+        old = d->next;
+        release(all, d);
     }
 }
 

@@ -445,6 +445,12 @@ static void relay_done(struct queue *q, const struct letter *letter)
         return;
     }
     struct destination *d = t->destination;
+    if ((letter->flags & QUEUE_BUSY) != 0) {
+        (void)map_remove(&q->tasks, str_from((const char *)&t->job, sizeof(t->job)));
+        t->job = 0;
+        destination_pause(&q->destinations, t, clock_mono());
+        return;
+    }
     char *place = heap_text(str_from_c(d->place));
     (void)map_remove(&q->tasks, str_from((const char *)&t->job, sizeof(t->job)));
     outcome_for_all(t->item, t->group->rcpts, letter->outcome,
@@ -491,6 +497,7 @@ static void relay_ready(struct queue *q)
 static void start_tasks(struct queue *q)
 {
     size_t most = (size_t)conf()->relay_threads;
+    destinations_resume(&q->destinations, clock_mono());
     while (q->relay_ready && q->relay != NULL && q->destinations.active < most) {
         struct task *t = destination_next(&q->destinations);
         if (t == NULL)
@@ -638,6 +645,7 @@ static void scan(struct queue *q)
 {
     struct err e;
     q->rescan = false;
+    destinations_forget_old(&q->destinations, clock_mono());
     if (spool_scan(scan_one, q, &e) != RC_OK) {
         log_error(EV("queue can't be read"), KE(&e));
         q->rescan = true;

@@ -34,7 +34,11 @@ void queue_free(struct queue **q);
 /* --- what the relay role answers (any thread) -------------------------------------------- */
 
 enum queue_outcome { OUTCOME_SENT, OUTCOME_TEMP, OUTCOME_PERM };
-enum queue_flag { QUEUE_UNREACHABLE = 1u << 0, QUEUE_REMOTE_DSN = 1u << 1 };
+enum queue_flag {
+    QUEUE_UNREACHABLE = 1u << 0,
+    QUEUE_REMOTE_DSN = 1u << 1,
+    QUEUE_BUSY = 1u << 2, /* nothing was tried: again soon */
+};
 /* It has nothing under way, and takes attempts from now on. */
 void queue_relay_ready(struct queue *q);
 /* Of one recipient; then of all others of the attempt. id and rcpts: for an attempt that this

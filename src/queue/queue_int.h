@@ -49,9 +49,10 @@ struct group {
 void group_free(struct group **g);
 
 struct attempt_result {
-    bool again;                 /* it waits for a further try */
-    usec_t due;                 /* again: when (wall clock); USEC_FOREVER: held */
-    bool unrecorded; /* outcomes that the disk didn't take: to be settled again when it is due */
+    bool again; /* it waits for a further try */
+    usec_t due; /* again: when (wall clock); USEC_FOREVER: held */
+    bool
+        unrecorded; /* outcomes that the disk didn't take: to be settled again when it is due */
     unsigned delivered, failed; /* recipients settled by this attempt */
     struct group *groups; /* for the relay role; the entry stays active until they're done */
 };
@@ -117,13 +118,16 @@ struct destination {
     unsigned active, window, failures;
     usec_t blocked_until; /* clock_mono; then one attempt probes it */
     char *trouble;        /* the last reason */
-    bool in_ring;
+    bool in_ring, paused;
+    usec_t paused_until;      /* clock_mono */
     struct destination *next; /* in the ring */
+    struct destination *next_paused;
 };
 
 struct destinations {
     struct map by_place;
     struct destination *ring_first, *ring_last; /* those with a task that may start */
+    struct destination *paused;
     size_t waiting, active;
 };
 
@@ -137,6 +141,11 @@ bool destination_is_crowded(struct destinations *all, struct str place);
 struct task *destination_next(struct destinations *all);
 /* It couldn't be started: the first of its lane again. */
 void destination_put_back(struct destinations *all, struct task *t);
+/* Its servers have connections enough: the same, and nothing of the place starts for a moment.
+ */
+void destination_pause(struct destinations *all, struct task *t, usec_t now);
+/* Those whose moment is over may start again. */
+void destinations_resume(struct destinations *all, usec_t now);
 /* The task is over. reached: the place answered. */
 void destination_done(struct destinations *all, struct destination *d, bool reached,
                       struct str reason, usec_t now);
@@ -144,6 +153,8 @@ void destination_done(struct destinations *all, struct destination *d, bool reac
 struct task *destination_drain(struct destinations *all, struct destination *d);
 /* Places that match are no longer taken for down. */
 void destinations_forget_trouble(struct destinations *all, struct str pattern);
+/* Forgets places that were down and that nothing has gone to for long. */
+void destinations_forget_old(struct destinations *all, usec_t now);
 void destinations_free(struct destinations *all);
 
 #endif

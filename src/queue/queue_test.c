@@ -311,6 +311,51 @@ static void task_end(struct task *t)
     mem_free(&t);
 }
 
+static void destinations_rest(void **state)
+{
+    (void)state;
+    struct destinations all = { .waiting = 0 };
+    struct task *t = NULL;
+    /* Down while one waits that could start: the counts stay right when it is taken away. */
+    for (unsigned i = 0; i < 3; i++) {
+        struct destination *d = NULL;
+        destination_add(&all, task_for("far.test", 1, false));
+        t = destination_next(&all);
+        if (i == 2)
+            destination_add(&all, task_for("far.test", 2, false));
+        d = t->destination;
+        task_end(t);
+        destination_done(&all, d, false, STR("4.4.1 - no"), clock_mono());
+        if (i == 2)
+            task_end(destination_drain(&all, d));
+    }
+    assert_null(destination_next(&all));
+    assert_int_equal(all.waiting + all.active, 0);
+    destinations_forget_old(&all, clock_mono());
+    assert_int_equal(all.by_place.live, 1);
+    destinations_forget_old(&all, clock_mono() + 7200 * USEC_S);
+    assert_int_equal(all.by_place.live, 0);
+    /* Servers that have connections enough: a moment later, and others meanwhile. */
+    destination_add(&all, task_for("far.test", 1, false));
+    destination_add(&all, task_for("other.test", 1, false));
+    t = destination_next(&all);
+    destination_pause(&all, t, clock_mono());
+    struct task *other = destination_next(&all);
+    assert_string_equal(other->group->place, "other.test");
+    assert_null(destination_next(&all));
+    destinations_resume(&all, clock_mono());
+    assert_null(destination_next(&all));
+    destinations_resume(&all, clock_mono() + USEC_S);
+    assert_ptr_equal(destination_next(&all), t);
+    assert_int_equal(all.active, 2);
+    destination_done(&all, other->destination, true, STR(""), clock_mono());
+    destination_done(&all, t->destination, true, STR(""), clock_mono());
+    task_end(t);
+    task_end(other);
+    assert_int_equal(all.by_place.live, 0);
+    destinations_free(&all);
+}
+
 /* A flood of one sender doesn't keep another's message waiting, nor one place another. */
 static void destinations_are_fair(void **state)
 {
@@ -452,6 +497,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(retry_times),
         cmocka_unit_test(destinations_are_fair),
+        cmocka_unit_test(destinations_rest),
         cmocka_unit_test_setup(outcomes_settle, each_setup),
         cmocka_unit_test_setup(delivers_to_all_and_is_gone, each_setup),
         cmocka_unit_test_setup(a_lost_record_doesnt_deliver_twice, each_setup),

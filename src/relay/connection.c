@@ -37,6 +37,8 @@ void connection_close(struct connection **connection, bool polite)
         (void)!client_write(c->client, STR("QUIT\r\n"), &e);
     }
     client_close(&c->client);
+    if (c->has_slot)
+        slot_free(&c->target);
     arena_release(&c->mem);
     mem_free(&c);
 }
@@ -196,7 +198,10 @@ enum rc connection_greet(struct connection *c, struct arena *a, struct reply *ou
 static enum rc open_one(const struct target *t, struct connection **out, struct arena *a,
                         struct reply *out_reply, struct err *e)
 {
+    if (!slot_take(t))
+        return RC_AGAIN;
     struct connection *c = mem_new(sizeof(*c));
+    c->has_slot = true;
     c->target = *t;
     c->target.name = arena_str(&c->mem, t->name);
     enum rc rc =
@@ -218,8 +223,9 @@ enum rc connection_open(const struct target *t, struct connection **out, struct 
     enum rc rc = open_one(t, out, a, out_reply, e);
     /* A server whose TLS doesn't work gets the mail as it would without STARTTLS, where nobody
      * asked for more (RFC 7435). */
-    bool tls_failed = rc != RC_OK && out_reply->code == 220 && t->options.tls == TLS_TRY &&
-                      !conf()->ssl_want_verify && strncmp(e->dsn + 1, ".7.5", 4) == 0;
+    bool tls_failed = rc != RC_OK && rc != RC_AGAIN && out_reply->code == 220 &&
+                      t->options.tls == TLS_TRY && !conf()->ssl_want_verify &&
+                      strncmp(e->dsn + 1, ".7.5", 4) == 0;
     if (!tls_failed)
         return rc;
     struct target plain = *t;

@@ -85,20 +85,25 @@ static struct str failure(const struct target *t, const struct reply *r, const s
 
 /* Over one connection, an old one first. RC_OK: settled. RC_AGAIN: another server, please. */
 static enum rc try_target(struct attempt *a, const struct target *t, bool *out_reached,
-                          enum relay_state *out_state, struct str *out_reason)
+                          enum relay_state *out_state, struct str *out_reason, bool *out_busy)
 {
     struct err e = { .text = "" };
     struct reply r = { .code = 0, .text = STR("") };
     bool again = true;
     for (struct connection *c = idle_take(t);; c = NULL) {
         bool fresh = c == NULL;
-        if (fresh && connection_open(t, &c, &a->mem, &r, &e) != RC_OK) {
+        enum rc rc = fresh ? connection_open(t, &c, &a->mem, &r, &e) : RC_OK;
+        if (rc == RC_AGAIN) {
+            *out_busy = true;
+            return RC_AGAIN;
+        }
+        if (rc != RC_OK) {
             *out_reached = *out_reached || r.code != 0;
             *out_state = r.code >= 500 ? RELAY_PERM : RELAY_TEMP;
             *out_reason = failure(t, &r, &e, &a->mem);
             return RC_AGAIN;
         }
-        enum rc rc = message_send(c, &a->message, &again, &e);
+        rc = message_send(c, &a->message, &again, &e);
         if (rc == RC_OK) {
             *out_reached = true;
             idle_keep(&c);
@@ -130,7 +135,7 @@ static void send_to_domain(struct attempt *a)
     struct str domain = a->entry.env.recipients[m->rcpts[0]].resolved.domain;
     enum relay_state state = RELAY_TEMP;
     struct str reason = STR("4.4.1 - no server could be reached");
-    bool reached = false;
+    bool reached = false, busy = false;
     const struct target *used = NULL;
     enum rc rc = route_find(domain, a->via, &route, &e);
     if (rc != RC_OK) {
@@ -146,10 +151,15 @@ static void send_to_domain(struct attempt *a)
     bool permanent = true; /* said by every server there is */
     for (size_t i = 0; i < route.count && !all_known(m); i++) {
         used = &route.targets[i];
-        rc = try_target(a, used, &reached, &state, &reason);
+        rc = try_target(a, used, &reached, &state, &reason, &busy);
         permanent = permanent && state == RELAY_PERM;
         if (rc == RC_OK)
             break;
+    }
+    if (busy && !all_known(m)) {
+        a->flags |= (unsigned)RELAY_BUSY;
+        route_release(&route);
+        return;
     }
     settle_rest(m, permanent ? state : RELAY_TEMP, reason);
     a->flags |= reached ? 0 : (unsigned)RELAY_UNREACHABLE;
@@ -188,7 +198,10 @@ static void attempt_run(struct pool *pool, void *object, unsigned events)
                        STR(""));
     } else {
         send_to_domain(a);
-        report(a);
+        if ((a->flags & RELAY_BUSY) != 0)
+            the_hooks.done(a->job, RELAY_TEMP, a->flags, STR("4.3.2 - busy"), a->id, a->rcpts);
+        else
+            report(a);
         spool_close(&a->entry);
     }
     pool_forget(pool, a->ticket);

@@ -21,6 +21,7 @@ enum relay_state { RELAY_SENT, RELAY_TEMP, RELAY_PERM };
 enum relay_flag {
     RELAY_UNREACHABLE = 1u << 0, /* no server of the domain could be talked to */
     RELAY_REMOTE_DSN = 1u << 1,  /* the server sends notices of success itself (RFC 3461 5.2) */
+    RELAY_BUSY = 1u << 2, /* nothing was tried: there are connections enough to its servers */
 };
 
 /* What became of it. result: of one recipient; done: of all others, once, last. reason: as

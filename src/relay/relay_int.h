@@ -74,14 +74,16 @@ struct connection {
     bool pipelining, size, eight_bit, utf8, dsn, starttls;
     uint64_t size_limit;   /* 0: not told */
     struct str mechanisms; /* AUTH, in mem */
-    bool verified;         /* its certificate had to be good */
+    bool has_slot;
+    bool verified; /* its certificate had to be good */
     unsigned messages;
     usec_t idle_since;
     struct connection *next; /* idle.c */
 };
 
 /* Connects, greets, goes to TLS and logs in as the target's options and userauth/smtp say.
- * RC_TEMP, RC_PERM with the reason; *out_reply: the remote's last words, in a. */
+ * RC_TEMP, RC_PERM with the reason; *out_reply: the remote's last words, in a. RC_AGAIN: there
+ * are as many connections to this server as may be. */
 enum rc connection_open(const struct target *t, struct connection **out, struct arena *a,
                         struct reply *out_reply, struct err *e) CHECK_RESULT;
 /* The part of it behind connecting: over c->client, to c->target. */
@@ -97,6 +99,10 @@ enum rc connection_init(struct err *e) CHECK_RESULT;
 /* Logs in (login.c). RC_OK also when no login is set for the host. */
 enum rc login_to(struct connection *c, struct arena *a, struct reply *out,
                  struct err *e) CHECK_RESULT;
+
+/* Room for one more connection to the target's server, from its source address (slots.c). */
+bool slot_take(const struct target *t) CHECK_RESULT;
+void slot_free(const struct target *t);
 
 /* Connections that wait for their next message (idle.c). NULL: none. */
 struct connection *idle_take(const struct target *t);

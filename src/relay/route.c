@@ -118,9 +118,8 @@ static enum rc route_by_dns(struct str domain, const struct host_options *option
     if (answer.count == 1 && answer.records[0].name.n == 0)
         return err_perm(e, "5.1.10", "the domain takes no mail (null MX)");
     if (answer.count > 0) {
-        size_t n = MIN(answer.count, (size_t)MX_MAX);
-        sort_by_preference(answer.records, n);
-        return add_mx(answer.records, n, options, r, e);
+        sort_by_preference(answer.records, answer.count);
+        return add_mx(answer.records, MIN(answer.count, (size_t)MX_MAX), options, r, e);
     }
     rc = hosts_add(domain, port, options, r, &added, e);
     if (rc == RC_OK && added == 0)

@@ -159,6 +159,81 @@ class Routes(unittest.TestCase):
                 for rcpt, status in (("c@null", "5.1.10"), ("d@nowhere", "5.1.2"), ("e@noaddress", "5.1.2")):
                     self.assertRegex(text, rf"Final-Recipient: rfc822; {rcpt}.example\nAction: failed\nStatus: {status}\n")
 
+    def test_domains_of_one_server(self):
+        """Their connections together stay within MaxPerDestination."""
+        now, most, lock = [0], [0], threading.Lock()
+        def begin(_session, _line):
+            with lock:
+                now[0] += 1
+                most[0] = max(most[0], now[0])
+            return ""
+        def end(_session, _line):
+            time.sleep(0.05)
+            with lock:
+                now[0] -= 1
+            return ""
+        with Sink({"MAIL": begin, "dot": end}) as one, FakeDns() as dns:
+            dns.a("mx.example", "127.0.0.1")
+            for i in range(20):
+                dns.mx(f"d{i}.example", (10, "mx.example"))
+            with Server(settings=dict(FAST, SmartDNSHost=f"127.0.0.1@{dns.port}", RemotePort=str(one.port),
+                                      MaxPerDestination="3")) as server:
+                c = client(server)
+                for i in range(60):
+                    c.sendmail(f"alice@{DOMAIN}", [f"x@d{i % 20}.example"], "Subject: t\r\n\r\nx\r\n")
+                self.assertTrue(wait_until(lambda: len(one.messages) == 60, 40), (len(one.messages), server.log_text()[-2000:]))
+                self.assertEqual(most[0], 3)
+                self.assertLessEqual(one.connections, 30)
+                self.assertEqual(server.log_text().count("delivery deferred"), 0)
+
+    def test_names_that_are_aliases(self):
+        """CNAMEs of the domain and of its servers; a name that is an alias of itself."""
+        with Sink() as one, FakeDns() as dns:
+            dns.cname("alias.example", "real.example")
+            dns.mx("real.example", (10, "mx.example"))
+            dns.cname("mx.example", "host.example")
+            dns.a("host.example", "127.0.0.1")
+            dns.cname("ring.example", "ring2.example")
+            dns.cname("ring2.example", "ring.example")
+            with Server(settings=dict(FAST, SmartDNSHost=f"127.0.0.1@{dns.port}", RemotePort=str(one.port))) as server:
+                send(server, ["a@alias.example", "b@ring.example"])
+                self.assertTrue(wait_until(lambda: one.messages))
+                self.assertEqual(one.messages[0]["rcpts"], [b"RCPT TO:<a@alias.example>"])
+                self.assertTrue(wait_until(lambda: re.search(r"(deferred|failed) .*rcpt=b@ring.example",
+                                                             server.log_text()), 40), server.log_text()[-2000:])
+
+    def test_dns_that_is_silent_or_lies(self):
+        """Their mail waits; nobody else's does, and nothing breaks."""
+        flags = lambda data, bits: data[:2] + struct.pack(">H", bits) + data[4:6] + b"\0\0\0\0\0\0" + data[12:]
+        odd = {"silent.example": lambda data: None,
+               "broken.example": lambda data: flags(data, 0x8182),
+               "refused.example": lambda data: flags(data, 0x8185),
+               "garbage.example": lambda data: data[:2] + os.urandom(200),
+               "other.example": lambda data: os.urandom(2) + flags(data, 0x8180)[2:],
+               "short.example": lambda data: data[:7],
+               "cut.example": lambda data: flags(data, 0x8380)}
+        with Sink() as one, FakeDns() as dns:
+            dns.odd = odd
+            dns.a("good.example", "127.0.0.1")
+            dns.mx("control.example", (10, "a\x07b c.example"))
+            dns.mx("many.example", *[(i, f"m{i}.example") for i in range(60)])
+            dns.a("m0.example", "127.0.0.1")
+            with Server(settings=dict(FAST, SmartDNSHost=f"127.0.0.1@{dns.port}", RemotePort=str(one.port))) as server:
+                pid = server.role_pid("relay")
+                c = client(server)
+                for name in odd:
+                    for i in range(8):
+                        c.sendmail(f"alice@{DOMAIN}", [f"x{i}@{name}"], "Subject: t\r\n\r\nx\r\n")
+                c.sendmail(f"alice@{DOMAIN}", ["good@good.example", "many@many.example", "c@control.example"], "x\r\n")
+                self.assertTrue(wait_until(lambda: len(one.messages) >= 2, 30),
+                                [m["rcpts"] for m in one.messages] + re.findall(".*(?:good|many|control)@.*", server.log_text()))
+                for name in odd:
+                    self.assertTrue(wait_until(lambda: re.search(rf"delivery deferred .*@{name} .*status=4\.",
+                                                                 server.log_text()), 120), name)
+                self.assertTrue(wait_until(lambda: "c@control.example" in server.log_text().split("accepted")[-1], 30))
+                self.assertEqual(server.role_pid("relay"), pid)
+                self.assertTrue(wait_until(lambda: len(entries(server)) == 8 * len(odd), 30), len(entries(server)))
+
     def test_mail_that_would_come_back(self):
         with FakeDns() as dns:
             dns.mx("loop.example", (10, "us.example"))
@@ -206,10 +281,11 @@ class Routes(unittest.TestCase):
 
 
 class FakeDns:
-    """A resolver that knows what it was told, and nothing else."""
+    """A resolver that knows what it was told, and nothing else. odd: what it answers about a name instead: a function
+    of the query that returns the octets, or None for silence."""
 
     def __init__(self):
-        self.records = {}
+        self.records, self.odd = {}, {}
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.bind(("127.0.0.1", 0))
         self.port = self.sock.getsockname()[1]
@@ -231,6 +307,24 @@ class FakeDns:
     def mx(self, name, *servers):
         self.records[(name, 15)] = [struct.pack(">H", p) + self.wire(s) for p, s in servers]
 
+    def cname(self, name, target):
+        self.records[(name, 5)] = [self.wire(target)]
+
+    def find(self, name, kind):
+        """(name, type, value) of the answer, through CNAMEs."""
+        rows = []
+        for _ in range(20):
+            target = self.records.get((name, 5))
+            if kind == 5 or not target:
+                break
+            rows.append((name, 5, target[0]))
+            at, labels = 0, []
+            while target[0][at]:
+                labels.append(target[0][at + 1:at + 1 + target[0][at]].decode())
+                at += target[0][at] + 1
+            name = ".".join(labels)
+        return rows + [(name, kind, value) for value in self.records.get((name, kind), [])]
+
     def serve(self):
         while True:
             try:
@@ -243,12 +337,17 @@ class FakeDns:
                 at += data[at] + 1
             kind = struct.unpack(">H", data[at + 1:at + 3])[0]
             name = ".".join(labels)
-            found = self.records.get((name, kind), [])
+            found = self.find(name, kind)
+            if name in self.odd:
+                octets = self.odd[name](data)
+                if octets is not None:
+                    self.sock.sendto(octets, peer)
+                continue
             known = any(n == name for n, _ in self.records) or name == ""
             answer = data[:2] + struct.pack(">HHHHH", 0x8180 | (0 if known else 3), 1, len(found), 0, 0)
             answer += data[12:at + 5]
-            for value in found:
-                answer += b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, 60, len(value)) + value
+            for owner, owner_kind, value in found:
+                answer += self.wire(owner) + struct.pack(">HHIH", owner_kind, 1, 60, len(value)) + value
             self.sock.sendto(answer, peer)
 
 
