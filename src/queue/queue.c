@@ -7,59 +7,12 @@
  * relay role; then a job settles what came of them.
  */
 #include "queue/queue_int.h"
-#include "sys/lock.h"
 #include <stdatomic.h>
 
 #define JOBS_AT_ONCE 8u
 #define TASKS_MOST ((size_t)20000) /* waiting for the relay role; then no further look */
 #define CLOCK_STEP (2 * USEC_S)    /* less is drift */
 #define CROWD_PAUSE (30 * USEC_S)
-
-/* One entry known to the scheduler; in `known` by id. */
-struct item {
-    struct str id;
-    usec_t due; /* wall clock */
-    bool active, held;
-    bool again;               /* notified while active */
-    bool planned;             /* due is when an attempt said */
-    size_t at;                /* in the heap */
-    unsigned tasks;           /* groups with the relay role */
-    struct outcome *outcomes; /* what came of them */
-    struct order *orders;     /* to be carried out next */
-    char *place;              /* where all of it goes, when that is one place; else NULL */
-    char id_text[48];
-};
-
-struct order {
-    struct order *next;
-    enum queue_order order;
-    char argument[];
-};
-
-enum letter_kind {
-    LETTER_NOTICE,
-    LETTER_JOB_DONE,
-    LETTER_ORDER,
-    LETTER_FLUSH,
-    LETTER_READY,
-    LETTER_RESULT,
-    LETTER_RELAY_DONE,
-};
-
-/* A message to the scheduler, kept in a list. */
-struct letter {
-    struct letter *next;
-    enum letter_kind kind;
-    struct item *item; /* JOB_DONE */
-    struct attempt_result result;
-    struct outcome *outcomes; /* JOB_DONE: unrecorded */
-    uint64_t job, rcpt;
-    enum queue_outcome outcome;
-    enum queue_order order;
-    unsigned flags;
-    char id[48];
-    char *text, *rcpts;
-};
 
 struct job {
     struct queue *queue;
@@ -75,11 +28,8 @@ struct queue {
     pool_ticket ticket;
     queue_relay_fn *relay;
     bool relay_ready;
-    struct map known;   /* scheduler only */
-    struct item **heap; /* scheduler only: smallest due first */
-    size_t heap_n, heap_cap;
-    struct item **settling; /* scheduler only: whose groups are done */
-    size_t settling_n, settling_cap;
+    struct items items;
+    struct item *settling; /* whose groups are done; linked by next */
     struct destinations destinations;
     struct map tasks; /* struct task by job, the octets of it */
     uint64_t last_job;
@@ -88,100 +38,23 @@ struct queue {
     bool stopping;
     _Atomic bool rescan;
     _Atomic uint64_t waiting_now, active_now;
-    struct lock lock;     /* protects inbox */
-    struct letter *inbox; /* newest first */
+    struct inbox inbox;
 };
 
-/* --- the heap ---------------------------------------------------------------------------- */
-
-static void heap_swap(struct queue *q, size_t i, size_t j)
+struct inbox *queue_inbox(struct queue *q)
 {
-    struct item *t = q->heap[i];
-    q->heap[i] = q->heap[j];
-    q->heap[j] = t;
-    q->heap[i]->at = i;
-    q->heap[j]->at = j;
+    return &q->inbox;
 }
 
-static void heap_lift(struct queue *q, size_t i)
+void queue_wake(struct queue *q)
 {
-    for (; i > 0 && q->heap[i]->due < q->heap[(i - 1) / 2]->due; i = (i - 1) / 2)
-        heap_swap(q, i, (i - 1) / 2);
-}
-
-static void grow(struct item ***list, size_t n, size_t *cap)
-{
-    if (n < *cap)
-        return;
-    size_t more = MAX(*cap * 2, (size_t)64);
-    struct item **grown = mem_new(more * sizeof(struct item *));
-    if (n > 0)
-        memcpy(grown, *list, n * sizeof(struct item *));
-    mem_free(list);
-    *list = grown;
-    *cap = more;
-}
-
-static void heap_push(struct queue *q, struct item *item)
-{
-    grow(&q->heap, q->heap_n, &q->heap_cap);
-    item->at = q->heap_n++;
-    q->heap[item->at] = item;
-    heap_lift(q, item->at);
-}
-
-static void heap_sift(struct queue *q, size_t i)
-{
-    for (;;) {
-        size_t least = i;
-        for (size_t child = 2 * i + 1; child <= 2 * i + 2 && child < q->heap_n; child++)
-            if (q->heap[child]->due < q->heap[least]->due)
-                least = child;
-        if (least == i)
-            return;
-        heap_swap(q, i, least);
-        i = least;
-    }
-}
-
-static struct item *heap_pop(struct queue *q)
-{
-    struct item *top = q->heap[0];
-    q->heap[0] = q->heap[--q->heap_n];
-    q->heap[0]->at = 0;
-    heap_sift(q, 0);
-    return top;
-}
-
-static void item_free(struct item **item)
-{
-    outcomes_free(&(*item)->outcomes);
-    while ((*item)->orders != NULL) {
-        struct order *o = (*item)->orders;
-        (*item)->orders = o->next;
-        mem_free(&o);
-    }
-    mem_free(&(*item)->place);
-    mem_free(item);
-}
-
-/* --- letters ----------------------------------------------------------------------------- */
-
-static void post(struct queue *q, struct letter *letter)
-{
-    lock_take(&q->lock);
-    letter->next = q->inbox;
-    q->inbox = letter;
-    lock_drop(&q->lock);
     pool_wake(q->pool, q->ticket);
 }
 
-static struct letter *letter_new(enum letter_kind kind, struct str id)
+void queue_rescan(struct queue *q)
 {
-    struct letter *letter = mem_new(sizeof(*letter));
-    letter->kind = kind;
-    memcpy(letter->id, id.p, MIN(id.n, sizeof(letter->id) - 1));
-    return letter;
+    q->rescan = true;
+    queue_wake(q);
 }
 
 static char *heap_text(struct str s)
@@ -191,143 +64,28 @@ static char *heap_text(struct str s)
     return p;
 }
 
-void queue_notify(struct queue *q, struct str id)
-{
-    if (spool_id_is_valid(id))
-        post(q, letter_new(LETTER_NOTICE, id));
-}
-
-void queue_order(struct queue *q, enum queue_order order, struct str id, struct str argument)
-{
-    if (!spool_id_is_valid(id))
-        return;
-    struct letter *letter = letter_new(LETTER_ORDER, id);
-    letter->order = order;
-    letter->text = heap_text(argument);
-    post(q, letter);
-}
-
-void queue_flush(struct queue *q, struct str pattern)
-{
-    struct letter *letter = letter_new(LETTER_FLUSH, STR(""));
-    letter->text = heap_text(pattern);
-    post(q, letter);
-}
-
-void queue_relay_ready(struct queue *q)
-{
-    post(q, letter_new(LETTER_READY, STR("")));
-}
-
-void queue_relay_result(struct queue *q, uint64_t job, uint64_t recipient,
-                        enum queue_outcome outcome, struct str reason)
-{
-    struct letter *letter = letter_new(LETTER_RESULT, STR(""));
-    letter->job = job;
-    letter->rcpt = recipient;
-    letter->outcome = outcome;
-    letter->text = heap_text(reason);
-    post(q, letter);
-}
-
-void queue_relay_done(struct queue *q, uint64_t job, enum queue_outcome outcome, unsigned flags,
-                      struct str reason, struct str id, struct str rcpts)
-{
-    struct letter *letter = letter_new(LETTER_RELAY_DONE, spool_id_is_valid(id) ? id : STR(""));
-    letter->job = job;
-    letter->outcome = outcome;
-    letter->flags = flags;
-    letter->text = heap_text(reason);
-    letter->rcpts = heap_text(rcpts);
-    post(q, letter);
-}
-
-void queue_rescan(struct queue *q)
-{
-    q->rescan = true;
-    pool_wake(q->pool, q->ticket);
-}
-
 /* --- items ------------------------------------------------------------------------------- */
-
-/* An item that waits is due now, before all others. */
-static void hurry(struct queue *q, struct item *item)
-{
-    item->due = 0;
-    item->planned = false;
-    if (item->held) {
-        item->held = false;
-        heap_push(q, item);
-    } else {
-        heap_lift(q, item->at);
-    }
-}
-
-/* The entry is to be looked at; urgent: now, else when it isn't waiting for a time of its own.
- */
-static struct item *learn(struct queue *q, struct str id, bool urgent)
-{
-    struct item *item = map_get(&q->known, id);
-    if (item != NULL) {
-        item->again = item->active;
-        if (urgent && !item->active && !item->held)
-            hurry(q, item);
-        return item;
-    }
-    item = mem_new(sizeof(*item));
-    memcpy(item->id_text, id.p, MIN(id.n, sizeof(item->id_text) - 1));
-    item->id = str_from_c(item->id_text);
-    item->due = urgent ? 0 : clock_wall();
-    (void)map_put(&q->known, item->id, item);
-    heap_push(q, item);
-    return item;
-}
-
-static void add_order(struct item *item, enum queue_order order, const char *argument)
-{
-    size_t n = strlen(argument);
-    struct order *o = mem_new(sizeof(*o) + n + 1);
-    o->order = order;
-    memcpy(o->argument, argument, n);
-    struct order **last = &item->orders;
-    while (*last != NULL)
-        last = &(*last)->next;
-    *last = o;
-    item->again = item->active;
-}
 
 static void take_order(struct queue *q, const struct letter *letter)
 {
-    struct item *item = learn(q, str_from_c(letter->id), true);
-    add_order(item, letter->order, letter->text);
+    struct item *item = items_learn(&q->items, str_from_c(letter->id), true);
+    item_add_order(item, letter->order, letter->text);
     if (!item->active)
-        hurry(q, item);
+        items_hurry(&q->items, item);
 }
 
 static void flush(struct queue *q, struct str pattern)
 {
-    size_t n = 0;
     destinations_forget_trouble(&q->destinations, pattern);
-    for (size_t i = 0; i < q->heap_n; i++) {
-        struct item *item = q->heap[i];
-        if (item->place != NULL && !str_matches(str_from_c(item->place), pattern))
-            continue;
-        if (item->orders == NULL)
-            add_order(item, QUEUE_TRY, "");
-        item->planned = false;
-        item->due = 0;
-        n++;
-    }
-    for (size_t i = q->heap_n / 2; i-- > 0;)
-        heap_sift(q, i);
+    size_t n = items_flush(&q->items, pattern);
     log_info(EV("queue flushed"), KS("pattern", pattern), KU("entries", n));
 }
 
 /* The item's groups are on their way, or known to be in vain. */
 static void settle_later(struct queue *q, struct item *item)
 {
-    grow(&q->settling, q->settling_n, &q->settling_cap);
-    q->settling[q->settling_n++] = item;
+    item->next = q->settling;
+    q->settling = item;
 }
 
 /* All recipients of a group have the same outcome. */
@@ -385,8 +143,7 @@ static void job_finished(struct queue *q, struct item *item, struct attempt_resu
     }
     item->active = false;
     if (!result->again && !item->again && item->orders == NULL) {
-        (void)map_remove(&q->known, item->id);
-        item_free(&item);
+        items_forget(&q->items, item);
         return;
     }
     item->held = result->again && result->due == USEC_FOREVER && !item->again;
@@ -394,7 +151,7 @@ static void job_finished(struct queue *q, struct item *item, struct attempt_resu
     item->due = item->planned ? result->due : 0;
     item->again = false;
     if (!item->held)
-        heap_push(q, item);
+        items_wait(&q->items, item);
 }
 
 /* --- the relay role ---------------------------------------------------------------------- */
@@ -431,7 +188,7 @@ static void orphan_done(struct queue *q, const struct letter *letter)
     struct str id = str_from_c(letter->id);
     if (id.n == 0 || letter->outcome == OUTCOME_TEMP)
         return;
-    struct item *item = learn(q, id, true);
+    struct item *item = items_learn(&q->items, id, true);
     outcome_for_all(item, letter->rcpts, letter->outcome,
                     (letter->flags & QUEUE_REMOTE_DSN) != 0, str_from_c(letter->text));
 }
@@ -523,7 +280,7 @@ static void read_letter(struct queue *q, struct letter *letter)
 {
     switch (letter->kind) {
     case LETTER_NOTICE:
-        (void)learn(q, str_from_c(letter->id), true);
+        (void)items_learn(&q->items, str_from_c(letter->id), true);
         break;
     case LETTER_JOB_DONE:
         job_finished(q, letter->item, &letter->result, letter->outcomes);
@@ -548,23 +305,11 @@ static void read_letter(struct queue *q, struct letter *letter)
 
 static void read_inbox(struct queue *q)
 {
-    lock_take(&q->lock);
-    struct letter *newest = q->inbox, *oldest = NULL;
-    q->inbox = NULL;
-    lock_drop(&q->lock);
-    while (newest != NULL) {
-        struct letter *next = newest->next;
-        newest->next = oldest;
-        oldest = newest;
-        newest = next;
-    }
-    while (oldest != NULL) {
-        struct letter *letter = oldest;
-        oldest = letter->next;
+    for (struct letter *letter = inbox_take(&q->inbox), *next = NULL; letter != NULL;
+         letter = next) {
+        next = letter->next;
         read_letter(q, letter);
-        mem_free(&letter->text);
-        mem_free(&letter->rcpts);
-        mem_free(&letter);
+        letter_free(&letter);
     }
 }
 
@@ -598,7 +343,7 @@ static void job_run(struct pool *pool, void *object, unsigned events)
     outcomes_free(&job->outcomes);
     mem_free(&job->order);
     mem_free(&job);
-    post(q, letter);
+    letter_post(q, letter);
 }
 
 /* Starts one job; false when the pool has no room. */
@@ -637,7 +382,8 @@ static bool start_job(struct queue *q, struct item *item, bool settles)
 
 static bool scan_one(void *ctx, struct str id)
 {
-    (void)learn(ctx, id, false);
+    struct queue *q = ctx;
+    (void)items_learn(&q->items, id, false);
     return true;
 }
 
@@ -670,30 +416,31 @@ static void follow_clock(struct queue *q)
     if (moved > -CLOCK_STEP && moved < CLOCK_STEP)
         return;
     q->clock_offset = offset;
-    for (size_t i = 0; i < q->heap_n; i++) /* all alike: it stays a heap */
-        if (q->heap[i]->due > 0)
-            q->heap[i]->due += moved;
+    items_shift(&q->items, moved);
     log_warn(EV("clock was set"), KI("seconds", moved / USEC_S));
 }
 
 static void schedule(struct queue *q)
 {
     start_tasks(q);
-    while (q->active < JOBS_AT_ONCE && q->settling_n > 0) {
-        if (!start_job(q, q->settling[q->settling_n - 1], true))
+    while (q->active < JOBS_AT_ONCE && q->settling != NULL) {
+        struct item *item = q->settling;
+        q->settling = item->next;
+        if (!start_job(q, item, true)) {
+            settle_later(q, item);
             return;
-        q->settling_n--;
+        }
     }
-    while (q->active < JOBS_AT_ONCE && q->heap_n > 0 && q->heap[0]->due <= clock_wall() &&
+    while (q->active < JOBS_AT_ONCE && items_due(&q->items) <= clock_wall() &&
            q->destinations.waiting < TASKS_MOST) {
-        struct item *item = heap_pop(q);
+        struct item *item = items_pop(&q->items);
         if (is_crowded(q, item)) {
-            heap_push(q, item);
+            items_wait(&q->items, item);
             continue;
         }
         if (!start_job(q, item, false)) {
             item->due = clock_wall() + USEC_S;
-            heap_push(q, item);
+            items_wait(&q->items, item);
             return;
         }
     }
@@ -713,12 +460,12 @@ static void scheduler_run(struct pool *pool, void *object, unsigned events)
         scan(q);
     if (!q->stopping)
         schedule(q);
-    q->waiting_now = q->known.live - q->active - q->destinations.active;
+    q->waiting_now = q->items.known.live - q->active - q->destinations.active;
     q->active_now = q->active + q->destinations.active;
     usec_t next = clock_mono() + 60 * USEC_S;
     bool room = q->active < JOBS_AT_ONCE && q->destinations.waiting < TASKS_MOST;
-    if (q->heap_n > 0 && room)
-        next = MIN(next, clock_mono() + MAX(q->heap[0]->due - clock_wall(), (usec_t)0));
+    if (room && items_due(&q->items) != USEC_FOREVER)
+        next = MIN(next, clock_mono() + MAX(items_due(&q->items) - clock_wall(), (usec_t)0));
     if (q->destinations.waiting > 0 && q->relay_ready)
         next = MIN(next, clock_mono() + 100 * USEC_MS); /* the channel may have been full */
     pool_park(pool, q->ticket, 0, next);
@@ -731,7 +478,7 @@ enum rc queue_start(struct pool *pool, queue_relay_fn *relay, struct queue **out
     q->relay = relay;
     q->rescan = true;
     q->clock_offset = clock_wall() - clock_mono();
-    lock_init(&q->lock, LOCK_QUEUE);
+    lock_init(&q->inbox.lock, LOCK_QUEUE);
     *out = q;
     enum rc rc = pool_add(pool, q, scheduler_run, -1, &q->ticket, e);
     if (rc != RC_OK)
@@ -764,15 +511,9 @@ void queue_free(struct queue **queue)
     }
     for (size_t at = 0; map_next(&q->destinations.by_place, &at, &key, &value);)
         tasks_free(destination_drain(&q->destinations, value));
-    for (size_t at = 0; map_next(&q->known, &at, &key, &value);) {
-        struct item *item = value;
-        item_free(&item);
-    }
+    items_free(&q->items);
     destinations_free(&q->destinations);
     map_release(&q->tasks);
-    map_release(&q->known);
-    mem_free(&q->heap);
-    mem_free(&q->settling);
     mem_free(queue);
 }
 

@@ -6,6 +6,7 @@
 #include "mail/reason.h"
 #include "queue/queue.h"
 #include "spool/spool.h"
+#include "sys/lock.h"
 #include "sys/metrics.h"
 
 /*
@@ -97,6 +98,99 @@ enum rc lmail_parse(struct str text, struct lmail *out, struct err *e) CHECK_RES
 struct str lmail_clean(struct str message, struct arena *a);
 void lmail_take(notify_fn *notify, void *ctx);
 
+/* --- entries known to the scheduler (item.c); only it touches them -------------------------
+ */
+
+/* One entry known to the scheduler. */
+struct item {
+    struct str id;
+    usec_t due; /* wall clock */
+    bool active, held;
+    bool again;               /* notified while active */
+    bool planned;             /* due is when an attempt said */
+    size_t at;                /* in the heap */
+    unsigned tasks;           /* groups with the relay role */
+    struct outcome *outcomes; /* what came of them */
+    struct order *orders;     /* to be carried out next */
+    char *place;              /* where all of it goes, when that is one place; else NULL */
+    struct item *next;        /* settling */
+    char id_text[];
+};
+
+struct order {
+    struct order *next;
+    enum queue_order order;
+    char argument[];
+};
+struct items {
+    struct map known;   /* struct item by id */
+    struct item **heap; /* those that wait, smallest due first */
+    size_t heap_n, heap_cap;
+};
+
+/* The entry is to be looked at; urgent: now, else when it isn't waiting for a time of its own.
+ */
+struct item *items_learn(struct items *all, struct str id, bool urgent);
+/* It waits until item->due. */
+void items_wait(struct items *all, struct item *item);
+/* One that waits, or is held, is due now, before all others. */
+void items_hurry(struct items *all, struct item *item);
+/* When the first of them is due; USEC_FOREVER: none waits. */
+usec_t items_due(const struct items *all);
+/* Takes the one that is due first out of the heap, which isn't empty. */
+struct item *items_pop(struct items *all);
+/* An order to carry out when it is next worked on. */
+void item_add_order(struct item *item, enum queue_order order, const char *argument);
+/* All that wait for places matching the pattern are due now; how many. */
+size_t items_flush(struct items *all, struct str pattern);
+/* The wall clock was set by `moved`: the pauses stay the same. */
+void items_shift(struct items *all, usec_t moved);
+/* The entry is finished; it isn't in the heap. */
+void items_forget(struct items *all, struct item *item);
+void items_free(struct items *all);
+
+/* --- messages to the scheduler (letter.c) --------------------------------------------------
+ */
+
+enum letter_kind {
+    LETTER_NOTICE,
+    LETTER_JOB_DONE,
+    LETTER_ORDER,
+    LETTER_FLUSH,
+    LETTER_READY,
+    LETTER_RESULT,
+    LETTER_RELAY_DONE,
+};
+
+/* A message to the scheduler. */
+struct letter {
+    struct letter *next;
+    enum letter_kind kind;
+    struct item *item; /* JOB_DONE */
+    struct attempt_result result;
+    struct outcome *outcomes; /* JOB_DONE: unrecorded */
+    uint64_t job, rcpt;
+    enum queue_outcome outcome;
+    enum queue_order order;
+    unsigned flags;
+    char id[48];
+    char *text, *rcpts;
+};
+
+struct inbox {
+    struct lock lock;
+    struct letter *newest;
+};
+struct letter *letter_new(enum letter_kind kind, struct str id);
+void letter_free(struct letter **letter);
+/* Puts it into the queue's inbox and wakes the scheduler, which frees it. Any thread. */
+void letter_post(struct queue *q, struct letter *letter);
+/* All letters there are, oldest first. */
+struct letter *inbox_take(struct inbox *inbox);
+/* The queue's (queue.c). */
+struct inbox *queue_inbox(struct queue *q);
+void queue_wake(struct queue *q);
+
 /* --- destinations (destination.c) -------------------------------------------------------- */
 
 #define LANES 16u
@@ -131,6 +225,7 @@ struct destinations {
     size_t waiting, active;
 };
 
+/* A group is to be sent; the task belongs to its place until destination_next gives it out. */
 void destination_add(struct destinations *all, struct task *t);
 /* Is it known not to answer, now? *out_reason. */
 bool destination_is_down(struct destinations *all, struct str place, usec_t now,
