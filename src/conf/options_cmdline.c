@@ -117,26 +117,47 @@ static const struct {
 #undef SWITCH
 };
 
-/* One of -Qt, -Qi, -Qr; the others have XMail's defaults. */
-static void take_retry(struct options *o, enum handler handler, int64_t n)
+/* Before one of -Qt, -Qi, -Qr: the others have XMail's defaults. */
+static void use_xmail_retries(struct options *o)
 {
-    if (!o->xmail_retries) {
-        o->xmail_retries = true;
-        o->xmail_retry_s = 480;
-        o->xmail_retry_ratio = 16;
-        o->xmail_retry_max = 32;
+    if (o->xmail_retries)
+        return;
+    o->xmail_retries = true;
+    o->xmail_retry_s = 480;
+    o->xmail_retry_ratio = 16;
+    o->xmail_retry_max = 32;
+}
+
+/* Switches whose value is a number: its range, and where it goes, in units of `scale`. */
+static enum rc apply_number(struct options *o, enum handler handler, struct str value)
+{
+    const struct {
+        enum handler handler;
+        int64_t low, high, scale, *to;
+    } rows[] = {
+        { H_pop3_delay, 0, 3600, USEC_S, &o->pop3_bad_login_delay },
+        { H_max_recipients, 1, 100000, 1, &o->max_recipients },
+        { H_log_rotate, 1, 87600, 1, &o->log_rotate_hours },
+        { H_relay_threads, 1, 2000, 1, &o->relay_threads },
+        { H_retry_time, 1, 1000000, 1, &o->xmail_retry_s },
+        { H_retry_ratio, 0, 1000000, 1, &o->xmail_retry_ratio },
+        { H_retry_max, 1, 1000000, 1, &o->xmail_retry_max },
+        { H_lmail_time, 1, 86400, 1, &o->lmail_s },
+    };
+    int64_t n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (rows[i].handler != handler)
+            continue;
+        if (number(value, rows[i].low, rows[i].high, &n) != RC_OK)
+            return RC_PERM;
+        *rows[i].to = n * rows[i].scale;
+        return RC_OK;
     }
-    if (handler == H_retry_time)
-        o->xmail_retry_s = n;
-    else if (handler == H_retry_ratio)
-        o->xmail_retry_ratio = n;
-    else
-        o->xmail_retry_max = n;
+    BUG("switch with a number");
 }
 
 static enum rc apply_switch(struct options *o, enum handler handler, struct str value)
 {
-    int64_t n = 0;
     switch (handler) {
     case H_mailroot:
         return value.n > 0 ? RC_OK : RC_PERM;
@@ -158,46 +179,25 @@ static enum rc apply_switch(struct options *o, enum handler handler, struct str 
         o->ipv6_first = handler == H_ipv6_first;
         o->families = FAMILIES_BOTH;
         return RC_OK;
-    case H_pop3_delay:
-        if (number(value, 0, 3600, &n) != RC_OK)
-            return RC_PERM;
-        o->pop3_bad_login_delay = n * USEC_S;
-        return RC_OK;
     case H_pop3_hang_up:
         o->pop3_hang_up = true;
-        return RC_OK;
-    case H_max_recipients:
-        if (number(value, 1, 100000, &n) != RC_OK)
-            return RC_PERM;
-        o->max_recipients = n;
-        return RC_OK;
-    case H_log_rotate:
-        if (number(value, 1, 87600, &n) != RC_OK)
-            return RC_PERM;
-        o->log_rotate_hours = n;
-        return RC_OK;
-    case H_relay_threads:
-        if (number(value, 1, 2000, &n) != RC_OK)
-            return RC_PERM;
-        o->relay_threads = n;
         return RC_OK;
     case H_retry_time:
     case H_retry_ratio:
     case H_retry_max:
-        if (number(value, handler == H_retry_ratio ? 0 : 1, 1000000, &n) != RC_OK)
-            return RC_PERM;
-        take_retry(o, handler, n);
-        return RC_OK;
+        use_xmail_retries(o);
+        return apply_number(o, handler, value);
+    case H_pop3_delay:
+    case H_max_recipients:
+    case H_log_rotate:
+    case H_relay_threads:
+    case H_lmail_time:
+        return apply_number(o, handler, value);
     case H_lmail_off:
         o->lmail_off = true;
         return RC_OK;
     case H_lmail_log:
         o->lmail_log = true;
-        return RC_OK;
-    case H_lmail_time:
-        if (number(value, 1, 86400, &n) != RC_OK)
-            return RC_PERM;
-        o->lmail_s = n;
         return RC_OK;
     case H_delivery_log:
         o->delivery_log = true;

@@ -12,8 +12,8 @@
 
 /* An entry that is worked on. */
 struct work {
-    struct spool_entry *entry;
-    bool planned; /* by the scheduler, for now */
+    struct spool_entry opened, *entry; /* the same one */
+    bool planned;                      /* by the scheduler, for now */
     usec_t now;
     notify_fn *notify;
     void *ctx;
@@ -437,21 +437,21 @@ static void with_entry(struct str id, enum job_kind kind, const struct outcome *
                        enum queue_order order, struct str argument, struct work *w)
 {
     struct arena mem AUTO_RELEASE_ARENA = { 0 };
-    struct spool_entry entry;
     struct err e;
-    enum rc rc = spool_open(id, &mem, &entry, &e);
+    enum rc rc = spool_open(id, &mem, &w->opened, &e);
     if (rc == RC_OK) {
-        w->entry = &entry;
-        w->tried = arena_new_array(&mem, bool, entry.env.recipient_count + 1);
-        w->succeeded = arena_new_array(&mem, bool, entry.env.recipient_count + 1);
-        w->relayed = arena_new_array(&mem, bool, entry.env.recipient_count + 1);
+        size_t n = w->opened.env.recipient_count + 1;
+        w->entry = &w->opened;
+        w->tried = arena_new_array(&mem, bool, n);
+        w->succeeded = arena_new_array(&mem, bool, n);
+        w->relayed = arena_new_array(&mem, bool, n);
         if (kind == JOB_LOOK)
             look(w);
         else if (kind == JOB_SETTLE)
             settle_outcomes(w, outcomes);
         else
             obey(w, order, argument);
-        spool_close(&entry);
+        spool_close(&w->opened);
         return;
     }
     if (e.sys == ENOENT)

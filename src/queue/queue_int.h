@@ -181,7 +181,9 @@ struct inbox {
     struct lock lock;
     struct letter *newest;
 };
+/* Of the entry `id`, which may be empty; freed by whom it is posted to. */
 struct letter *letter_new(enum letter_kind kind, struct str id);
+/* Its texts too; not what it points to. */
 void letter_free(struct letter **letter);
 /* Puts it into the queue's inbox and wakes the scheduler, which frees it. Any thread. */
 void letter_post(struct queue *q, struct letter *letter);

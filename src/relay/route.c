@@ -78,7 +78,7 @@ static enum rc add_mx(const struct dns_record *mx, size_t n, const struct host_o
                       struct route *r, struct err *e)
 {
     uint16_t port = (uint16_t)conf()->remote_port;
-    unsigned preferences[TARGETS_MAX], own_preference = UINT32_MAX;
+    unsigned preferences[TARGETS_MAX] = { 0 }, own_preference = UINT32_MAX;
     bool temporary = false;
     for (size_t i = 0; i < n; i++) {
         size_t at = r->count, added = 0;

@@ -45,7 +45,8 @@ static struct ub_ctx *new_ctx(struct str anchor)
     (void)ub_ctx_debuglevel(ctx, 0);
     (void)ub_ctx_async(ctx, 1);
     (void)ub_ctx_set_option(ctx, "cache-max-negative-ttl:", "60");
-    /* One name that a resolver is silent about must not make it count as dead for all others. */
+    /* One name that a resolver is silent about must not make it count as dead for all others.
+     */
     (void)ub_ctx_set_option(ctx, "infra-keep-probing:", "yes");
     (void)ub_ctx_set_option(ctx, "infra-cache-max-rtt:", "2000");
     if (anchor.n > 0)

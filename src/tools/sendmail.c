@@ -27,6 +27,7 @@
 struct letter {
     struct arena mem;
     const char *from, *name, *file, *rcpt_file;
+    const char *notify, *ret, *envid;              /* -N, -R, -V: RFC 3461 */
     bool from_header, dots_are_text, has_envelope; /* -t, -i, --xinput-file */
     struct address rcpts[RCPTS_MAX];
     size_t count;
@@ -78,6 +79,12 @@ static bool take_flags(struct letter *l, const char *word, const char *next, boo
                 l->from = value;
             if (*c == 'F')
                 l->name = value;
+            if (*c == 'N')
+                l->notify = value;
+            if (*c == 'R')
+                l->ret = value;
+            if (*c == 'V')
+                l->envid = value;
             *used_next = c[1] == '\0';
             return true;
         } else if (strchr("AGILMUmnsvx", *c) == NULL) {
@@ -179,6 +186,14 @@ static struct str field(struct str header, const char *name, size_t *at)
     return (struct str){ NULL, 0 };
 }
 
+static size_t skip_to_comma(struct str s)
+{
+    size_t n = 0;
+    while (n < s.n && s.p[n] != ',' && s.p[n] != ';')
+        n++;
+    return n;
+}
+
 /* The addresses of a list of mailboxes (RFC 5322 3.4): quotes, comments and groups are skipped.
  */
 static enum rc add_list(struct letter *l, struct str list, struct err *e)
@@ -211,8 +226,7 @@ static enum rc add_list(struct letter *l, struct str list, struct err *e)
             rc = text.n > 0 ? add_rcpt(l, arena_str(&l->mem, text), e) : RC_OK;
             buf_reset(&one);
             if (c == '>') /* what follows up to the comma is nothing */
-                while (i + 1 < list.n && list.p[i + 1] != ',' && list.p[i + 1] != ';')
-                    i++;
+                i += skip_to_comma(str_skip(list, i + 1));
             angle = false;
         } else if (c != '\n' && c != '\r') {
             rc = buf_add_char(&one, c);
@@ -347,6 +361,18 @@ static int refused(const struct talk *t, struct str what)
     return t->code >= 500 ? EX_NO_USER : EX_TRY_LATER;
 }
 
+/* A parameter of MAIL or RCPT, as given; the server judges it. Empty without a value. */
+static struct str dsn_word(const char *name, const char *value, struct arena *a)
+{
+    if (value == NULL)
+        return STR("");
+    struct str text = str_from_c(value);
+    for (size_t i = 0; i < text.n; i++)
+        if (text.p[i] <= ' ')                    /* it would be another parameter */
+            return arena_printf(a, "%s=", name); /* refused */
+    return arena_printf(a, "%s%s", name, value);
+}
+
 /* The dialogue over the server's socket. -1: it broke. */
 static int submit(struct letter *l, struct client *c, struct err *e)
 {
@@ -358,16 +384,19 @@ static int submit(struct letter *l, struct client *c, struct err *e)
     bool eight = !str_is_ascii(l->message);
     if (say(&t, STR(""), a, e) != RC_OK || say(&t, STR("EHLO localhost\r\n"), a, e) != RC_OK)
         return -1;
-    struct str mail =
-        arena_printf(a, "MAIL FROM:<%.*s>%s%s\r\n", STR_ARG(address_print(&l->sender, a)),
-                     eight ? " BODY=8BITMIME" : "", utf8 ? " SMTPUTF8" : "");
+    struct str mail = arena_printf(
+        a, "MAIL FROM:<%.*s>%s%s%.*s%.*s\r\n", STR_ARG(address_print(&l->sender, a)),
+        eight ? " BODY=8BITMIME" : "", utf8 ? " SMTPUTF8" : "",
+        STR_ARG(dsn_word(" RET=", l->ret, a)), STR_ARG(dsn_word(" ENVID=", l->envid, a)));
     if (say(&t, mail, a, e) != RC_OK)
         return -1;
     if (t.code != 250)
         return refused(&t, STR("sender"));
     for (size_t i = 0; i < l->count; i++) {
         struct str to = address_print(&l->rcpts[i], a);
-        if (say(&t, arena_printf(a, "RCPT TO:<%.*s>\r\n", STR_ARG(to)), a, e) != RC_OK)
+        struct str rcpt = arena_printf(a, "RCPT TO:<%.*s>%.*s\r\n", STR_ARG(to),
+                                       STR_ARG(dsn_word(" NOTIFY=", l->notify, a)));
+        if (say(&t, rcpt, a, e) != RC_OK)
             return -1;
         if (t.code != 250)
             return refused(&t, to);

@@ -9,12 +9,11 @@
 #include "tools/tools_int.h"
 #include <getopt.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #define FOLDER "logs"
 #define VALUES_MAX 32u
+#define FILE_BYTES_MAX ((size_t)4 << 30)
 #define STORIES_MAX ((size_t)10000)
 
 static const char usage[] =
@@ -82,19 +81,15 @@ static bool each_line(struct search *s, void (*fn)(struct search *s, struct str 
 {
     bool ok = true;
     for (size_t i = 0; i < s->file_count; i++) {
-        struct stat st;
-        int fd = open(s->files[i].p, O_RDONLY | O_CLOEXEC);
-        ok = fd >= 0 && fstat(fd, &st) == 0 && ok;
-        size_t n = fd >= 0 && st.st_size > 0 ? (size_t)st.st_size : 0;
-        char *p = n == 0 ? MAP_FAILED : mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (p != MAP_FAILED) {
-            struct str rest = str_from(p, n), line;
-            while (rest.n > 0 && str_cut(&rest, '\n', &line))
-                fn(s, line);
-            (void)munmap(p, n);
+        struct arena a AUTO_RELEASE_ARENA = { 0 };
+        struct str rest, line;
+        struct err e;
+        if (file_read(s->files[i].p, FILE_BYTES_MAX, &a, &rest, NULL, &e) != RC_OK) {
+            ok = false;
+            continue;
         }
-        if (fd >= 0)
-            (void)close(fd);
+        while (rest.n > 0 && str_cut(&rest, '\n', &line))
+            fn(s, line);
     }
     return ok;
 }

@@ -56,6 +56,14 @@ class Sendmail(unittest.TestCase):
             with self.subTest("-ti and CRLF"):
                 self.call(server, "-ti", text=f"To: {to}\r\nSubject: c\r\n\r\nline\r\n")
                 self.assertEqual(self.mail(server, count=5).get_payload(), "line\n")
+            with self.subTest("notices of delivery"):
+                del sink.messages[:]
+                self.call(server, "-N", "success,delay", "-R", "hdrs", "-V", "e1", "n@far.example", text="x\n")
+                self.assertTrue(wait_until(lambda: sink.messages))
+                self.assertIn(b" RET=HDRS ENVID=e1", sink.messages[0]["from"])
+                self.assertIn(b" NOTIFY=SUCCESS,DELAY", sink.messages[0]["rcpts"][0])
+                self.call(server, "-N", "nonsense", "n@far.example", text="x\n", code=67)
+                self.call(server, "-V", "a RET=FULL", "n@far.example", text="x\n", code=67)
             self.call(server, text="Subject: x\n\n", code=2)
             self.assertIn("No such user", self.call(server, f"nobody@{DOMAIN}", text="x\n", code=67))
             self.call(server, "--nonsense", to, code=64)
