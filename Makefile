@@ -12,7 +12,8 @@ VERSION := $(shell cat VERSION)
 BUILD   ?= release
 B       := build/$(BUILD)
 
-PKGS    := openssl libgsasl libcrypt libidn2 sqlite3 libseccomp libunbound
+# libunbound isn't asked for: its .pc needs that of libevent, which Debian doesn't install with it.
+PKGS    := openssl libgsasl libcrypt libidn2 sqlite3 libseccomp
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 
@@ -34,7 +35,7 @@ OPT_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-
 CFLAGS  := -std=c17 -D_GNU_SOURCE -DHIKYAKU_VERSION='"$(VERSION)"' $(OPT_$(BUILD)) $(WARN) $(HARDEN) \
            -iquote src $(PKG_CFLAGS) -MMD -MP $(EXTRA_CFLAGS)
 LDFLAGS := $(OPT_$(BUILD)) -pie -Wl,-z,relro,-z,now -pthread
-LIBS    := $(PKG_LIBS) -lm
+LIBS    := $(PKG_LIBS) -lunbound -lm
 
 SRC   := $(filter-out %_test.c %_fuzz.c,$(wildcard src/*/*.c))
 TESTS := $(wildcard src/*/*_test.c)

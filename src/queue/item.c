@@ -23,9 +23,9 @@ void items_wait(struct items *all, struct item *item)
 {
     if (all->heap_n == all->heap_cap) {
         size_t cap = MAX(all->heap_cap * 2, (size_t)64);
-        struct item **grown = mem_new(cap * sizeof(*grown));
+        struct item **grown = mem_new(cap * sizeof(struct item *));
         if (all->heap_n > 0)
-            memcpy(grown, all->heap, all->heap_n * sizeof(*grown));
+            memcpy(grown, all->heap, all->heap_n * sizeof(struct item *));
         mem_free(&all->heap);
         all->heap = grown;
         all->heap_cap = cap;

@@ -63,10 +63,11 @@ enum rc dns_open(struct str forwarders, struct str anchor, struct err *e)
     first = new_ctx(anchor);
     if (first == NULL)
         return err_temp(e, "4.3.0", "the resolver can't be set up");
+    bool recursive = forwarders.n == 0;
     enum rc rc = RC_OK;
     while (forwarders.n > 0 && rc == RC_OK && str_cut(&forwarders, ',', &word))
         rc = add_forwarder(first, word, e);
-    if (rc == RC_OK && word.p == NULL) {
+    if (rc == RC_OK && recursive) {
         second = new_ctx(STR("")); /* the system's resolvers may not pass signatures on */
         if (second != NULL && ub_ctx_resolvconf(second, NULL) != 0) {
             ub_ctx_delete(second);

@@ -99,24 +99,25 @@ static enum rc read_arguments(struct letter *l, int argc, char **argv, struct er
     bool words_only = false;
     enum rc rc = RC_OK;
     for (int i = 0; i < argc && rc == RC_OK; i++) {
-        const char *next = i + 1 < argc ? argv[i + 1] : NULL;
+        const char *word = argv[i], *next = i + 1 < argc ? argv[i + 1] : NULL;
         bool used_next = false;
-        if (!words_only && strcmp(argv[i], "--") == 0) {
+        if (word == NULL)
+            break;
+        if (!words_only && strcmp(word, "--") == 0) {
             words_only = true;
         } else if (!words_only && next != NULL &&
-                   (strcmp(argv[i], "--input-file") == 0 ||
-                    strcmp(argv[i], "--xinput-file") == 0)) {
-            l->has_envelope = argv[i][2] == 'x';
+                   (strcmp(word, "--input-file") == 0 || strcmp(word, "--xinput-file") == 0)) {
+            l->has_envelope = word[2] == 'x';
             l->file = next;
             used_next = true;
-        } else if (!words_only && next != NULL && strcmp(argv[i], "--rcpt-file") == 0) {
+        } else if (!words_only && next != NULL && strcmp(word, "--rcpt-file") == 0) {
             l->rcpt_file = next;
             used_next = true;
-        } else if (!words_only && argv[i][0] == '-' && argv[i][1] != '\0') {
-            if (argv[i][1] == '-' || !take_flags(l, argv[i], next, &used_next))
-                return err_perm(e, "5.5.4", "option %s is not known here", argv[i]);
+        } else if (!words_only && word[0] == '-' && word[1] != '\0') {
+            if (word[1] == '-' || !take_flags(l, word, next, &used_next))
+                return err_perm(e, "5.5.4", "option %s is not known here", word);
         } else {
-            rc = add_rcpt(l, str_from_c(argv[i]), e);
+            rc = add_rcpt(l, str_from_c(word), e);
         }
         i += used_next;
     }
