@@ -3,7 +3,7 @@
 
     bench.py PROGRAM [--quick] [--journal] [part ...]
 
-Parts: deliver, relay, large, pop3, idle, memory, accounts, full (mailbox of many messages). Each figure is the
+Parts: deliver, relay, queue, large, pop3, idle, memory, accounts, full (mailbox of many messages). Each figure is the
 median of three runs (one with --quick). Needs root, for the peers and for --journal, which measures on
 an ext4 with a journal in a loop-mounted file. Everything listens on loopback only.
 """
@@ -90,7 +90,7 @@ def private_dirty_kb(pid):
 class Hikyaku:
     name = "hikyaku"
 
-    def __init__(self, program, folder, accounts=0, relay=None):
+    def __init__(self, program, folder, accounts=0, relay=None, queued=0):
         self.root = os.path.join(folder, "hikyaku")
         self.ports = {s: free_port() for s in ("smtp", "smtps", "submission", "pop3", "pop3s")}
         command = [program, "init", "--mailroot", self.root, "--domain", DOMAIN, "--admin", "a:" + PASSWORD]
@@ -122,6 +122,8 @@ class Hikyaku:
                 secret = self.stored["u0"]
                 for i in range(accounts):
                     f.write(f'"{DOMAIN}"\t"person{i:06d}"\t"{secret}"\t"{i + 1000}"\t"person{i:06d}"\t"U"\n')
+        if queued:
+            self.fill_queue(queued)
         self.log = open(os.path.join(folder, "hikyaku.log"), "ab")
         began = time.monotonic()
         self.process = subprocess.Popen([program, "serve", "--mailroot", self.root], stdout=self.log,
@@ -130,6 +132,20 @@ class Hikyaku:
         self.ready_after = time.monotonic() - began
         wait_port(self.ports["pop3"])
         self.pid = self.process.pid
+
+    def fill_queue(self, count):
+        """Entries as they were an hour ago, for five domains."""
+        now, body = int((time.time() - 3600) * 1e6), "Subject: load\n\n" + ("x" * 70 + "\n") * 14
+        wire = len(body) + body.count("\n")
+        for i in range(256):
+            os.makedirs(os.path.join(self.root, "queue", f"{i:02x}"), exist_ok=True)
+        for i in range(count):
+            entry, to = f"{now + i:013x}{77:05x}", f"u{i}@far{i % 5}.example"
+            with open(os.path.join(self.root, "queue", entry[11:13], entry), "w", encoding="utf-8") as f:
+                f.write(f"hikyaku-entry 1\nsize {len(body):020d} wire {wire:020d}\nid {entry}\nreceived {now + i}\n"
+                        f"client [127.0.0.1]:1\nserver [127.0.0.1]:25\nhelo x\nauth -\nflags - - - -\n"
+                        f"from <a@{DOMAIN}>\nto <{to}> <{to}>\n\n{body}")
+        os.sync()
 
     def mailbox(self, user):
         return os.path.join(self.root, "domains", DOMAIN, user, "Maildir")
@@ -386,6 +402,37 @@ class Bench:
                 server.stop()
                 shutil.rmtree(server.root)
 
+    def queue(self):
+        count = 100000 // (5 if self.quick else 1)
+        print(f"\n## {count} queued messages sent on (messages a second), and mail accepted meanwhile\n", flush=True)
+        port, sink_file = free_port(), os.path.join(self.folder, "sink")
+        sink = subprocess.Popen([self.load, "sink", "127.0.0.1", str(port), sink_file])
+        wait_port(port)
+        def taken():
+            with open(sink_file, "rb") as f:
+                return int.from_bytes(f.read(8), "little")
+        start, began, tenths = taken(), time.monotonic(), []
+        server = Hikyaku(self.program, self.folder, relay=port, queued=count)
+        try:
+            began = time.monotonic()
+            for tenth in range(1, 11):
+                while taken() < start + count * tenth // 10:
+                    if time.monotonic() - began > 600:
+                        raise RuntimeError(f"{taken() - start} of {count} arrived")
+                    time.sleep(0.005)
+                tenths.append(time.monotonic())
+                if tenth == 5:
+                    beside, _ = self.one_delivery(server, 10, 1024, 2000)
+            rates = [count / 10 / (b - a) for a, b in zip([began] + tenths, tenths)]
+            alone, _ = self.one_delivery(server, 10, 1024, 2000)
+            print("each tenth: " + ", ".join(f"{r:.0f}" for r in rates))
+            print(f"into mailboxes here meanwhile: {beside:.0f} a second; alone {alone:.0f}; share {beside / alone:.0%}",
+                  flush=True)
+        finally:
+            sink.kill()
+            server.stop()
+            shutil.rmtree(server.root)
+
     def large(self):
         print("\n## 1 MB messages against the disk\n")
         server = Hikyaku(self.program, self.folder)
@@ -528,7 +575,7 @@ def main():
         return 2
     program = os.path.abspath(words[0])
     flags = [w for w in words[1:] if w.startswith("--")]
-    parts = [w for w in words[1:] if not w.startswith("--")] or ["deliver", "relay", "large", "pop3", "idle", "memory", "full"]
+    parts = [w for w in words[1:] if not w.startswith("--")] or ["deliver", "relay", "queue", "large", "pop3", "idle", "memory", "full"]
     if os.geteuid() != 0:
         print("the peers need root; run `sudo make bench`")
         return 1
