@@ -4,7 +4,7 @@
 #include "sys/lock.h"
 
 #define IDLE_TIME (5 * USEC_S)
-#define MESSAGES_MAX 1000u
+#define MESSAGES_MAX 100u
 #define KEPT_MAX 500u
 
 static struct lock idle_lock = LOCK_INIT(LOCK_LEAF);
@@ -39,7 +39,7 @@ struct connection *idle_take(const struct target *t)
 void idle_keep(struct connection **connection)
 {
     struct connection *c = *connection;
-    if (c->messages >= MESSAGES_MAX) {
+    if (c->messages >= MESSAGES_MAX || c->spent) {
         connection_close(connection, true);
         return;
     }

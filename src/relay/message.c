@@ -152,7 +152,7 @@ struct dialogue {
     struct connection *c;
     struct message *m;
     size_t accepted;
-    bool mail_ok, said_anything;
+    bool mail_ok;
     struct reply data;
 };
 
@@ -162,8 +162,11 @@ static enum rc read_mail(struct dialogue *d, struct err *e)
     enum rc rc = connection_reply(d->c, d->m->mem, &r, e);
     if (rc != RC_OK)
         return rc;
-    d->said_anything = true;
     d->mail_ok = r.code == 250;
+    /* A refusal on a connection that carried messages may mean just that (a server's limit of
+     * messages, a state it is still in): a fresh one tells. */
+    if (!d->mail_ok && d->c->messages > 1)
+        return err_gone(e, "%.*s", STR_ARG(r.text));
     if (!d->mail_ok)
         settle_by(d->c, d->m, &r);
     return RC_OK;
@@ -307,6 +310,16 @@ static enum rc finish(struct dialogue *d, const bool *waiting, bool *out_sent, s
     return RC_OK;
 }
 
+/* Without a message the server's transaction is still open (RFC 5321 4.1.1.5). False: the
+ * connection is of no further use. */
+static bool end_transaction(struct connection *c, struct arena *a)
+{
+    struct reply r;
+    struct err e;
+    return client_write(c->client, STR("RSET\r\n"), &e) == RC_OK &&
+           connection_reply(c, a, &r, &e) == RC_OK && r.code == 250;
+}
+
 enum rc message_send(struct connection *c, struct message *m, bool *out_again, struct err *e)
 {
     struct dialogue d = { .c = c, .m = m };
@@ -321,14 +334,13 @@ enum rc message_send(struct connection *c, struct message *m, bool *out_again, s
     c->messages++;
     enum rc rc = c->pipelining ? talk_pipelined(&d, mail, waiting, e)
                                : talk_in_steps(&d, mail, waiting, e);
-    if (rc == RC_OK && d.data.code == 354)
+    if (rc == RC_OK && d.data.code == 354) {
         rc = finish(&d, waiting, &sent, e);
-    else if (rc == RC_OK && d.accepted > 0)
-        settle_by(c, m, &d.data); /* DATA refused: of all that were accepted */
-    else if (rc == RC_OK && !c->pipelining)
-        rc = client_write(c->client, STR("RSET\r\n"), e) == RC_OK
-                 ? connection_reply(c, m->mem, &d.data, e)
-                 : RC_GONE;
+    } else if (rc == RC_OK) {
+        if (d.accepted > 0)
+            settle_by(c, m, &d.data); /* DATA refused: of all that were accepted */
+        c->spent = !end_transaction(c, m->mem);
+    }
     /* Behind the final dot without an answer nobody knows: another server would get it twice.
      */
     *out_again = !sent;

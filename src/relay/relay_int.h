@@ -75,6 +75,7 @@ struct connection {
     uint64_t size_limit;   /* 0: not told */
     struct str mechanisms; /* AUTH, in mem */
     bool has_slot;
+    bool spent;    /* not to be used for another message */
     bool verified; /* its certificate had to be good */
     unsigned messages;
     usec_t idle_since;
