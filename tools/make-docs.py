@@ -25,6 +25,7 @@ FOLDERS = [
     ("store", "3: mailboxes."),
     ("spool", "3: queue entries on disk."),
     ("admin", "3: changes to tables and account folders; only the control role makes them."),
+    ("takeover", "3: XMail's spool and MailRoot become ours, and go back."),
     ("smtpd", "4: SMTP and submission."),
     ("pop3d", "4: POP3."),
     ("queue", "4: scheduling and local delivery."),

@@ -1,11 +1,15 @@
 /*
  * recover.c - `hikyaku role recover`: runs alone before the other roles, after every start.
- * Makes the folders what the commit logs say, and clears what only a running server has.
+ * Makes the folders what the commit logs say, clears what only a running server has, and takes
+ * what XMail left in its spool.
  */
 #include "master/recover.h"
+#include "conf/logfiles.h"
+#include "conf/options.h"
 #include "spool/spool.h"
 #include "sys/commit.h"
 #include "sys/file.h"
+#include "takeover/takeover.h"
 #include <dirent.h>
 
 /* Locks of mailboxes that nobody has open any more. */
@@ -25,6 +29,25 @@ static enum rc clear_pop3_locks(struct err *e)
     return rc;
 }
 
+/* What XMail left in its spool, now and whenever it ran again in between. */
+static enum rc take_spool(struct err *e)
+{
+    struct takeover_spool found;
+    enum rc rc = options_load(e);
+    if (rc == RC_OK)
+        rc = spool_init(NULL, e);
+    if (rc != RC_OK)
+        return rc;
+    logfile_trace_start();
+    rc = takeover_spool_do(NULL, &found, e);
+    size_t taken = found.fresh + found.retried + found.frozen;
+    if (rc == RC_OK && taken + found.damaged > 0)
+        log_info(EV("XMail's spool was taken over"), KU("messages", taken),
+                 KU("of_them_frozen", found.frozen), KU("of_them_held", found.held),
+                 KU("damaged", found.damaged));
+    return rc;
+}
+
 int recover_main(void)
 {
     struct commit_report report = { .logs = 0 };
@@ -34,6 +57,8 @@ int recover_main(void)
         rc = spool_clear_tmp(&e);
     if (rc == RC_OK)
         rc = clear_pop3_locks(&e);
+    if (rc == RC_OK)
+        rc = take_spool(&e);
     if (rc != RC_OK) {
         log_error(EV("recovery failed"), KE(&e));
         return 1;

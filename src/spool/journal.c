@@ -8,6 +8,7 @@
  *     checksum via 0 0 hosts
  *     checksum held|released|notice 0 0 -
  *     checksum thawed 0 0 -      (failed recipients are pending again)
+ *     checksum history 4294967295 0 line      (what a server before this one noted)
  * A line that a crash cut short has a wrong checksum: it and what follows don't count, which at
  * worst repeats a try; a delivery itself is recognised by its file name.
  */
@@ -29,6 +30,16 @@ static bool checksum_holds(struct str sum, struct str line)
 {
     struct arena mem AUTO_RELEASE_ARENA = { 0 };
     return str_eq(sum, arena_printf(&mem, "%016" PRIx64, hash_text(line, false, 1)));
+}
+
+static void add_history(struct spool_entry *entry, struct str text)
+{
+    struct spool_line *line = arena_new(entry->mem, sizeof(*line));
+    line->text = arena_str(entry->mem, text);
+    if (entry->history_end == NULL)
+        entry->history_end = &entry->history;
+    *entry->history_end = line;
+    entry->history_end = &line->next;
 }
 
 /* A line about the whole entry. */
@@ -65,6 +76,8 @@ static bool apply_line(struct str line, struct spool_entry *entry)
     if (str_eq(kind, STR("retry"))) {
         entry->tries = (unsigned)MIN(a, (uint64_t)UINT32_MAX);
         entry->next_try = b;
+    } else if (str_eq(kind, STR("history"))) {
+        add_history(entry, rest);
     } else if (str_eq(kind, STR("via"))) {
         entry->via =
             rest.p == NULL || str_eq(rest, STR("-")) ? STR("") : arena_str(entry->mem, rest);

@@ -1,7 +1,7 @@
 /*
  * put.c - making a queue entry. Small ones stay in memory until they are committed; larger ones
- * grow in queue/tmp. Called by smtpd. A crash before the commit leaves at most a file in
- * queue/tmp, which recovery clears.
+ * grow in queue/tmp. Called by smtpd and, for XMail's spool, by takeover. A crash before the
+ * commit leaves at most a file in queue/tmp, which recovery clears.
  */
 #include "spool/spool_int.h"
 #include "sys/file.h"
@@ -31,11 +31,13 @@ static void put_free(struct spool_put **put)
     mem_free(put);
 }
 
-enum rc spool_put_begin(const struct envelope *env, struct spool_put **out, struct err *e)
+/* id: empty: a fresh one. */
+static enum rc begin(const struct envelope *env, struct str id, struct spool_put **out,
+                     struct err *e)
 {
     struct spool_put *p = mem_new(sizeof(*p));
     p->fd = -1;
-    p->id = spool_id_new(&p->mem);
+    p->id = id.n > 0 ? arena_str(&p->mem, id) : spool_id_new(&p->mem);
     p->tmp_path = arena_printf(&p->mem, "queue/tmp/%.*s", STR_ARG(p->id));
     p->final_path = spool_path(p->id, &p->mem);
     buf_init(&p->head, SPOOL_HEADER_MAX);
@@ -46,6 +48,11 @@ enum rc spool_put_begin(const struct envelope *env, struct spool_put **out, stru
     }
     *out = p;
     return RC_OK;
+}
+
+enum rc spool_put_begin(const struct envelope *env, struct spool_put **out, struct err *e)
+{
+    return begin(env, STR(""), out, e);
 }
 
 struct str spool_put_id(const struct spool_put *put)
@@ -84,10 +91,9 @@ enum rc spool_put_write(struct spool_put *p, struct str octets, uint64_t wire_oc
     return rc;
 }
 
-enum rc spool_put_commit(struct spool_put **put, struct arena *a, struct str *out_id,
-                         struct err *e)
+/* The whole file stands under its tmp name, with its sizes. */
+static enum rc complete(struct spool_put *p, struct err *e)
 {
-    struct spool_put *p = *put;
     bool in_memory = p->fd < 0;
     struct str size = envelope_size_text(p->octets, p->wire_octets, &p->mem);
     size_t at = envelope_size_line(buf_str(&p->head));
@@ -95,6 +101,15 @@ enum rc spool_put_commit(struct spool_put **put, struct arena *a, struct str *ou
     enum rc rc = flush(p, e);
     if (rc == RC_OK && !in_memory && io_pwrite(p->fd, size.p, size.n, at) != (ssize_t)size.n)
         rc = err_sys(e, "write %s", p->tmp_path.p);
+    return rc;
+}
+
+enum rc spool_put_commit(struct spool_put **put, struct arena *a, struct str *out_id,
+                         struct err *e)
+{
+    struct spool_put *p = *put;
+    bool in_memory = p->fd < 0;
+    enum rc rc = complete(p, e);
     if (rc == RC_OK) {
         struct iovec parts[] = { { p->head.p, p->head.n }, { p->body.p, p->body.n } };
         struct commit_put item = {
@@ -117,4 +132,86 @@ void spool_put_abort(struct spool_put **put)
 {
     if (*put != NULL)
         put_free(put);
+}
+
+/* --- entries that another server began --------------------------------------------------- */
+
+enum rc spool_adopt_begin(struct str id, const struct envelope *env, struct spool_put **out,
+                          struct err *e)
+{
+    if (!spool_id_is_valid(id))
+        return err_perm(e, "5.3.0", "not a queue id");
+    return begin(env, id, out, e);
+}
+
+/* Each line of the history, then what it came to. */
+static enum rc print_past(const struct spool_past *past, size_t recipients, struct buf *out)
+{
+    struct str rest = past->history, line;
+    enum rc rc = RC_OK;
+    while (rc == RC_OK && rest.n > 0 && str_cut(&rest, '\n', &line))
+        if (str_trim(line).n > 0)
+            rc = journal_print(out, "history", UINT32_MAX, 0, str_trim(line));
+    for (size_t i = 0; rc == RC_OK && past->reason.n > 0 && i < recipients; i++)
+        rc = journal_print(out, past->frozen ? "failed" : "deferred", i, 0, past->reason);
+    for (size_t i = 0; rc == RC_OK && past->frozen && i < recipients; i++)
+        rc = journal_print(out, "reported", i, 0, STR("-"));
+    if (rc == RC_OK && (past->tries > 0 || past->next_try > 0))
+        rc = journal_print(out, "retry", past->tries, past->next_try, STR("-"));
+    if (rc == RC_OK && past->held)
+        rc = journal_print(out, "held", 0, 0, STR("-"));
+    return rc;
+}
+
+static enum rc write_journal(const char *path, struct str text, struct err *e)
+{
+    int fd AUTO_CLOSE = io_open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    char *octets = NULL;
+    memcpy(&octets, &text.p, sizeof(octets));
+    struct iovec part = { octets, text.n };
+    if (fd < 0)
+        return err_sys(e, "make %s", path);
+    return io_write_all(fd, &part, 1, e);
+}
+
+static enum rc adopt(struct spool_put *p, const struct spool_past *past, size_t recipients,
+                     struct err *e)
+{
+    struct buf text AUTO_RELEASE_BUF;
+    struct str journal_tmp = arena_printf(&p->mem, "%s.journal", p->tmp_path.p);
+    struct str folder = past->frozen ? STR("queue/frozen") : str_head(p->final_path, 8);
+    struct str path = arena_printf(&p->mem, "%.*s/%.*s", STR_ARG(folder), STR_ARG(p->id));
+    struct str journal = arena_printf(&p->mem, "%s.journal", path.p);
+    buf_init(&text, (size_t)8 << 20);
+    if (print_past(past, recipients, &text) != RC_OK)
+        return err_temp(e, "4.3.1", "the history is too long");
+    enum rc rc = write_journal(journal_tmp.p, buf_str(&text), e);
+    if (rc == RC_OK)
+        rc = complete(p, e);
+    if (rc == RC_OK && io_rename(journal_tmp.p, journal.p) < 0)
+        rc = err_sys(e, "rename %s", journal_tmp.p);
+    if (rc == RC_OK && io_rename(p->tmp_path.p, path.p) < 0)
+        rc = err_sys(e, "rename %s", p->tmp_path.p);
+    p->has_file = p->has_file && rc != RC_OK;
+    if (rc != RC_OK) {
+        (void)io_unlink(journal_tmp.p);
+        (void)io_unlink(journal.p);
+    }
+    return rc;
+}
+
+enum rc spool_adopt_commit(struct spool_put **put, const struct spool_past *past,
+                           size_t recipients, struct err *e)
+{
+    enum rc rc = adopt(*put, past, recipients, e);
+    put_free(put);
+    return rc;
+}
+
+enum rc spool_adopt_sync(struct err *e)
+{
+    int fd AUTO_CLOSE = io_open("queue", O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0 || io_syncfs(fd) < 0)
+        return err_sys(e, "sync queue");
+    return RC_OK;
 }

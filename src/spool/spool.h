@@ -55,17 +55,43 @@ enum rc spool_put_commit(struct spool_put **put, struct arena *a, struct str *ou
                          struct err *e) CHECK_RESULT;
 void spool_put_abort(struct spool_put **put);
 
+/* --- entries that another server began (takeover) ----------------------------------------- */
+
+/* What became of it so far; alike for all recipients. */
+struct spool_past {
+    unsigned tries;
+    usec_t next_try;    /* 0: now */
+    struct str reason;  /* of the last failure; may be empty */
+    struct str history; /* lines for people; may be empty */
+    bool frozen, held;
+};
+/* As spool_put_begin with an id of the caller's, who runs alone: an entry of that id that is
+ * there already is replaced. Ended by spool_adopt_commit or spool_put_abort. */
+enum rc spool_adopt_begin(struct str id, const struct envelope *env, struct spool_put **out,
+                          struct err *e) CHECK_RESULT;
+/* The entry stands in the queue, or in queue/frozen; durable only after spool_adopt_sync. Ends
+ * and frees the put whatever the result. recipients: of its envelope. */
+enum rc spool_adopt_commit(struct spool_put **put, const struct spool_past *past,
+                           size_t recipients, struct err *e) CHECK_RESULT;
+enum rc spool_adopt_sync(struct err *e) CHECK_RESULT;
+
 /* --- working on entries (queue role) ----------------------------------------------------- */
 /* FAILED: for good, and the sender hasn't been told yet. */
 enum delivery_state { DELIVERY_PENDING, DELIVERY_DONE, DELIVERY_FAILED, DELIVERY_REPORTED };
+struct spool_line {
+    struct spool_line *next;
+    struct str text;
+};
 struct spool_entry {
     struct str id;
     struct envelope env;
-    enum delivery_state *states; /* one a recipient */
-    struct str *reasons;         /* what was said of it last; may be empty */
-    bool held;                   /* by the administrator */
-    struct str via;              /* hosts that he sends it to; or empty */
-    unsigned delay_notices;      /* told so far */
+    enum delivery_state *states;     /* one a recipient */
+    struct str *reasons;             /* what was said of it last; may be empty */
+    bool held;                       /* by the administrator */
+    struct str via;                  /* hosts that he sends it to; or empty */
+    unsigned delay_notices;          /* told so far */
+    struct spool_line *history;      /* what a server before this one noted */
+    struct spool_line **history_end; /* NULL: none */
     struct arena *mem;
     unsigned tries;
     usec_t next_try;

@@ -1,8 +1,8 @@
 /* check_files.c - modes, folders of accounts, the certificate. */
 #include "sys/file.h"
 #include "sys/tls.h"
+#include "takeover/takeover.h"
 #include "tools/check_int.h"
-#include <dirent.h>
 
 #define RENEW_BEFORE (30 * 86400 * USEC_S)
 
@@ -95,36 +95,18 @@ static void check_certificate(struct check *c)
 
 /* --- XMail's spool ----------------------------------------------------------------------- */
 
-/* Files below path that wait for delivery: those in folders mess, rsnd and local. */
-static size_t count_waiting(const char *path, bool waits, unsigned depth)
-{
-    struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
-    struct folder *folder = NULL;
-    struct str name;
-    unsigned char type = 0;
-    size_t count = 0;
-    if (folder_open(path, &folder, NULL) != RC_OK)
-        return 0;
-    while (folder_next(folder, &name, &type)) {
-        bool deeper = str_eq(name, STR("mess")) || str_eq(name, STR("rsnd")) ||
-                      str_eq(name, STR("local"));
-        if (type == DT_REG && waits)
-            count++;
-        else if (type == DT_DIR && depth > 0)
-            count += count_waiting(arena_printf(&a, "%s/%.*s", path, STR_ARG(name)).p, deeper,
-                                   depth - 1);
-    }
-    folder_close(&folder);
-    return count;
-}
-
 static void check_spool(struct check *c)
 {
-    size_t count = count_waiting("spool", false, 3);
-    if (count > 0)
-        check_say(c, CHECK_WARNING, "spool", 0,
-                  "let XMail empty its spool before it is stopped for good",
-                  "%zu messages wait here, and this version doesn't deliver them", count);
+    struct takeover_spool found;
+    struct err e;
+    if (takeover_spool_look(NULL, &found, &e) != RC_OK)
+        return;
+    size_t count = found.fresh + found.retried + found.frozen + found.local;
+    if (count + found.damaged > 0)
+        check_say(c, CHECK_NOTE, "spool", 0,
+                  "the next start takes them into the queue; hikyaku takeover says more",
+                  "XMail left %zu messages here, and %zu files that are no messages", count,
+                  found.damaged);
 }
 
 void check_files(struct check *c)

@@ -156,6 +156,13 @@ static void show(const struct spool_entry *entry, bool frozen, struct arena *a)
         tool_print_text(entry->reasons[i], false);
         (void)putchar('\n');
     }
+    if (entry->history != NULL)
+        (void)printf("noted by the server before this one:\n");
+    for (const struct spool_line *line = entry->history; line != NULL; line = line->next) {
+        (void)printf("    ");
+        tool_print_text(line->text, false);
+        (void)putchar('\n');
+    }
 }
 
 /* --- orders ------------------------------------------------------------------------------ */

@@ -189,7 +189,7 @@ class Check(unittest.TestCase):
         self.assertEqual(self.check(), (0, []))
         self.write("spool/0/1/rsnd/1.1.1.host", b"mail")
         self.write("spool/local/2-1.1.host", b"mail")
-        self.assertFound("warning", "spool", 0, "2 messages")
+        self.assertFound("note", "spool", 0, "1 messages here, and 1 files")
 
     def test_no_folder(self):
         shutil.rmtree(self.path("domains", DOMAIN, "bob"))
