@@ -13,7 +13,7 @@ BUILD   ?= release
 B       := build/$(BUILD)
 
 # libunbound isn't asked for: its .pc needs that of libevent, which Debian doesn't install with it.
-PKGS    := openssl libgsasl libcrypt libidn2 sqlite3 libseccomp
+PKGS    := openssl libgsasl libcrypt libidn2 sqlite3 libseccomp jansson zlib
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 
@@ -54,7 +54,21 @@ $(B)/hikyaku: $(B)/main.o $(B)/libhikyaku.a
 $(B)/XMail $(B)/CtrlClnt $(B)/XMCrypt $(B)/MkUsers $(B)/sendmail: $(B)/hikyaku
 	@ln -sf hikyaku $@
 
-$(B)/libhikyaku.a: $(OBJ)
+# The pages of the web role: bundled with Node, embedded as octets.
+UI := $(wildcard ui/src/*.ts ui/src/*.tsx ui/src/*.css ui/src/*/*.ts ui/src/*/*.tsx ui/public/*) ui/build.mjs
+ui/node_modules/.installed: ui/package-lock.json
+	@echo '  npm   ui'
+	$(Q)cd ui && npm ci --no-audit --no-fund --loglevel=error >/dev/null
+	@touch $@
+build/ui/assets.c: $(UI) ui/node_modules/.installed
+	@echo '  ui    $@'
+	$(Q)node ui/build.mjs $@
+$(B)/assets.o: build/ui/assets.c
+	@mkdir -p $(@D)
+	@echo '  cc    $<'
+	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
+
+$(B)/libhikyaku.a: $(OBJ) $(B)/assets.o
 	@rm -f $@
 	$(Q)ar qcs $@ $^
 

@@ -17,7 +17,7 @@ LAYERS = {"base": 0, "sys": 1, "conf": 2, "mail": 2, "wire": 3, "users": 3, "sto
           "runner": 4, "fetch": 4, "web": 4,
           "smtpd": 4, "pop3d": 4, "queue": 4, "relay": 4, "control": 4, "fingerd": 4, "master": 5, "tools": 5}
 SIDEWAYS = {("conf", "mail"), ("wire", "users"), ("store", "users"), ("spool", "users"), ("spool", "store"),
-            ("admin", "users"), ("admin", "store"), ("admin", "spool"),
+            ("web", "users"), ("admin", "users"), ("admin", "store"), ("admin", "spool"),
             ("lists", "users"), ("lists", "store"), ("lists", "spool"), ("gates", "users"),
             ("process", "users"), ("process", "store"), ("process", "spool"),
             ("takeover", "users"), ("takeover", "store"), ("takeover", "spool"), ("takeover", "admin"),

@@ -32,6 +32,7 @@ FOLDERS = [
     ("relay", "4: mail to other servers: routes, connections, messages."),
     ("control", "4: the control protocol."),
     ("fingerd", "4: FINGER."),
+    ("web", "4: administration by HTTP: the API, sign-ins, the pages of ui/."),
     ("master", "5: starting, watching and stopping roles; listeners; recovery."),
     ("tools", "5: commands for people: init, check, options."),
 ]
@@ -45,6 +46,7 @@ TITLES = {
     "5321": "SMTP", "5322": "message format", "5802": "SCRAM", "6125": "names in certificates",
     "6152": "8BITMIME", "6409": "submission", "6531": "SMTPUTF8", "6856": "UTF8 for POP3",
     "7677": "SCRAM-SHA-256", "8018": "PBKDF2", "8098": "disposition notifications", "8446": "TLS 1.3",
+    "1952": "gzip", "3986": "URI", "5789": "PATCH", "6265": "cookies", "9110": "HTTP", "9112": "HTTP/1.1",
     "8996": "TLS 1.0 and 1.1 retired", "9422": "LIMITS",
 }
 

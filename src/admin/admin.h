@@ -112,8 +112,10 @@ enum admin_file { ADMIN_FILE_READ, ADMIN_FILE_WRITE, ADMIN_FILE_LIST };
  * way. */
 enum admin_result admin_path(struct str given, enum admin_file what, struct arena *a,
                              struct str *out);
-/* Replaces the file; empty content removes it. */
-enum admin_result admin_file_set(struct str path, struct str content, struct err *e);
+/* Replaces the file; empty content removes it. version: SHA-256 in hex that the present file
+ * must have, "none" when there must be none, else ADMIN_CHANGED; empty: any. */
+enum admin_result admin_file_set(struct str path, struct str content, struct str version,
+                                 struct err *e);
 /* mailproc.tab of the account ('U') or its domain ('D'). */
 enum admin_result admin_mailproc_path(struct str domain, struct str name, char whose,
                                       struct arena *a, struct str *out);

@@ -1,6 +1,8 @@
 /* files.c - files below the MailRoot that a client names: no way out of it, no keys, nothing of
  * the server's own. */
 #include "admin/admin_int.h"
+#include "conf/tab.h"
+#include <openssl/evp.h>
 
 #define PATH_OCTETS_MAX ((size_t)512)
 
@@ -61,7 +63,28 @@ static bool parent_is_plain(struct str path, struct arena *a)
     return fd >= 0;
 }
 
-enum admin_result admin_file_set(struct str path, struct str content, struct err *e)
+/* Is the file the version that the client has seen? */
+static bool is_version(const char *path, struct str version)
+{
+    struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
+    struct str text;
+    struct err e = { .sys = 0 };
+    uint8_t sum[32];
+    char hex[65];
+    unsigned n = 0;
+    if (version.n == 0)
+        return true;
+    if (file_read(path, TAB_FILE_MAX, &a, &text, NULL, &e) != RC_OK)
+        return e.sys == ENOENT && str_eq(version, STR("none"));
+    if (EVP_Digest(text.p, text.n, sum, &n, EVP_sha256(), NULL) != 1)
+        return false;
+    for (size_t i = 0; i < sizeof(sum); i++)
+        (void)snprintf(hex + 2 * i, 3, "%02x", sum[i]);
+    return str_ieq(version, str_from_c(hex));
+}
+
+enum admin_result admin_file_set(struct str path, struct str content, struct str version,
+                                 struct err *e)
 {
     struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
     struct stat st;
@@ -70,6 +93,8 @@ enum admin_result admin_file_set(struct str path, struct str content, struct err
         return ADMIN_CANT_CREATE;
     if (io_lstat(name, &st) == 0 && !S_ISREG(st.st_mode))
         return ADMIN_BAD_PATH;
+    if (!is_version(name, version))
+        return ADMIN_CHANGED;
     if (content.n == 0) {
         if (io_unlink(name) < 0 && errno != ENOENT)
             return ADMIN_CANT_WRITE;

@@ -98,7 +98,7 @@ bool str_has_control(struct str s)
 struct str str_skip(struct str s, size_t from)
 {
     from = MIN(from, s.n);
-    return (struct str){ s.p + from, s.n - from };
+    return (struct str){ from == 0 ? s.p : s.p + from, s.n - from }; /* p may be NULL */
 }
 
 struct str str_head(struct str s, size_t n)

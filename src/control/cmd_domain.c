@@ -7,6 +7,19 @@ enum admin_result ctrl_noop(struct ctrl *c, struct err *e)
     return ADMIN_OK;
 }
 
+/* From the web role: whom the commands that follow are for, in the logs. */
+enum admin_result ctrl_as(struct ctrl *c, struct err *e)
+{
+    (void)e;
+    if (!c->s.listener->local)
+        return ADMIN_BAD_COMMAND;
+    struct str name = str_head(ctrl_param(c, 1), sizeof(c->as) - 1);
+    memcpy(c->as, name.p, name.n);
+    c->as[name.n] = '\0';
+    c->user = str_from_c(c->as);
+    return ip_parse(ctrl_param(c, 2), &c->s.client_ip) ? ADMIN_OK : ADMIN_BAD_PARAMETER;
+}
+
 enum admin_result ctrl_domainadd(struct ctrl *c, struct err *e)
 {
     return admin_domain_add(ctrl_param(c, 1), e);

@@ -26,7 +26,7 @@ static enum admin_result show_file(struct ctrl *c, struct str path, struct err *
 
 static enum admin_result set_file(struct ctrl *c, struct str content, struct err *e)
 {
-    return admin_file_set(c->upload_path, content, e);
+    return admin_file_set(c->upload_path, content, c->upload_version, e);
 }
 
 /* --- configuration files ----------------------------------------------------------------- */
@@ -45,6 +45,7 @@ enum admin_result ctrl_cfgfileset(struct ctrl *c, struct err *e)
     (void)e;
     enum admin_result result =
         admin_path(ctrl_param(c, 1), ADMIN_FILE_WRITE, &c->line_mem, &path);
+    c->upload_version = ctrl_param(c, 2);
     return result == ADMIN_OK ? ctrl_upload(c, path, set_file) : result;
 }
 

@@ -162,7 +162,7 @@ enum admin_result ctrl_usergetmproc(struct ctrl *c, struct err *e)
 
 static enum admin_result set_file(struct ctrl *c, struct str content, struct err *e)
 {
-    return admin_file_set(c->upload_path, content, e);
+    return admin_file_set(c->upload_path, content, STR(""), e);
 }
 
 enum admin_result ctrl_usersetmproc(struct ctrl *c, struct err *e)

@@ -43,6 +43,7 @@ struct ctrl {
     struct session s; /* first: the engine sees this */
     struct str challenge;
     struct str user; /* who has logged in */
+    char as[128];    /* who asks, when the web role says so */
     struct str parameters[PARAMETERS_MAX];
     size_t count; /* parameters[0] is the command */
     const struct ctrl_command *command;
@@ -60,7 +61,8 @@ struct ctrl {
     bool uploading, too_large;
     enum admin_result (*upload_done)(struct ctrl *c, struct str content, struct err *e);
     struct str upload_path;
-    usec_t wait_until; /* for the index */
+    struct str upload_version; /* what the file must be; empty: anything */
+    usec_t wait_until;         /* for the index */
 };
 
 static inline struct ctrl *ctrl_of(struct session *s)
@@ -92,15 +94,16 @@ enum admin_result ctrl_upload(struct ctrl *c, struct str path,
 enum step ctrl_login(struct session *s, struct str line);
 void ctrl_greet(struct ctrl *c);
 
-ctrl_fn ctrl_aliasadd, ctrl_aliasdel, ctrl_aliaslist, ctrl_aliasdomainadd, ctrl_aliasdomaindel,
-    ctrl_aliasdomainlist, ctrl_cfgfileget, ctrl_cfgfileset, ctrl_custdomget, ctrl_custdomlist,
-    ctrl_custdomset, ctrl_domainadd, ctrl_domaindel, ctrl_domainlist, ctrl_etrn,
-    ctrl_exaliasadd, ctrl_exaliasdel, ctrl_exaliaslist, ctrl_filelist, ctrl_frozdel,
-    ctrl_frozgetlog, ctrl_frozgetmsg, ctrl_frozlist, ctrl_frozsubmit, ctrl_queueorder,
-    ctrl_mluseradd, ctrl_mluserdel, ctrl_mluserlist, ctrl_noop, ctrl_poplnkadd, ctrl_poplnkdel,
-    ctrl_poplnkenable, ctrl_poplnklist, ctrl_removedlist, ctrl_undelete, ctrl_useradd,
-    ctrl_userauth, ctrl_userdel, ctrl_usergetmproc, ctrl_userlist, ctrl_userpasswd,
-    ctrl_usersetmproc, ctrl_userstat, ctrl_uservars, ctrl_uservarsset;
+ctrl_fn ctrl_as, ctrl_aliasadd, ctrl_aliasdel, ctrl_aliaslist, ctrl_aliasdomainadd,
+    ctrl_aliasdomaindel, ctrl_aliasdomainlist, ctrl_cfgfileget, ctrl_cfgfileset,
+    ctrl_custdomget, ctrl_custdomlist, ctrl_custdomset, ctrl_domainadd, ctrl_domaindel,
+    ctrl_domainlist, ctrl_etrn, ctrl_exaliasadd, ctrl_exaliasdel, ctrl_exaliaslist,
+    ctrl_filelist, ctrl_frozdel, ctrl_frozgetlog, ctrl_frozgetmsg, ctrl_frozlist,
+    ctrl_frozsubmit, ctrl_queueorder, ctrl_mluseradd, ctrl_mluserdel, ctrl_mluserlist,
+    ctrl_noop, ctrl_poplnkadd, ctrl_poplnkdel, ctrl_poplnkenable, ctrl_poplnklist,
+    ctrl_removedlist, ctrl_undelete, ctrl_useradd, ctrl_userauth, ctrl_userdel,
+    ctrl_usergetmproc, ctrl_userlist, ctrl_userpasswd, ctrl_usersetmproc, ctrl_userstat,
+    ctrl_uservars, ctrl_uservarsset;
 
 extern const struct ctrl_command ctrl_commands[];
 extern const size_t ctrl_command_count;

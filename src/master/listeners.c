@@ -145,7 +145,8 @@ enum rc listeners_open(const int *activated, size_t activated_count, bool tls,
     } services[] = {
         { &o->smtp, false }, { &o->smtps, true },   { &o->submission, false },
         { &o->pop3, false }, { &o->pop3s, true },   { &o->ctrl, false },
-        { &o->ctrls, true }, { &o->finger, false },
+        { &o->ctrls, true }, { &o->finger, false }, { &o->http, false },
+        { &o->https, true },
     };
     struct opener opener = { activated, activated_count, out, out_count };
     *out_count = 0;

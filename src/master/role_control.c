@@ -24,7 +24,7 @@ static struct listener local = {
 };
 static int index_fd = -1;
 static uint64_t generation;
-static enum role_id others[] = { ROLE_SMTPD, ROLE_ACCESS, ROLE_QUEUE };
+static enum role_id others[] = { ROLE_SMTPD, ROLE_ACCESS, ROLE_QUEUE, ROLE_WEB };
 static uint64_t taken[ROLE_COUNT]; /* generation each role uses, by role_number */
 
 static void send_index(enum role_id to)
@@ -124,6 +124,10 @@ static void on_note(void *ctx, const struct note *n, int fd)
 {
     const enum role_id *from = ctx;
     struct err e;
+    if (n->type == NOTE_control_link && fd >= 0) {
+        engine_serve(engine, &local, fd);
+        return;
+    }
     if (fd >= 0)
         (void)close(fd);
     if (n->type == NOTE_hello)

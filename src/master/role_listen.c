@@ -8,6 +8,7 @@
 #include "smtpd/smtpd.h"
 #include "sys/file.h"
 #include "sys/tls.h"
+#include "web/web.h"
 #include "wire/session.h"
 
 static struct listener listeners[LISTENERS_MAX];
@@ -60,7 +61,7 @@ static const struct protocol *protocol_of(const char *service)
     } rows[] = {
         { "smtp", &smtp_protocol },     { "submission", &smtp_protocol },
         { "pop3", &pop3_protocol },     { "ctrl", &control_protocol },
-        { "finger", &finger_protocol },
+        { "finger", &finger_protocol }, { "http", &web_protocol },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         if (str_starts(str_from_c(service), str_from_c(rows[i].begins)))

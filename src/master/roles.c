@@ -7,6 +7,7 @@ static const char *const queue_writes[] = {
     "domains", "queue", "hikyaku", "logs", "spool", NULL
 };
 static const char *const relay_writes[] = { "logs", NULL };
+static const char *const web_writes[] = { "logs", NULL };
 static const char *const access_writes[] = { "domains", "pop3locks", "hikyaku", "logs", NULL };
 
 /* clang-format off */
@@ -16,6 +17,7 @@ const struct role roles[] = {
     { "access",  ROLE_ACCESS,  role_network, " pop3 pop3s finger ",      { true,  false, access_writes } },
     { "queue",   ROLE_QUEUE,   role_queue,   "",                         { false, false, queue_writes } },
     { "relay",   ROLE_RELAY,   role_relay,   "",                         { false, true,  relay_writes } },
+    { "web",     ROLE_WEB,     role_web,     " http https ",             { true,  false, web_writes } },
 };
 /* clang-format on */
 const size_t role_count = ARRAY_LEN(roles);

@@ -4,35 +4,6 @@
 #include "sys/board.h"
 #include "sys/file.h"
 
-static const char *const state_names[] = { "off", "starting", "running", "restarting soon",
-                                           "stopping" };
-
-static const char *state_of(const struct board_role *r)
-{
-    uint32_t state = r->state;
-    return state < ARRAY_LEN(state_names) ? state_names[state] : "?";
-}
-
-static const char *seal_text(uint32_t bits, char *text, size_t n)
-{
-    static const struct {
-        unsigned bit;
-        const char *name;
-    } parts[] = {
-        { SEAL_NO_NEW_PRIVS, "no-new-privileges" },
-        { SEAL_NO_CAPABILITIES, "no-capabilities" },
-        { SEAL_SECCOMP, "seccomp" },
-        { SEAL_LANDLOCK, "landlock" },
-    };
-    text[0] = '\0';
-    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-        size_t used = strlen(text);
-        if ((bits & parts[i].bit) != 0)
-            (void)snprintf(text + used, n - used, "%s%s", used > 0 ? " " : "", parts[i].name);
-    }
-    return text[0] == '\0' ? "nothing" : text;
-}
-
 static const char *time_text(usec_t wall, char text[32])
 {
     struct tm tm;
@@ -51,19 +22,10 @@ static uint64_t count_of(const struct board_role *r, enum metric first, enum met
     return n;
 }
 
-/* Of all roles. */
-static uint64_t total(const struct board *b, enum metric m)
-{
-    uint64_t n = 0;
-    for (size_t i = 0; i < BOARD_ROLES; i++)
-        n += b->roles[i].metrics[m];
-    return n;
-}
-
 static void print_role(const struct board_role *r)
 {
     char text[128];
-    (void)printf("  %-8s %-16s pid %-8u restarts %-3u", r->name, state_of(r), r->pid,
+    (void)printf("  %-8s %-16s pid %-8u restarts %-3u", r->name, board_state_of(r), r->pid,
                  r->restarts);
     if (strcmp(r->name, "queue") == 0)
         (void)printf(" waiting %" PRIu64 ", active %" PRIu64 ", delivered %" PRIu64
@@ -76,7 +38,7 @@ static void print_role(const struct board_role *r)
         (void)printf(" sessions %" PRIu64 " now, %" PRIu64 " in all", r->sessions,
                      count_of(r, METRIC_sessions_smtp, METRIC_sessions_finger));
     (void)printf("\n  %-8s runs as uid %u, sealed by: %s\n", "", r->uid,
-                 seal_text(r->seal, text, sizeof(text)));
+                 board_seal_text(r->seal, text, sizeof(text)));
 }
 
 /* What was turned away, and what went wrong. */
@@ -97,7 +59,7 @@ static void print_limits(const struct board *b)
     };
     bool any = false;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        uint64_t n = total(b, rows[i].metric);
+        uint64_t n = board_total(b, rows[i].metric);
         if (n == 0)
             continue;
         (void)printf("%s  %-8" PRIu64 " %s\n", any ? "" : "\nsince the start:\n", n,
@@ -127,127 +89,6 @@ static void print_people(const struct board *b)
     print_limits(b);
 }
 
-static void print_json_roles(const struct board *b)
-{
-    char text[128];
-    bool first = true;
-    for (size_t i = 0; i < BOARD_ROLES; i++) {
-        const struct board_role *r = &b->roles[i];
-        if (r->name[0] == '\0')
-            continue;
-        (void)printf("%s{\"name\":\"%s\",\"state\":\"%s\",\"pid\":%u,\"uid\":%u,"
-                     "\"restarts\":%u,\"sessions\":%" PRIu64 ",\"sealed\":\"%s\"}",
-                     first ? "" : ",", r->name, state_of(r), r->pid, r->uid, r->restarts,
-                     r->sessions, seal_text(r->seal, text, sizeof(text)));
-        first = false;
-    }
-}
-
-/* "metrics":{"logins_total":[{"service":"smtp","result":"good","value":3},...],...}; a name
- * without labels has its value alone. */
-static void print_json_metrics(const struct board *b)
-{
-    for (size_t m = 0; m < METRIC_COUNT; m++) {
-        const struct metric_row *row = &metric_rows[m];
-        bool labelled = row->labels[0] != '\0';
-        bool first = m == 0 || strcmp(row->name, metric_rows[m - 1].name) != 0;
-        bool last = m + 1 == METRIC_COUNT || strcmp(row->name, metric_rows[m + 1].name) != 0;
-        if (first)
-            (void)printf("%s\"%s\":%s", m == 0 ? "" : ",", row->name, labelled ? "[" : "");
-        else
-            (void)printf(",");
-        if (labelled)
-            (void)printf("{");
-        for (const char *c = row->labels; *c != '\0';) { /* key="value",... as JSON */
-            size_t key = strcspn(c, "="), value = strcspn(c + key, ",");
-            (void)printf("\"%.*s\":%.*s,", (int)key, c, (int)value - 1, c + key + 1);
-            c += key + value + (c[key + value] == ',');
-        }
-        (void)printf("%s%" PRIu64 "%s", labelled ? "\"value\":" : "", total(b, (enum metric)m),
-                     labelled ? "}" : "");
-        if (last && labelled)
-            (void)printf("]");
-    }
-}
-
-static void print_json(const struct board *b, bool running)
-{
-    (void)printf("{\"running\":%s,\"version\":\"%s\",\"pid\":%u,\"since\":%" PRId64
-                 ",\"roles\":[",
-                 running ? "true" : "false", b->version, b->master_pid, b->started / USEC_S);
-    print_json_roles(b);
-    (void)printf("],\"listening\":[");
-    for (uint32_t i = 0; i < b->listener_count && i < BOARD_LISTENERS; i++)
-        (void)printf("%s{\"service\":\"%s\",\"address\":\"%s\"}", i > 0 ? "," : "",
-                     b->listeners[i].service, b->listeners[i].address);
-    (void)printf("],\"domains\":%" PRIu64 ",\"accounts\":%" PRIu64 ",\"aliases\":%" PRIu64
-                 ",\"problems\":%" PRIu64 ",\"certificate_expires\":%" PRId64 ",\"metrics\":{",
-                 b->domains, b->accounts, b->aliases, b->problems,
-                 b->certificate_expires / USEC_S);
-    print_json_metrics(b);
-    (void)printf("}}\n");
-}
-
-/* --- Prometheus (text format 0.0.4) ------------------------------------------------------ */
-
-static void print_gauge(const char *name, const char *help, int64_t value)
-{
-    (void)printf("# HELP hikyaku_%s %s\n# TYPE hikyaku_%s gauge\nhikyaku_%s %" PRId64 "\n",
-                 name, help, name, name, value);
-}
-
-static void print_per_role(const struct board *b, const char *name, const char *kind,
-                           const char *help, uint64_t (*value)(const struct board_role *r))
-{
-    (void)printf("# HELP hikyaku_%s %s\n# TYPE hikyaku_%s %s\n", name, help, name, kind);
-    for (size_t i = 0; i < BOARD_ROLES; i++)
-        if (b->roles[i].name[0] != '\0')
-            (void)printf("hikyaku_%s{role=\"%s\"} %" PRIu64 "\n", name, b->roles[i].name,
-                         value(&b->roles[i]));
-}
-
-static uint64_t is_up(const struct board_role *r)
-{
-    return r->state == BOARD_RUNNING;
-}
-static uint64_t restarts_of(const struct board_role *r)
-{
-    return r->restarts;
-}
-static uint64_t sessions_of(const struct board_role *r)
-{
-    return r->sessions;
-}
-
-static void print_prometheus(const struct board *b, bool running)
-{
-    print_gauge("up", "Does the server run?", running);
-    (void)printf("# HELP hikyaku_info The version.\n# TYPE hikyaku_info gauge\n"
-                 "hikyaku_info{version=\"%s\"} 1\n",
-                 b->version);
-    print_gauge("start_time_seconds", "Start of the server, seconds since 1970.",
-                b->started / USEC_S);
-    print_gauge("certificate_expires_seconds",
-                "End of the certificate, seconds since 1970; 0: none.",
-                b->certificate_expires / USEC_S);
-    print_gauge("domains", "Domains in the tables.", (int64_t)b->domains);
-    print_gauge("accounts", "Accounts in the tables.", (int64_t)b->accounts);
-    print_gauge("aliases", "Aliases in the tables.", (int64_t)b->aliases);
-    print_gauge("table_problems", "Lines of tables that can't be used.", (int64_t)b->problems);
-    print_per_role(b, "role_up", "gauge", "Does the role run?", is_up);
-    print_per_role(b, "role_restarts_total", "counter", "Times the role died.", restarts_of);
-    print_per_role(b, "sessions", "gauge", "Connections now.", sessions_of);
-    for (size_t m = 0; m < METRIC_COUNT; m++) {
-        const struct metric_row *row = &metric_rows[m];
-        if (row->help != NULL)
-            (void)printf("# HELP hikyaku_%s %s\n# TYPE hikyaku_%s %s\n", row->name, row->help,
-                         row->name, row->kind == METRIC_GAUGE ? "gauge" : "counter");
-        (void)printf("hikyaku_%s%s%s%s %" PRIu64 "\n", row->name,
-                     row->labels[0] == '\0' ? "" : "{", row->labels,
-                     row->labels[0] == '\0' ? "" : "}", total(b, (enum metric)m));
-    }
-}
-
 /* --- the commands ------------------------------------------------------------------------ */
 
 /* Goes to the MailRoot and reads the board. 0, or the exit code. */
@@ -275,6 +116,15 @@ static int read_board(const char *command, const char *mailroot, struct board *o
     return 0;
 }
 
+static void print(void (*fn)(struct buf *, const struct board *, bool), const struct board *b,
+                  bool running)
+{
+    struct buf text AUTO_RELEASE_BUF;
+    buf_init(&text, BUF_MAX_DEFAULT);
+    fn(&text, b, running);
+    (void)fwrite(text.p, 1, text.n, stdout);
+}
+
 int master_metrics(int argc, char **argv)
 {
     static struct board board;
@@ -288,7 +138,7 @@ int master_metrics(int argc, char **argv)
     }
     int code = read_board("metrics", mailroot, &board, &running);
     if (code == 0)
-        print_prometheus(&board, running);
+        print(board_print_prometheus, &board, running);
     return code;
 }
 
@@ -311,7 +161,7 @@ int master_status(int argc, char **argv)
     if (code != 0)
         return code;
     if (json)
-        print_json(&board, running);
+        print(board_print_json, &board, running);
     else if (running)
         print_people(&board);
     else

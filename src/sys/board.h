@@ -56,4 +56,13 @@ enum rc board_use(int fd, struct board **out, struct err *e) CHECK_RESULT;
 /* Reads a copy; `hikyaku status`. RC_PERM: there is none, or of another version. */
 enum rc board_read(struct board *out, struct err *e) CHECK_RESULT;
 
+/* "running" ...; what seals a role, in text of n octets; a counter's sum over all roles. */
+const char *board_state_of(const struct board_role *r);
+const char *board_seal_text(uint32_t bits, char *text, size_t n);
+uint64_t board_total(const struct board *b, enum metric m);
+/* All of it as one JSON object; the counters in Prometheus' text format 0.0.4. running: is the
+ * server? */
+void board_print_json(struct buf *out, const struct board *b, bool running);
+void board_print_prometheus(struct buf *out, const struct board *b, bool running);
+
 #endif

@@ -15,8 +15,9 @@ enum role_id {
     ROLE_ACCESS = 1u << 2,
     ROLE_QUEUE = 1u << 3,
     ROLE_RELAY = 1u << 4,
+    ROLE_WEB = 1u << 5,
 };
-#define ROLE_COUNT 5
+#define ROLE_COUNT 6
 
 enum note_type {
 #define NOTE(name, from, to, fields, text) NOTE_##name,

@@ -133,7 +133,7 @@ static const int allowed[] = {
 };
 static const int for_network[] = {
     SCMP_SYS(accept), SCMP_SYS(accept4), SCMP_SYS(getpeername), SCMP_SYS(getsockname), SCMP_SYS(setsockopt),
-    SCMP_SYS(getsockopt),
+    SCMP_SYS(getsockopt), SCMP_SYS(socketpair),
 };
 static const int for_connecting[] = {
     SCMP_SYS(socket), SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(getpeername), SCMP_SYS(getsockname), SCMP_SYS(setsockopt),

@@ -68,6 +68,12 @@ static const struct table_text tables[] = {
       "\"127.0.0.0\"\t\"255.0.0.0\"\t\"ALLOW\"\t\"2\"\n"
       "\"::1/128\"\t\"\"\t\"ALLOW\"\t\"2\"\n",
       0640 },
+    { "http.ipmap.tab",
+      "# Who may reach administration in the browser: this machine only.\n"
+      "\"0.0.0.0\"\t\"0.0.0.0\"\t\"DENY\"\t\"1\"\n"
+      "\"127.0.0.0\"\t\"255.0.0.0\"\t\"ALLOW\"\t\"2\"\n"
+      "\"::1/128\"\t\"\"\t\"ALLOW\"\t\"2\"\n",
+      0640 },
     { "finger.ipmap.tab",
       "\"0.0.0.0\"\t\"0.0.0.0\"\t\"DENY\"\t\"1\"\n"
       "\"127.0.0.0\"\t\"255.0.0.0\"\t\"ALLOW\"\t\"2\"\n",
@@ -173,6 +179,20 @@ static enum rc make_aliases(struct plan *plan, struct err *e)
     return write_file("aliases.tab", buf_str(&rows), 0640, e);
 }
 
+/* The same account administers in the browser. */
+static enum rc make_web_admin(struct plan *plan, struct str name, struct str password,
+                              struct err *e)
+{
+    struct buf rows AUTO_RELEASE_BUF;
+    struct str stored;
+    buf_init(&rows, 65536);
+    enum rc rc = password_make(PASSWORD_YESCRYPT, password, &plan->mem, &stored, e);
+    const struct str row[] = { name, rc == RC_OK ? stored : STR(""), STR("owner") };
+    if (rc == RC_OK)
+        rc = add_row(&rows, row, ARRAY_LEN(row), e);
+    return rc == RC_OK ? write_file("webadmins.tab", buf_str(&rows), 0600, e) : rc;
+}
+
 static enum rc make_admin(struct plan *plan, struct err *e)
 {
     struct buf rows AUTO_RELEASE_BUF;
@@ -185,7 +205,9 @@ static enum rc make_admin(struct plan *plan, struct err *e)
     const struct str row[] = { name, rc == RC_OK ? stored : STR("") };
     if (rc == RC_OK)
         rc = add_row(&rows, row, ARRAY_LEN(row), e);
-    return rc == RC_OK ? write_file("ctrlaccounts.tab", buf_str(&rows), 0600, e) : rc;
+    if (rc == RC_OK)
+        rc = write_file("ctrlaccounts.tab", buf_str(&rows), 0600, e);
+    return rc == RC_OK ? make_web_admin(plan, name, password, e) : rc;
 }
 
 /* --- server.tab, certificate, marker ----------------------------------------------------- */
@@ -207,7 +229,7 @@ static enum rc make_server_tab(struct plan *plan, struct err *e)
     static const char *const high[][2] = {
         { "Listen-smtp", "127.0.0.1:2525" },       { "Listen-smtps", "127.0.0.1:2465" },
         { "Listen-submission", "127.0.0.1:2587" }, { "Listen-pop3", "127.0.0.1:2110" },
-        { "Listen-pop3s", "127.0.0.1:2995" },
+        { "Listen-pop3s", "127.0.0.1:2995" },      { "Listen-http", "127.0.0.1:2080" },
     };
     buf_addf(
         &b,

@@ -161,8 +161,8 @@ static void enter_wait(struct session *s, enum step step)
     case STEP_OUTPUT:
         s->deadline = now + FLUSH_TIME;
         break;
-    case STEP_DELAY:
-        s->deadline = USEC_FOREVER;
+    case STEP_DELAY: /* the deadline is that of output before it */
+        s->deadline = MAX(now, s->wake_at) + FLUSH_TIME;
         break;
     case STEP_TLS:
         s->deadline = now + MIN(HANDSHAKE_TIME, idle_time(s));

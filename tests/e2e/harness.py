@@ -12,7 +12,7 @@ PROGRAM = os.environ.get("HIKYAKU", os.path.join(os.path.dirname(__file__), "../
 PROGRAM = os.path.abspath(PROGRAM)
 DOMAIN = "test.example"
 PASSWORD = "secret-word"
-SERVICES = ("smtp", "smtps", "submission", "pop3", "pop3s", "ctrl", "ctrls", "finger")
+SERVICES = ("smtp", "smtps", "submission", "pop3", "pop3s", "ctrl", "ctrls", "finger", "http", "https")
 
 
 def free_ports(count):
@@ -114,7 +114,7 @@ class Server:
         return None
 
     def role_pids(self):
-        return [p for p in (self.role_pid(r) for r in ("control", "smtpd", "access", "queue", "relay")) if p]
+        return [p for p in (self.role_pid(r) for r in ("control", "smtpd", "access", "queue", "relay", "web")) if p]
 
     def kill(self):
         """As a crash of everything at once."""

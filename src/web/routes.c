@@ -1,0 +1,193 @@
+/* routes.c - the routes, one row each, and how a path finds its own. */
+#include "web/web_int.h"
+
+#define KB ((size_t)1024)
+#define SMALL (64 * KB)
+#define LARGE (8 * 1024 * KB)
+
+/* clang-format off */
+const struct route web_routes[] = {
+    /* signing in */
+    { "POST",   "/api/v1/session",          api_sign_in,       RIGHT_NONE,  ROUTE_SIGN_IN, SMALL, "Sign in: sets a cookie.", NULL, "name: of the administrator; password: his password" },
+    { "GET",    "/api/v1/session",          api_session,       RIGHT_READ,  0, 0,     "Who is signed in.", NULL, NULL },
+    { "DELETE", "/api/v1/session",          api_sign_out,      RIGHT_READ,  0, 0,     "Sign out.", NULL, NULL },
+    { "POST",   "/api/v1/session/confirm",  api_confirm,       RIGHT_READ,  0, SMALL, "Give the password once more, before something dangerous.", NULL, "password: one's own" },
+    { "GET",    "/api/v1/sign-ins",         api_sign_ins,      RIGHT_READ,  0, 0,     "Sign-ins in force: one's own; for owners, all.", NULL, NULL },
+    { "DELETE", "/api/v1/sign-ins/{id}",    api_sign_in_end,   RIGHT_READ,  0, 0,     "End a sign-in; \"others\": all of one's own but this one.", NULL, NULL },
+
+    /* the server */
+    { "GET",    "/api/v1/openapi.json",     api_openapi,       RIGHT_NONE,  0, 0,     "This description.", NULL, NULL },
+    { "GET",    "/health",                  api_health,        RIGHT_NONE,  0, 0,     "200 while all roles run, else 503.", NULL, NULL },
+    { "GET",    "/metrics",                 api_metrics,       RIGHT_NONE,  0, 0,     "Counters for Prometheus; from this machine, or with a token.", NULL, NULL },
+    { "GET",    "/api/v1/status",           api_status,        RIGHT_READ,  0, 0,     "Roles, listeners, counters, the certificate's end.", NULL, NULL },
+
+    /* settings and tables */
+    { "GET",    "/api/v1/options",          api_options,       RIGHT_READ,  0, 0,     "All settings of server.tab with their meaning, defaults and present values.", NULL, NULL },
+    { "PATCH",  "/api/v1/options",          api_options_set,   RIGHT_WRITE, 0, SMALL, "Change settings; null takes one out of server.tab.", NULL, "version: of server.tab, from GET; values: names and values" },
+    { "GET",    "/api/v1/tables",           api_tables,        RIGHT_READ,  0, 0,     "The tables of the MailRoot.", NULL, NULL },
+    { "GET",    "/api/v1/tables/{path*}",   api_table,         RIGHT_READ,  0, 0,     "The rows of a table.", "offset: of the first row; limit: most rows; search: text that a row holds", NULL },
+    { "PATCH",  "/api/v1/tables/{path*}",   api_table_set,     RIGHT_WRITE, 0, LARGE, "Change rows of a table; lines that aren't named stay as they are.", NULL, "version: from GET; changes: a list of {op: add, set, remove or move; line; old; values; before}" },
+
+    /* domains */
+    { "GET",    "/api/v1/domains",          api_domains,       RIGHT_READ,  0, 0,     "The domains, with numbers of accounts, lists and aliases.", NULL, NULL },
+    { "POST",   "/api/v1/domains",          api_domain_add,    RIGHT_WRITE, 0, SMALL, "A new domain.", NULL, "domain: its name" },
+    { "DELETE", "/api/v1/domains/{domain}", api_domain_remove, RIGHT_WRITE, ROUTE_CONFIRM, 0, "Remove a domain with all that is in it; it can be brought back.", NULL, NULL },
+};
+/* clang-format on */
+const size_t web_route_count = ARRAY_LEN(web_routes);
+
+/* Does the path fit the pattern? Its parameters, decoded. */
+static bool fits(struct str pattern, struct str path, struct arena *a,
+                 struct str params[WEB_PARAMS_MAX])
+{
+    size_t n = 0;
+    struct str want, have;
+    while (str_cut(&pattern, '/', &want)) {
+        if (str_ends(want, STR("*}")))
+            return path.p != NULL && path.n > 0 && n < WEB_PARAMS_MAX &&
+                   http_decode(path, false, a, &params[n]);
+        if (!str_cut(&path, '/', &have))
+            return false;
+        if (!str_starts(want, STR("{"))) {
+            if (!str_eq(want, have))
+                return false;
+            continue;
+        }
+        if (have.n == 0 || n == WEB_PARAMS_MAX || !http_decode(have, false, a, &params[n]) ||
+            str_has_control(params[n]))
+            return false;
+        n++;
+    }
+    return path.p == NULL;
+}
+
+const struct route *web_route_find(struct str method, struct str path, struct arena *a,
+                                   struct str params[WEB_PARAMS_MAX], bool *out_path_known)
+{
+    *out_path_known = false;
+    if (str_eq(method, STR("HEAD")))
+        method = STR("GET");
+    for (size_t i = 0; i < web_route_count; i++) {
+        if (!fits(str_from_c(web_routes[i].pattern), path, a, params))
+            continue;
+        *out_path_known = true;
+        if (str_eq(method, str_from_c(web_routes[i].method)))
+            return &web_routes[i];
+    }
+    return NULL;
+}
+
+/* --- the description ---------------------------------------------------------------------- */
+
+/* "name: meaning; name: meaning" as a list of pairs. */
+static bool next_meaning(struct str *rest, struct str *name, struct str *meaning)
+{
+    struct str one;
+    if (rest->n == 0 || !str_cut(rest, ';', &one))
+        return false;
+    *meaning = str_trim(one);
+    return str_cut(meaning, ':', name) && meaning->p != NULL;
+}
+
+static json_t *parameter(struct str name, const char *in, struct str meaning)
+{
+    json_t *p =
+        json_pack("{s:o, s:s, s:b, s:{s:s}}", "name", web_str(name), "in", in, "required",
+                  (int)(strcmp(in, "path") == 0), "schema", "type", "string");
+    if (meaning.n > 0)
+        (void)json_object_set_new(p, "description", web_str(str_trim(meaning)));
+    return p;
+}
+
+static json_t *parameters_of(const struct route *r)
+{
+    json_t *list = json_array();
+    struct str rest = str_from_c(r->pattern), part, name, meaning;
+    while (str_cut(&rest, '/', &part))
+        if (str_starts(part, STR("{")))
+            (void)json_array_append_new(
+                list,
+                parameter(str_head(str_skip(part, 1),
+                                   str_find(part, '*') != SIZE_MAX ? part.n - 3 : part.n - 2),
+                          "path", STR("")));
+    rest = str_from_c(r->query);
+    while (next_meaning(&rest, &name, &meaning))
+        (void)json_array_append_new(list, parameter(name, "query", meaning));
+    return list;
+}
+
+static json_t *body_of(const struct route *r)
+{
+    json_t *members = json_object();
+    struct str rest = str_from_c(r->body), name, meaning;
+    while (next_meaning(&rest, &name, &meaning))
+        (void)json_object_setn_new(
+            members, name.p, name.n,
+            json_pack("{s:o}", "description", web_str(str_trim(meaning))));
+    return json_pack("{s:b, s:{s:{s:{s:s, s:o}}}}", "required", 1, "content",
+                     "application/json", "schema", "type", "object", "properties", members);
+}
+
+static json_t *operation_of(const struct route *r)
+{
+    static const char *const rights[] = { "anybody", "viewer", "admin", "owner" };
+    json_t *o = json_pack("{s:s, s:s, s:o, s:{s:{s:s}, s:{s:s}}}", "summary", r->summary,
+                          "x-right", rights[r->right], "parameters", parameters_of(r),
+                          "responses", "200", "description", "Done.", "default", "description",
+                          "An error: {\"error\": word, \"detail\": text}.");
+    if (r->body != NULL)
+        (void)json_object_set_new(o, "requestBody", body_of(r));
+    if (r->right == RIGHT_NONE)
+        (void)json_object_set_new(o, "security", json_array());
+    return o;
+}
+
+/* Patterns write the rest of a path as {path*}; OpenAPI has no word for it. */
+static struct str shown_path(const char *pattern, struct arena *a)
+{
+    struct str p = str_from_c(pattern);
+    size_t star = str_find(p, '*');
+    return star == SIZE_MAX ? p
+                            : arena_printf(a, "%.*s%.*s", STR_ARG(str_head(p, star)),
+                                           STR_ARG(str_skip(p, star + 1)));
+}
+
+static json_t *openapi(void)
+{
+    struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
+    json_t *paths = json_object();
+    for (size_t i = 0; i < web_route_count; i++) {
+        const struct route *r = &web_routes[i];
+        struct str path = shown_path(r->pattern, &a);
+        char method[8] = "";
+        for (size_t k = 0; k + 1 < sizeof(method) && r->method[k] != '\0'; k++)
+            method[k] = ascii_lower(r->method[k]);
+        json_t *item = json_object_get(paths, path.p);
+        if (item == NULL) {
+            item = json_object();
+            (void)json_object_set_new(paths, path.p, item);
+        }
+        (void)json_object_set_new(item, method, operation_of(r));
+    }
+    return json_pack(
+        "{s:s, s:{s:s, s:s}, s:o, s:{s:{s:{s:s, s:s, s:s}, s:{s:s, s:s}}}, s:[{s:[]}, {s:[]}]}",
+        "openapi", "3.1.0", "info", "title", "Hikyaku", "version", HIKYAKU_VERSION, "paths",
+        paths, "components", "securitySchemes", "cookie", "type", "apiKey", "in", "cookie",
+        "name", "hikyaku", "token", "type", "http", "scheme", "bearer", "security", "cookie",
+        "token");
+}
+
+void web_print_openapi(struct buf *out)
+{
+    json_t *value = openapi();
+    char *text = json_dumps(value, JSON_INDENT(1));
+    if (text != NULL)
+        buf_must(buf_add_str(out, str_from_c(text)));
+    free(text);
+    json_decref(value);
+}
+
+void api_openapi(struct web *w)
+{
+    web_json(w, 200, openapi());
+}

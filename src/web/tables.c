@@ -1,0 +1,150 @@
+/* tables.c - see tables.h. */
+#include "web/tables.h"
+#include "conf/tab.h"
+#include <openssl/evp.h>
+
+#define VALUES_MAX 64
+#define TABLE_TEXT_MAX ((size_t)64 << 20)
+
+static void version_of(struct str text, char out[TABLE_VERSION_BYTES])
+{
+    uint8_t sum[32] = { 0 };
+    unsigned n = 0;
+    (void)EVP_Digest(text.p, text.n, sum, &n, EVP_sha256(), NULL);
+    for (size_t i = 0; i < sizeof(sum); i++)
+        (void)snprintf(out + 2 * i, 3, "%02x", sum[i]);
+}
+
+static struct table_line *add_line(struct table_text *t)
+{
+    if (t->line_count == t->line_room) {
+        size_t room = t->line_room == 0 ? 64 : t->line_room * 2;
+        struct table_line *lines = arena_new_array(t->mem, struct table_line, room);
+        if (t->line_count > 0)
+            memcpy(lines, t->lines, t->line_count * sizeof(*lines));
+        t->lines = lines;
+        t->line_room = room;
+    }
+    return &t->lines[t->line_count++];
+}
+
+static void take_line(struct table_text *t, struct str raw, unsigned number)
+{
+    struct table_line *line = add_line(t);
+    struct str values[VALUES_MAX], text = raw;
+    while (text.n > 0 && (text.p[text.n - 1] == '\n' || text.p[text.n - 1] == '\r'))
+        text.n--;
+    *line = (struct table_line){ .raw = raw, .number = number };
+    if (tab_parse_line(text, t->mem, values, VALUES_MAX, &line->count, NULL) != RC_OK) {
+        line->malformed = true;
+        line->count = 0;
+    }
+    line->values = arena_new_array(t->mem, struct str, line->count + 1);
+    memcpy(line->values, values, line->count * sizeof(values[0]));
+}
+
+enum rc tabtext_load(const char *path, struct arena *a, struct table_text *out, struct err *e)
+{
+    struct str text = STR("");
+    struct err why = { .sys = 0 };
+    *out = (struct table_text){ .path = path, .mem = a, .eol = "\n" };
+    enum rc rc = file_read(path, TABLE_TEXT_MAX, a, &text, NULL, &why);
+    if (rc != RC_OK && why.sys != ENOENT) {
+        *e = why;
+        return rc;
+    }
+    if (rc == RC_OK)
+        version_of(text, out->version);
+    else
+        (void)snprintf(out->version, sizeof(out->version), "none");
+    out->charset = web_charset(text);
+    size_t lf = str_find(text, '\n');
+    if (lf != SIZE_MAX && lf > 0 && text.p[lf - 1] == '\r')
+        out->eol = "\r\n";
+    for (unsigned number = 1; text.n > 0; number++) {
+        size_t end = str_find(text, '\n');
+        size_t n = end == SIZE_MAX ? text.n : end + 1;
+        take_line(out, str_head(text, n), number);
+        text = str_skip(text, n);
+    }
+    return RC_OK;
+}
+
+struct table_line *tabtext_find(const struct table_text *t, struct str name)
+{
+    for (size_t i = 0; i < t->line_count; i++)
+        if (t->lines[i].count > 0 && str_ieq(t->lines[i].values[0], name))
+            return &t->lines[i];
+    return NULL;
+}
+
+struct table_line *tabtext_at(const struct table_text *t, unsigned number)
+{
+    for (size_t i = 0; i < t->line_count; i++)
+        if (t->lines[i].number == number && number > 0)
+            return &t->lines[i];
+    return NULL;
+}
+
+void tabtext_put(struct table_text *t, struct table_line *line, const struct str *values,
+                 size_t count)
+{
+    struct buf b AUTO_RELEASE_BUF;
+    struct err e;
+    buf_init(&b, TAB_LINE_MAX);
+    if (line == NULL) {
+        line = add_line(t);
+        *line = (struct table_line){ .number = 0 };
+    }
+    line->values = arena_new_array(t->mem, struct str, count + 1);
+    memcpy(line->values, values, count * sizeof(values[0]));
+    line->count = count;
+    line->malformed = tab_print_row(&b, values, count, t->eol, &e) != RC_OK;
+    line->raw = arena_str(t->mem, buf_str(&b));
+}
+
+void tabtext_remove(struct table_text *t, struct table_line *line)
+{
+    if (line == NULL)
+        return;
+    size_t i = (size_t)(line - t->lines);
+    memmove(line, line + 1, (t->line_count - i - 1) * sizeof(*line));
+    t->line_count--;
+}
+
+void tabtext_move(struct table_text *t, struct table_line *line, unsigned before)
+{
+    struct table_line moved = *line;
+    tabtext_remove(t, line);
+    struct table_line *target = before == 0 ? NULL : tabtext_at(t, before);
+    (void)add_line(t);
+    size_t at = target == NULL ? t->line_count - 1 : (size_t)(tabtext_at(t, before) - t->lines);
+    memmove(&t->lines[at + 1], &t->lines[at], (t->line_count - 1 - at) * sizeof(moved));
+    t->lines[at] = moved;
+}
+
+bool tabtext_store(struct web *w, struct table_text *t)
+{
+    struct buf b AUTO_RELEASE_BUF;
+    struct control_answer answer;
+    buf_init(&b, TABLE_TEXT_MAX);
+    for (size_t i = 0; i < t->line_count; i++) {
+        const struct table_line *line = &t->lines[i];
+        bool open = line->raw.n > 0 && line->raw.p[line->raw.n - 1] != '\n';
+        if ((line->number == 0 && line->malformed) || buf_add_str(&b, line->raw) != RC_OK ||
+            (open && i + 1 < t->line_count && buf_add_str(&b, str_from_c(t->eol)) != RC_OK)) {
+            web_fail(w, 422, "invalid", "a value can't be stored in a table");
+            return false;
+        }
+    }
+    /* An empty upload would remove the file. */
+    if (b.n == 0 && buf_add_str(&b, STR("\n")) != RC_OK)
+        return false;
+    if (!web_control(w,
+                     WEB_WORDS(STR("cfgfileset"), str_from_c(t->path), str_from_c(t->version)),
+                     buf_str(&b), &answer))
+        return false;
+    buf_release(&answer.lines);
+    version_of(buf_str(&b), t->version);
+    return true;
+}

@@ -1,0 +1,47 @@
+/*
+ * tables.h - a table of the MailRoot as text: its lines, changed one by one, all others kept
+ * octet for octet, and stored by the control role only if nobody changed the file meanwhile.
+ */
+#ifndef HIKYAKU_WEB_TABLES_H
+#define HIKYAKU_WEB_TABLES_H
+
+#include "web/web_int.h"
+
+#define TABLE_VERSION_BYTES 65 /* SHA-256 in hex; "none": there is no file */
+
+struct table_line {
+    struct str raw;  /* with its line end */
+    unsigned number; /* in the file, from 1; 0: added */
+    size_t count;    /* of values; 0: blank, comment, or malformed */
+    struct str *values;
+    bool malformed;
+};
+struct table_text {
+    const char *path;
+    char version[TABLE_VERSION_BYTES];
+    const char *charset; /* "UTF-8", "EUC-JP", "CP932" */
+    const char *eol;
+    struct table_line *lines;
+    size_t line_count, line_room;
+    struct arena *mem;
+};
+
+/* Reads the table; one that isn't there has no lines. RC_PERM: too large; RC_TEMP: unreadable.
+ */
+enum rc tabtext_load(const char *path, struct arena *a, struct table_text *out,
+                     struct err *e) CHECK_RESULT;
+/* The first line whose first value is the name; NULL: none. */
+struct table_line *tabtext_find(const struct table_text *t, struct str name);
+/* The line of that number, or NULL. */
+struct table_line *tabtext_at(const struct table_text *t, unsigned number);
+/* Gives `line` these values, or adds a line at the end (NULL). */
+void tabtext_put(struct table_text *t, struct table_line *line, const struct str *values,
+                 size_t count);
+/* Takes the line out; NULL is accepted. */
+void tabtext_remove(struct table_text *t, struct table_line *line);
+/* Moves it before the line of that number (0: to the end). */
+void tabtext_move(struct table_text *t, struct table_line *line, unsigned before);
+/* Stores it; false: answered. t->version is then the new one's. */
+bool tabtext_store(struct web *w, struct table_text *t);
+
+#endif

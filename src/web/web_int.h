@@ -1,0 +1,162 @@
+/* web_int.h - inside web/. */
+#ifndef HIKYAKU_WEB_WEB_INT_H
+#define HIKYAKU_WEB_WEB_INT_H
+
+#include "web/web.h"
+#include "wire/http.h"
+#include <jansson.h>
+
+/* --- who asks ----------------------------------------------------------------------------- */
+
+/* What a route demands, and what an administrator or a token may do; each includes those
+ * before. */
+enum right { RIGHT_NONE, RIGHT_READ, RIGHT_WRITE, RIGHT_OWNER };
+
+/* Who a request comes from. */
+struct identity {
+    struct str name; /* of the administrator; empty: nobody */
+    enum right right;
+    bool by_token;    /* else by cookie */
+    bool confirmed;   /* gave the password within the last minutes */
+    uint64_t sign_in; /* names it in lists; 0 for tokens */
+};
+
+/* --- requests ----------------------------------------------------------------------------- */
+
+#define WEB_PARAMS_MAX 4
+
+struct web;
+typedef void web_fn(struct web *w);
+
+enum route_flag {
+    ROUTE_CONFIRM = 1u << 0,  /* dangerous: the password must have been given lately */
+    ROUTE_ANY_TYPE = 1u << 1, /* its body needn't be JSON */
+    ROUTE_SIGN_IN = 1u << 2,  /* makes a sign-in: without cookie, but not from another site */
+};
+
+/* One row a route. The OpenAPI document, the check of rights and its test come from the rows.
+ */
+struct route {
+    const char *method, *pattern; /* "/api/v1/users/{domain}" */
+    web_fn *run;
+    enum right right;
+    unsigned flags;
+    size_t body_max;
+    const char *summary;
+    const char *query; /* "name: meaning; name: meaning" of the query's parameters; or NULL */
+    const char *body;  /* the same of the body's members; or NULL */
+};
+extern const struct route web_routes[];
+extern const size_t web_route_count;
+/* The route of method and path, its parameters decoded into params. *out_path_known: another
+ * method has one. */
+const struct route *web_route_find(struct str method, struct str path, struct arena *a,
+                                   struct str params[WEB_PARAMS_MAX], bool *out_path_known);
+
+/* One connection. */
+struct web {
+    struct http_session h; /* first */
+    const struct route *route;
+    struct str params[WEB_PARAMS_MAX];
+    struct identity who;
+    struct ip client; /* behind a trusted proxy: whom it names */
+    bool secure;      /* the client's connection is encrypted */
+    json_t *body;     /* of the request */
+    void *kept;       /* of a handler whose answer is made in pieces */
+    void (*free_kept)(void *kept);
+};
+
+static inline struct web *web_of(struct http_session *h)
+{
+    return CONTAINER_OF(h, struct web, h);
+}
+/* Memory until the answer is sent. */
+static inline struct arena *web_mem(struct web *w)
+{
+    return &w->h.s.tmp;
+}
+
+/* --- answers (reply.c) -------------------------------------------------------------------- */
+
+/* Answers with the value, which it takes. */
+void web_json(struct web *w, unsigned status, json_t *value);
+/* {"error": code, "detail": text}: code is a word for programs, the text English for people. */
+void web_fail(struct web *w, unsigned status, const char *code, const char *fmt, ...)
+    PRINTF(4, 5);
+/* The reason of e. */
+void web_trouble(struct web *w, const struct err *e);
+/* Text whose charset shows by itself. */
+json_t *web_str(struct str s);
+/* "UTF-8", "EUC-JP" or "CP932": what the octets of an old table are, as far as they show. */
+const char *web_charset(struct str text);
+/* Text in that charset; octets that mean nothing in it become U+FFFD. */
+json_t *web_text(struct str s, const char *charset);
+
+/* --- what was asked ----------------------------------------------------------------------- */
+
+/* A text member of the body; false (answered): missing, not text, or with control characters.
+ */
+bool web_member(struct web *w, const char *name, struct str *out);
+/* The same; empty when it isn't there. */
+bool web_member_or_empty(struct web *w, const char *name, struct str *out);
+/* A number of the query, or `otherwise`; never above most. */
+uint64_t web_query_number(struct web *w, const char *name, uint64_t otherwise, uint64_t most);
+struct str web_query(struct web *w, const char *name);
+
+/* --- the control role (link.c) ------------------------------------------------------------ */
+
+/* What a command was answered. */
+struct control_answer {
+    bool ok;
+    unsigned code;    /* "+00100" is 100 */
+    struct str text;  /* of the reply line */
+    struct buf lines; /* of a list, as they came, LF between; else empty */
+};
+/* Opens no more than a few connections, kept for later. */
+void link_init(const struct web_hooks *hooks);
+void link_free(void);
+/*
+ * Carries out one command on behalf of `who`; upload (p NULL: none) is sent when the command
+ * asks for lines. RC_TEMP: the control role can't be reached. out->lines is the caller's to
+ * release.
+ */
+enum rc link_ask(struct web *w, const struct str *words, size_t count, struct str upload,
+                 struct control_answer *out, struct err *e) CHECK_RESULT;
+/* The same, and answers the request when it went wrong. True: it was done. */
+bool web_control(struct web *w, const struct str *words, size_t count, struct str upload,
+                 struct control_answer *out);
+#define WEB_WORDS(...)                                                                         \
+    ((const struct str[]){ __VA_ARGS__ }), ARRAY_LEN(((const struct str[]){ __VA_ARGS__ }))
+
+/* --- administrators, sign-ins, tokens ----------------------------------------------------- */
+
+/* Makes and frees the table of sign-ins; ends those whose time is over. */
+void signins_init(void);
+void signins_free(void);
+void signins_tick(void);
+/* Who the request comes from, by cookie or token. */
+void web_identify(struct web *w);
+/* May this request with a cookie change something (not forged by another site)? */
+bool web_is_same_origin(const struct web *w);
+
+/* --- pages (assets.c) --------------------------------------------------------------------- */
+
+/* Answers with a file of the user interface. */
+void web_asset(struct web *w);
+/* A file of ui/, made by the build; data is gzip. */
+struct asset {
+    const char *path, *type, *etag;
+    const unsigned char *data;
+    size_t n, raw_n;
+};
+extern const struct asset web_assets[];
+extern const size_t web_asset_count;
+
+/* The handlers (api_*.c). */
+web_fn api_sign_in, api_sign_out, api_session, api_confirm, api_sign_ins, api_sign_in_end;
+web_fn api_openapi, api_health, api_metrics, api_status;
+web_fn api_options, api_options_set;
+web_fn api_tables, api_table, api_table_set;
+web_fn api_domains, api_domain_add, api_domain_remove;
+
+#endif

@@ -1,0 +1,143 @@
+// The frame: sign-in, menu, the page of the path.
+import { signal } from "@preact/signals";
+import type { ComponentType } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { post, whenConfirmNeeded, whenSignedOut } from "./api";
+import { lang, setLang, t, type Key } from "./i18n";
+import { Domains } from "./pages/domains";
+import { Overview } from "./pages/overview";
+import { Settings } from "./pages/settings";
+import { SignIn } from "./pages/signin";
+import { SignIns } from "./pages/signins";
+import { TablePage, Tables } from "./pages/tables";
+import { path } from "./router";
+import { load, session, signOut } from "./session";
+import { Button, FormDialog, Link, Notices, Page, TextField, notice } from "./ui/parts";
+
+type Row = { path: string; name: Key; page: ComponentType };
+const menu: Row[] = [
+  { path: "/", name: "nav.overview", page: Overview },
+  { path: "/domains", name: "nav.domains", page: Domains },
+  { path: "/settings", name: "nav.settings", page: Settings },
+  { path: "/tables", name: "nav.tables", page: Tables },
+  { path: "/sign-ins", name: "nav.security", page: SignIns },
+];
+
+function NotFound() {
+  return (
+    <Page title="404">
+      <p>{t("app.not-found")}</p>
+    </Page>
+  );
+}
+
+function Current() {
+  const row = menu.find((r) => r.path === path.value);
+  if (row) return <row.page />;
+  if (path.value.startsWith("/tables/")) return <TablePage path={decodeURIComponent(path.value.slice(8))} />;
+  return <NotFound />;
+}
+
+/* The password once more, before something dangerous. */
+const asking = signal<((given: boolean) => void) | null>(null);
+whenConfirmNeeded(() => new Promise((resolve) => (asking.value = resolve)));
+
+function Confirm() {
+  const [password, setPassword] = useState("");
+  const end = (given: boolean) => {
+    asking.value?.(given);
+    asking.value = null;
+    setPassword("");
+  };
+  if (!asking.value) return null;
+  return (
+    <FormDialog
+      title={t("confirm.title")}
+      text={t("confirm.text")}
+      submit={t("confirm.do")}
+      onClose={() => end(false)}
+      onSubmit={async () => {
+        await post("/session/confirm", { password });
+        end(true);
+      }}
+    >
+      <TextField
+        label={t("signin.password")}
+        type="password"
+        autocomplete="current-password"
+        value={password}
+        onInput={setPassword}
+        required
+        autofocus
+      />
+    </FormDialog>
+  );
+}
+
+function Menu() {
+  const [open, setOpen] = useState(false);
+  const here = path.value;
+  useEffect(() => setOpen(false), [here]);
+  return (
+    <nav class={"side" + (open ? " open" : "")} aria-label={t("app.menu")}>
+      <div class="brand">
+        <img src="/icon.svg" alt="" width="28" height="28" />
+        <strong>{t("app.name")}</strong>
+        <button type="button" class="burger" aria-expanded={open} onClick={() => setOpen(!open)}>
+          {t("app.menu")}
+        </button>
+      </div>
+      <ul>
+        {menu.map((row) => (
+          <li key={row.path}>
+            <Link to={row.path} current={row.path === "/" ? here === "/" : here.startsWith(row.path)}>
+              {t(row.name)}
+            </Link>
+          </li>
+        ))}
+      </ul>
+      <div class="foot">
+        <p>{t("app.signed-in-as", { name: session.value?.name ?? "" })}</p>
+        <Button kind="quiet" onClick={() => setLang(lang.value === "en" ? "ja" : "en")}>
+          <span lang={lang.value === "en" ? "ja" : "en"}>{t("app.language")}</span>
+        </Button>
+        <Button kind="quiet" onClick={signOut}>
+          {t("app.sign-out")}
+        </Button>
+      </div>
+    </nav>
+  );
+}
+
+export function App() {
+  useEffect(() => {
+    whenSignedOut(() => {
+      if (session.value) notice("bad", t("signin.ended"));
+      session.value = null;
+    });
+    void load();
+  }, []);
+  if (session.value === undefined) return <p class="loading">{t("app.loading")}</p>;
+  if (session.value === null)
+    return (
+      <>
+        <SignIn />
+        <Notices />
+      </>
+    );
+  return (
+    <>
+      <a class="skip" href="#content">
+        {t("app.skip")}
+      </a>
+      <div class="frame">
+        <Menu />
+        <main id="content" tabIndex={-1}>
+          <Current />
+        </main>
+      </div>
+      <Confirm />
+      <Notices />
+    </>
+  );
+}

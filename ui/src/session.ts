@@ -1,0 +1,27 @@
+// Who is signed in.
+import { signal } from "@preact/signals";
+import { get, post, remove } from "./api";
+
+export type Session = { name: string; right: "viewer" | "admin" | "owner"; confirmed: boolean; version: string };
+
+/** undefined: not known yet; null: nobody. */
+export const session = signal<Session | null | undefined>(undefined);
+
+export async function load(): Promise<void> {
+  try {
+    session.value = await get<Session>("/session");
+  } catch {
+    session.value = null;
+  }
+}
+
+export async function signIn(name: string, password: string): Promise<void> {
+  session.value = await post<Session>("/session", { name, password });
+}
+
+export async function signOut(): Promise<void> {
+  await remove("/session");
+  session.value = null;
+}
+
+export const mayWrite = () => session.value?.right === "admin" || session.value?.right === "owner";

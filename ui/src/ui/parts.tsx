@@ -1,0 +1,285 @@
+// The parts that pages are made of.
+import { signal } from "@preact/signals";
+import type { ComponentChildren, JSX } from "preact";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { ApiError } from "../api";
+import { t } from "../i18n";
+import { follow } from "../router";
+
+export function Page(props: { title: string; actions?: ComponentChildren; children: ComponentChildren }) {
+  useEffect(() => {
+    document.title = props.title + " – " + t("app.name");
+  }, [props.title]);
+  return (
+    <>
+      <header class="page-head">
+        <h1>{props.title}</h1>
+        {props.actions !== undefined && <div class="actions">{props.actions}</div>}
+      </header>
+      {props.children}
+    </>
+  );
+}
+
+export function Link(props: { to: string; children: ComponentChildren; current?: boolean; class?: string }) {
+  return (
+    <a href={props.to} onClick={follow} class={props.class} aria-current={props.current ? "page" : undefined}>
+      {props.children}
+    </a>
+  );
+}
+
+type ButtonProps = {
+  children: ComponentChildren;
+  onClick?: () => unknown;
+  kind?: "primary" | "danger" | "quiet";
+  type?: "button" | "submit";
+  disabled?: boolean;
+  label?: string;
+};
+/** A click's work is shown as busy; its failure as a notice. */
+export function Button(props: ButtonProps) {
+  const [busy, setBusy] = useState(false);
+  const click = async () => {
+    if (!props.onClick) return;
+    const work = props.onClick();
+    if (!(work instanceof Promise)) return;
+    setBusy(true);
+    try {
+      await work;
+    } catch (e) {
+      notice("bad", problem(e));
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <button
+      type={props.type ?? "button"}
+      class={"button " + (props.kind ?? "")}
+      onClick={props.type === "submit" ? undefined : click}
+      disabled={props.disabled || busy}
+      aria-busy={busy}
+      aria-label={props.label}
+      title={props.label}
+    >
+      {props.children}
+    </button>
+  );
+}
+
+type FieldProps = {
+  label: string;
+  help?: string;
+  error?: string;
+  children: (ids: { id: string; "aria-describedby"?: string; "aria-invalid"?: boolean }) => JSX.Element;
+};
+export function Field(props: FieldProps) {
+  const id = useId();
+  const described = props.error || props.help ? id + "-help" : undefined;
+  return (
+    <div class={"field" + (props.error ? " bad" : "")}>
+      <label for={id}>{props.label}</label>
+      {props.children({
+        id,
+        ...(described ? { "aria-describedby": described } : {}),
+        ...(props.error ? { "aria-invalid": true } : {}),
+      })}
+      {described && (
+        <p class="help" id={described}>
+          {props.error || props.help}
+        </p>
+      )}
+    </div>
+  );
+}
+
+export function TextField(props: {
+  label: string;
+  value: string;
+  onInput: (value: string) => void;
+  help?: string;
+  error?: string;
+  type?: "text" | "password" | "email" | "number" | "search";
+  autocomplete?: string;
+  required?: boolean;
+  autofocus?: boolean;
+}) {
+  return (
+    <Field label={props.label} help={props.help} error={props.error}>
+      {(ids) => (
+        <input
+          {...ids}
+          type={(props.type ?? "text") as "text"}
+          value={props.value}
+          onInput={(e) => props.onInput(e.currentTarget.value)}
+          autocomplete={props.autocomplete ?? "off"}
+          required={props.required}
+          autofocus={props.autofocus}
+          spellcheck={false}
+        />
+      )}
+    </Field>
+  );
+}
+
+/** A modal window; closing it without a choice is onClose. */
+export function Dialog(props: { title: string; onClose: () => void; children: ComponentChildren }) {
+  const ref = useRef<HTMLDialogElement>(null);
+  const title = useId();
+  useEffect(() => {
+    const dialog = ref.current;
+    if (dialog && !dialog.open) dialog.showModal();
+    return () => dialog?.close();
+  }, []);
+  return (
+    <dialog ref={ref} aria-labelledby={title} onCancel={(e) => (e.preventDefault(), props.onClose())}>
+      <h2 id={title}>{props.title}</h2>
+      {props.children}
+    </dialog>
+  );
+}
+
+/** A form in a dialog; what goes wrong is said in it. */
+export function FormDialog(props: {
+  title: string;
+  text?: string;
+  submit: string;
+  danger?: boolean;
+  onClose: () => void;
+  onSubmit: () => Promise<unknown>;
+  children?: ComponentChildren;
+}) {
+  const [error, setError] = useState("");
+  const [busy, setBusy] = useState(false);
+  const submit = async (e: Event) => {
+    e.preventDefault();
+    setBusy(true);
+    try {
+      await props.onSubmit();
+      props.onClose();
+    } catch (why) {
+      setError(problem(why));
+      setBusy(false);
+    }
+  };
+  return (
+    <Dialog title={props.title} onClose={props.onClose}>
+      <form onSubmit={submit}>
+        {props.text && <p>{props.text}</p>}
+        {props.children}
+        {error && (
+          <p class="notice bad" role="alert">
+            {error}
+          </p>
+        )}
+        <div class="actions end">
+          <Button onClick={props.onClose}>{t("app.cancel")}</Button>
+          <Button type="submit" kind={props.danger ? "danger" : "primary"} disabled={busy}>
+            {props.submit}
+          </Button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+export function Badge(props: { kind?: "good" | "bad" | "warn"; children: ComponentChildren }) {
+  return <span class={"badge " + (props.kind ?? "")}>{props.children}</span>;
+}
+
+/** Table that scrolls by itself where the window is narrow. */
+export function Grid(props: { label: string; head: ComponentChildren[]; children: ComponentChildren }) {
+  return (
+    <div class="grid" role="region" aria-label={props.label} tabIndex={0}>
+      <table>
+        <thead>
+          <tr>
+            {props.head.map((h, i) => (
+              <th key={i} scope="col">
+                {h}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>{props.children}</tbody>
+      </table>
+    </div>
+  );
+}
+
+/* --- notices: what was done, what went wrong --- */
+
+type Notice = { id: number; kind: "good" | "bad"; text: string };
+const notices = signal<Notice[]>([]);
+let last = 0;
+
+export function notice(kind: Notice["kind"], text: string): void {
+  const id = ++last;
+  notices.value = [...notices.value, { id, kind, text }];
+  if (kind === "good") setTimeout(() => dismiss(id), 4000);
+}
+function dismiss(id: number): void {
+  notices.value = notices.value.filter((n) => n.id !== id);
+}
+export function Notices() {
+  return (
+    <div class="notices" aria-live="polite">
+      {notices.value.map((n) => (
+        <div key={n.id} class={"notice " + n.kind} role={n.kind === "bad" ? "alert" : "status"}>
+          <span>{n.text}</span>
+          <button type="button" onClick={() => dismiss(n.id)} aria-label={t("app.close")}>
+            ×
+          </button>
+        </div>
+      ))}
+    </div>
+  );
+}
+
+/** What went wrong, in words. */
+export function problem(e: unknown): string {
+  if (e instanceof ApiError && e.code === "network") return t("app.unreachable");
+  return e instanceof Error ? e.message : String(e);
+}
+
+/* --- what the server knows --- */
+
+/** Loads when `key` changes; `again` loads once more. */
+export function useData<T>(key: string, load: () => Promise<T>) {
+  const [state, setState] = useState<{ key: string; value?: T; error?: unknown }>({ key });
+  const [turn, setTurn] = useState(0);
+  useEffect(() => {
+    let gone = false;
+    load().then(
+      (value) => gone || setState({ key, value }),
+      (error) => gone || setState({ key, error }),
+    );
+    return () => {
+      gone = true;
+    };
+  }, [key, turn]);
+  const known = state.key === key;
+  return {
+    value: known ? state.value : undefined,
+    error: known ? state.error : undefined,
+    again: () => setTurn((n) => n + 1),
+    set: (value: T) => setState({ key, value }),
+  };
+}
+
+/** Its children when the data is there; else that it is loading, or what went wrong. */
+export function Loaded<T>(props: {
+  data: { value: T | undefined; error: unknown; again: () => void };
+  children: (value: T) => ComponentChildren;
+}) {
+  if (props.data.value !== undefined) return <>{props.children(props.data.value)}</>;
+  if (props.data.error !== undefined)
+    return (
+      <div class="notice bad" role="alert">
+        <span>{problem(props.data.error)}</span>
+        <Button onClick={props.data.again}>{t("app.retry")}</Button>
+      </div>
+    );
+  return <p class="loading">{t("app.loading")}</p>;
+}
