@@ -16,6 +16,8 @@ static const struct command_row commands[] = {
     { "serve", master_serve, "run the server on a MailRoot" },
     { "init", tool_init, "make a MailRoot for a domain" },
     { "check", tool_check, "read a whole MailRoot and report every problem" },
+    { "takeover", tool_takeover, "an XMail MailRoot: what will happen to it; then do it" },
+    { "export-spool", tool_export_spool, "give the queue back to XMail" },
     { "status", master_status, "show what a running server does" },
     { "metrics", master_metrics, "the server's counters, for Prometheus" },
     { "queue", tool_queue, "what waits to be sent, and orders to the queue" },
@@ -44,7 +46,7 @@ static int command_help(int argc, char **argv)
     (void)printf("Hikyaku %s, a mail server\n\nusage: hikyaku COMMAND [...]\n\n",
                  HIKYAKU_VERSION);
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-        (void)printf("  %-10s %s\n", commands[i].name, commands[i].help);
+        (void)printf("  %-12s %s\n", commands[i].name, commands[i].help);
     (void)printf("\nXMail's own command line works too: hikyaku -Ms /var/MailRoot -Sp 25 ...\n"
                  "The manual: man hikyaku\n");
     return 0;

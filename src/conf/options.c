@@ -4,6 +4,7 @@
  * published whole, so a reader never sees half a change. Old snapshots are kept: a few hundred
  * bytes for each time an administrator saves the file.
  */
+#include "conf/marker.h"
 #include "conf/options_int.h"
 #include <stdatomic.h>
 
@@ -301,12 +302,9 @@ static void apply_listens(struct options *o)
 
 enum conf_origin conf_origin_read(void)
 {
-    struct arena mem AUTO_RELEASE_ARENA = { 0 };
-    struct str text;
-    struct err e;
-    if (file_read("hikyaku/marker", 65536, &mem, &text, NULL, &e) != RC_OK)
-        return CONF_TAKEN_OVER;
-    return str_find_str(text, STR("origin new\n")) != SIZE_MAX ? CONF_NEW : CONF_TAKEN_OVER;
+    struct marker marker;
+    (void)!marker_read(&marker, NULL); /* what is there counts; the start refused a newer one */
+    return marker.origin;
 }
 
 static enum log_level level_of(struct str text)

@@ -4,6 +4,7 @@
  * clients or from roles.
  */
 #include "master/master.h"
+#include "conf/marker.h"
 #include "conf/tables.h"
 #include "master/recover.h"
 #include "master/roles.h"
@@ -201,20 +202,15 @@ static enum rc renew_run_id(struct err *e)
 }
 
 /* The first start on a MailRoot of XMail notes when: messages older than that lie in its form
- * (dot-stuffed) and are read so. */
+ * (dot-stuffed) and are read so. One that a newer version works on is left alone. */
 static enum rc mark_takeover(struct err *e)
 {
-    struct arena mem AUTO_RELEASE_ARENA = { 0 };
-    struct stat st;
-    if (io_stat("hikyaku/marker", &st) == 0)
-        return RC_OK;
-    if (errno != ENOENT)
-        return err_sys(e, "stat hikyaku/marker");
-    log_info(EV("taking over an XMail MailRoot"), KV("marker", "hikyaku/marker"));
-    return file_replace("hikyaku/marker",
-                        arena_printf(&mem, "origin taken-over\nformat 1\nmade %" PRId64 "\n",
-                                     (int64_t)(clock_wall() / USEC_S)),
-                        0640, e);
+    struct marker marker;
+    enum rc rc = marker_read(&marker, e);
+    if (rc != RC_OK || marker.exists)
+        return rc;
+    log_info(EV("taking over an XMail MailRoot"), KV("marker", MARKER_PATH));
+    return marker_write(CONF_TAKEN_OVER, e);
 }
 
 /* Whom the files belong to decides who the roles run as. */
@@ -347,7 +343,10 @@ static enum rc run_recovery(const struct master *m, struct err *e)
 /* What a start leaves in hikyaku/. */
 static enum rc make_files(struct master *m, struct err *e)
 {
+    struct marker marker;
     enum rc rc = take_lock(m, e);
+    if (rc == RC_OK)
+        rc = marker_read(&marker, e);
     if (rc == RC_OK)
         rc = options_load(e);
     if (rc == RC_OK)

@@ -39,7 +39,9 @@ static enum rc take_spool(struct err *e)
     if (rc != RC_OK)
         return rc;
     logfile_trace_start();
-    rc = takeover_spool_do(NULL, &found, e);
+    rc = takeover_give_finish(e);
+    if (rc == RC_OK)
+        rc = takeover_spool_do(NULL, &found, e);
     size_t taken = found.fresh + found.retried + found.frozen;
     if (rc == RC_OK && taken + found.damaged > 0)
         log_info(EV("XMail's spool was taken over"), KU("messages", taken),

@@ -207,11 +207,3 @@ enum rc spool_adopt_commit(struct spool_put **put, const struct spool_past *past
     put_free(put);
     return rc;
 }
-
-enum rc spool_adopt_sync(struct err *e)
-{
-    int fd AUTO_CLOSE = io_open("queue", O_RDONLY | O_DIRECTORY, 0);
-    if (fd < 0 || io_syncfs(fd) < 0)
-        return err_sys(e, "sync queue");
-    return RC_OK;
-}

@@ -69,11 +69,10 @@ struct spool_past {
  * there already is replaced. Ended by spool_adopt_commit or spool_put_abort. */
 enum rc spool_adopt_begin(struct str id, const struct envelope *env, struct spool_put **out,
                           struct err *e) CHECK_RESULT;
-/* The entry stands in the queue, or in queue/frozen; durable only after spool_adopt_sync. Ends
- * and frees the put whatever the result. recipients: of its envelope. */
+/* The entry stands in the queue, or in queue/frozen; durable when the caller has synced queue/.
+ * Ends and frees the put whatever the result. recipients: of its envelope. */
 enum rc spool_adopt_commit(struct spool_put **put, const struct spool_past *past,
                            size_t recipients, struct err *e) CHECK_RESULT;
-enum rc spool_adopt_sync(struct err *e) CHECK_RESULT;
 
 /* --- working on entries (queue role) ----------------------------------------------------- */
 /* FAILED: for good, and the sender hasn't been told yet. */

@@ -3,24 +3,13 @@
  * run of the server this is (hikyaku/run), when the MailRoot was taken over (hikyaku/marker),
  * and the host's name for file names.
  */
+#include "conf/marker.h"
 #include "store/store_int.h"
 #include "sys/file.h"
 
 #define STATE_FILE_MAX 4096
 
 struct store_state store;
-
-/* The value behind "key " on its line of a state file; empty when there is none. */
-static struct str value_of(struct str text, struct str key)
-{
-    struct str line;
-    while (str_cut(&text, '\n', &line)) {
-        struct str word;
-        if (str_cut(&line, ' ', &word) && str_eq(word, key))
-            return str_trim(line);
-    }
-    return STR("");
-}
 
 static struct str state_file(const char *path, struct arena *a)
 {
@@ -30,15 +19,12 @@ static struct str state_file(const char *path, struct arena *a)
     return text;
 }
 
-static int64_t read_takeover(struct arena *a)
+/* When XMail's last message was written; 0: no message is XMail's. */
+static int64_t read_takeover(void)
 {
-    struct str marker = state_file("hikyaku/marker", a);
-    uint64_t made = 0;
-    if (!str_eq(value_of(marker, STR("origin")), STR("taken-over")))
-        return 0;
-    if (!str_to_u64(value_of(marker, STR("made")), &made) || made > INT64_MAX)
-        return 0;
-    return (int64_t)made;
+    struct marker marker;
+    (void)!marker_read(&marker, NULL);
+    return marker.origin == CONF_TAKEN_OVER ? marker.made_s : 0;
 }
 
 /* The id is opaque text; no file is run 0. */
@@ -57,5 +43,5 @@ void store_init(struct commit *commit)
     name_host(str_from_c(host), store.host);
     store.commit = commit;
     store.run = read_run(&mem);
-    store.takeover_s = read_takeover(&mem);
+    store.takeover_s = read_takeover();
 }

@@ -147,7 +147,6 @@ static size_t count_files(const char *path)
     return n;
 }
 
-/* Of spool/PART and of spool/A/B/PART. */
 size_t xmail_count(const char *top, const char *part)
 {
     struct arena mem AUTO_RELEASE_ARENA = { 0 };
@@ -168,4 +167,57 @@ size_t xmail_count(const char *top, const char *part)
     }
     folder_close(&first);
     return n;
+}
+
+/* --- moving ------------------------------------------------------------------------------ */
+
+enum rc xmail_sync(const char *folder, struct err *e)
+{
+    int fd AUTO_CLOSE = io_open(folder, O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0 || io_syncfs(fd) < 0)
+        return err_sys(e, "sync %s", folder);
+    return RC_OK;
+}
+
+/* For a spool on another file system. The copy is durable before the source goes. */
+static enum rc move_by_copy(const char *from, const char *to, struct err *e)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    char chunk[16384];
+    ssize_t n = 0;
+    enum rc rc = RC_OK;
+    bool to_spool = str_starts(str_from_c(to), STR("spool/"));
+    const char *part =
+        arena_printf(&mem, "%s/move-%d", to_spool ? "spool/temp" : "queue/tmp", (int)getpid())
+            .p;
+    int in AUTO_CLOSE = io_open(from, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+    int out AUTO_CLOSE = io_open(part, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    if (in < 0 || out < 0)
+        return err_sys(e, "copy %s", from);
+    while (rc == RC_OK && (n = io_read(in, chunk, sizeof(chunk))) > 0) {
+        struct iovec piece = { chunk, (size_t)n };
+        rc = io_write_all(out, &piece, 1, e);
+    }
+    if (rc == RC_OK && (n < 0 || io_fsync(out) < 0 || io_rename(part, to) < 0))
+        rc = err_sys(e, "copy %s", from);
+    if (rc == RC_OK)
+        rc = xmail_sync(to_spool ? "spool" : "queue", e);
+    if (rc == RC_OK && io_unlink(from) < 0)
+        rc = err_sys(e, "remove %s", from);
+    return rc;
+}
+
+enum rc xmail_move(struct str from, struct str to, struct err *e)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    if (io_rename(from.p, to.p) == 0 || (errno == ENOENT && !file_exists(from.p)))
+        return RC_OK;
+    if (errno == ENOENT) {
+        enum rc rc = folder_make(arena_c(&mem, str_head(to, str_rfind(to, '/'))), 0700, e);
+        if (rc != RC_OK)
+            return rc;
+        if (io_rename(from.p, to.p) == 0)
+            return RC_OK;
+    }
+    return errno == EXDEV ? move_by_copy(from.p, to.p, e) : err_sys(e, "move %s", from.p);
 }

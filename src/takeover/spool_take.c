@@ -30,49 +30,6 @@ struct take {
     bool has_index;
 };
 
-/* --- moving ------------------------------------------------------------------------------ */
-
-/* For a spool on another file system. The copy is durable before the source goes. */
-static enum rc move_by_copy(const char *from, const char *to, struct err *e)
-{
-    struct arena mem AUTO_RELEASE_ARENA = { 0 };
-    char chunk[16384];
-    ssize_t n = 0;
-    enum rc rc = RC_OK;
-    const char *part = arena_printf(&mem, "queue/tmp/move-%d", (int)getpid()).p;
-    int in AUTO_CLOSE = io_open(from, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
-    int out AUTO_CLOSE = io_open(part, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    if (in < 0 || out < 0)
-        return err_sys(e, "copy %s", from);
-    while (rc == RC_OK && (n = io_read(in, chunk, sizeof(chunk))) > 0) {
-        struct iovec piece = { chunk, (size_t)n };
-        rc = io_write_all(out, &piece, 1, e);
-    }
-    if (rc == RC_OK && (n < 0 || io_fsync(out) < 0 || io_rename(part, to) < 0))
-        rc = err_sys(e, "copy %s", from);
-    if (rc == RC_OK)
-        rc = spool_adopt_sync(e);
-    if (rc == RC_OK && io_unlink(from) < 0)
-        rc = err_sys(e, "remove %s", from);
-    return rc;
-}
-
-/* Moves a file to the same place below another top. A missing one is fine. */
-static enum rc move(struct str from, struct str to, struct err *e)
-{
-    struct arena mem AUTO_RELEASE_ARENA = { 0 };
-    if (io_rename(from.p, to.p) == 0 || (errno == ENOENT && !file_exists(from.p)))
-        return RC_OK;
-    if (errno == ENOENT) {
-        enum rc rc = folder_make(arena_c(&mem, str_head(to, str_rfind(to, '/'))), 0700, e);
-        if (rc != RC_OK)
-            return rc;
-        if (io_rename(from.p, to.p) == 0)
-            return RC_OK;
-    }
-    return errno == EXDEV ? move_by_copy(from.p, to.p, e) : err_sys(e, "move %s", from.p);
-}
-
 /* A damaged message: out of the way, never deleted. */
 static enum rc set_aside(struct take *t, const struct xmail_found *f, const char *why,
                          struct err *e)
@@ -83,7 +40,7 @@ static enum rc set_aside(struct take *t, const struct xmail_found *f, const char
     t->report.damaged++;
     log_error(EV("message of XMail's spool set aside"), KS("file", to), KV("reason", why));
     takeover_say(t->sink, TAKEOVER_HAND, to, "set aside: %s", why);
-    return move(xmail_path(f->top, f->folder, kind, f->name, &mem), to, e);
+    return xmail_move(xmail_path(f->top, f->folder, kind, f->name, &mem), to, e);
 }
 
 /* --- what is known of a message ---------------------------------------------------------- */
@@ -328,13 +285,13 @@ static enum rc remove_all(const struct buf *paths, struct err *e)
         if (io_unlink(path.p) < 0 && errno != ENOENT)
             return err_sys(e, "remove %s", path.p);
     }
-    return spool_adopt_sync(e);
+    return xmail_sync("queue", e);
 }
 
 /* Steps 3 and 4. */
 static enum rc end_batch(struct take *t, struct err *e)
 {
-    enum rc rc = t->converted.n == 0 ? RC_OK : spool_adopt_sync(e);
+    enum rc rc = t->converted.n == 0 ? RC_OK : xmail_sync("queue", e);
     if (rc == RC_OK && t->converted.n > 0)
         rc = remove_all(&t->converted, e);
     if (rc == RC_OK && t->beside.n > 0)
@@ -388,8 +345,8 @@ static enum rc claim(void *ctx, const struct xmail_found *f, struct err *e)
     struct arena mem AUTO_RELEASE_ARENA = { 0 };
     const char *kind = xmail_kinds[f->kind];
     (void)ctx;
-    return move(xmail_path("spool", f->folder, kind, f->name, &mem),
-                xmail_path(CLAIMED, f->folder, kind, f->name, &mem), e);
+    return xmail_move(xmail_path("spool", f->folder, kind, f->name, &mem),
+                      xmail_path(CLAIMED, f->folder, kind, f->name, &mem), e);
 }
 
 /* What lies beside a claimed message, also when a crash came between the two. */
@@ -402,19 +359,10 @@ static enum rc claim_beside(void *ctx, const struct xmail_found *f, struct err *
         struct stat st;
         struct str from = xmail_path("spool", f->folder, xmail_beside[i], f->name, &mem);
         if (io_lstat(from.p, &st) == 0 && S_ISREG(st.st_mode))
-            rc = move(from, xmail_path(CLAIMED, f->folder, xmail_beside[i], f->name, &mem), e);
+            rc = xmail_move(from,
+                            xmail_path(CLAIMED, f->folder, xmail_beside[i], f->name, &mem), e);
     }
     return rc;
-}
-
-/* The claims are durable before anything claimed can go: else a power cut would show a message
- * in the spool again whose entry is long delivered. */
-static enum rc sync_spool(struct err *e)
-{
-    int fd AUTO_CLOSE = io_open("spool", O_RDONLY | O_DIRECTORY, 0);
-    if (fd < 0 || io_syncfs(fd) < 0)
-        return err_sys(e, "sync spool");
-    return RC_OK;
 }
 
 static void use_index(struct take *t)
@@ -450,8 +398,10 @@ static enum rc take_all(struct take *t, struct err *e)
     enum rc rc = xmail_scan("spool", t->sink, claim, t, &t->report.odd, e);
     if (rc == RC_OK)
         rc = xmail_scan(CLAIMED, t->sink, claim_beside, t, &odd, e);
+    /* The claims are durable before anything claimed can go: else a power cut would show a
+     * message in the spool again whose entry is long delivered. */
     if (rc == RC_OK)
-        rc = sync_spool(e);
+        rc = xmail_sync("spool", e);
     if (rc == RC_OK)
         rc = xmail_scan(CLAIMED, t->sink, convert, t, &odd, e);
     return rc == RC_OK ? end_batch(t, e) : rc;

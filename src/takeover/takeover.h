@@ -44,6 +44,40 @@ enum rc takeover_spool_look(const struct takeover_sink *sink, struct takeover_sp
 enum rc takeover_spool_do(const struct takeover_sink *sink, struct takeover_spool *out,
                           struct err *e) CHECK_RESULT;
 
+/* --- the way back (spool_give.c) ---------------------------------------------------------- */
+
+struct takeover_given {
+    size_t entries, files, frozen; /* files: one a recipient, frozen ones among them */
+    size_t damaged;                /* entries that can't be read: left in the queue */
+};
+/* Each recipient that waits, or is frozen, becomes a file of XMail's spool, and its entry goes.
+ * After an interruption a repetition goes on; so does a start of ours, which takes all back. */
+enum rc takeover_give(const struct takeover_sink *sink, struct takeover_given *out,
+                      struct err *e) CHECK_RESULT;
+/* Completes, or takes back, what an interrupted takeover_give left. */
+enum rc takeover_give_finish(struct err *e) CHECK_RESULT;
+
+/* --- the whole MailRoot (inventory.c, programs.c) ----------------------------------------- */
+
+struct takeover_inventory {
+    size_t domains, accounts, lists, aliases;
+    size_t maildirs, mailboxes,
+        without; /* accounts with Maildir, with mailbox/, with neither */
+    size_t messages;
+    size_t last_logins, disabled_links, locks, index_files;
+    size_t mailprocs;
+    size_t foreign; /* account folders that belong to another user than the MailRoot */
+    size_t programs, bad_programs;
+};
+/* Reads tables and the entries of folders; opens no message. Changes nothing. */
+enum rc takeover_inventory(const struct takeover_sink *sink, struct takeover_inventory *out,
+                           struct err *e) CHECK_RESULT;
+/* Every program that a table names: does it stand there, can it run here? */
+void takeover_programs(const struct takeover_sink *sink, struct takeover_inventory *out);
+/* Removes XMail's indexes of tables and its DNS cache, which it makes anew; ours aren't
+ * there. *out_removed: files. */
+enum rc takeover_clear_indexes(size_t *out_removed, struct err *e) CHECK_RESULT;
+
 /* Is an XMail running on this MailRoot? *out_pid its process. */
 bool takeover_xmail_runs(unsigned *out_pid);
 

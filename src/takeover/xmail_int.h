@@ -79,7 +79,11 @@ enum rc xmail_scan(const char *top, const struct takeover_sink *sink, xmail_foun
 /* "TOP/0/7/PART/NAME", in a. */
 struct str xmail_path(const char *top, struct str folder, const char *part, struct str name,
                       struct arena *a);
-/* Files in the folders called `part`. */
+/* Moves a file, by copying where it must; makes the folder. A missing file is fine. */
+enum rc xmail_move(struct str from, struct str to, struct err *e) CHECK_RESULT;
+/* All that was changed in the file system of the folder is durable. */
+enum rc xmail_sync(const char *folder, struct err *e) CHECK_RESULT;
+/* Files in TOP/PART and TOP/A/B/PART. */
 size_t xmail_count(const char *top, const char *part);
 
 /* A line for the report; without a sink what needs a hand goes to the log. */

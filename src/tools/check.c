@@ -56,7 +56,10 @@ void check_say(struct check *c, enum check_level level, const char *path, unsign
     (void)vsnprintf(what, sizeof(what), fmt, ap);
     va_end(ap);
     c->counts[level]++;
-    (c->json ? print_json : print_plain)(level, path, line, what, advice);
+    if (c->say != NULL)
+        c->say(c->ctx, level, path, line, what, advice);
+    else
+        (c->json ? print_json : print_plain)(level, path, line, what, advice);
 }
 
 /* --- the command ------------------------------------------------------------------------- */
@@ -130,6 +133,24 @@ static enum rc repair(bool json, struct err *e)
     return rc;
 }
 
+void check_all(struct check *c)
+{
+    check_tables(c);
+    check_accounts(c);
+    check_settings(c);
+    check_access(c);
+    check_files(c);
+}
+
+void check_release(struct check *c)
+{
+    map_release(&c->domains);
+    map_release(&c->alias_domains);
+    map_release(&c->accounts);
+    map_release(&c->aliases);
+    arena_release(&c->mem);
+}
+
 static int finish(struct check *c)
 {
     size_t notes = c->counts[CHECK_NOTE], warnings = c->counts[CHECK_WARNING],
@@ -139,11 +160,7 @@ static int finish(struct check *c)
                      c->domains.live);
     else if (!c->json)
         (void)printf("%zu errors, %zu warnings, %zu notes\n", errors, warnings, notes);
-    map_release(&c->domains);
-    map_release(&c->alias_domains);
-    map_release(&c->accounts);
-    map_release(&c->aliases);
-    arena_release(&c->mem);
+    check_release(c);
     return errors > 0 ? 2 : warnings > 0 ? 1 : 0;
 }
 
@@ -167,10 +184,6 @@ int tool_check(int argc, char **argv)
         (void)fprintf(stderr, "hikyaku check: %s\n", e.text);
         return 3;
     }
-    check_tables(&c);
-    check_accounts(&c);
-    check_settings(&c);
-    check_access(&c);
-    check_files(&c);
+    check_all(&c);
     return finish(&c);
 }

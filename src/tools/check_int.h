@@ -10,6 +10,9 @@ enum check_level { CHECK_NOTE, CHECK_WARNING, CHECK_ERROR };
 struct check {
     struct arena mem; /* what the maps point to */
     bool json;
+    void (*say)(void *ctx, enum check_level level, const char *path, unsigned line,
+                const char *what, const char *advice); /* NULL: findings are printed */
+    void *ctx;
     size_t counts[3];         /* by enum check_level */
     struct map domains;       /* key of each local domain -> its name as written */
     struct map alias_domains; /* key -> its real domain's key */
@@ -31,6 +34,9 @@ void check_say(struct check *c, enum check_level level, const char *path, unsign
 struct str check_key(struct check *c, struct str name, struct str domain);
 struct str check_domain_key(struct check *c, struct str domain);
 
+/* All parts; c->counts tells. check_release frees what c holds. */
+void check_all(struct check *c);
+void check_release(struct check *c);
 /* The parts, in order. */
 void check_tables(struct check *c);   /* syntax, columns, values */
 void check_accounts(struct check *c); /* what refers to what */

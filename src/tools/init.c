@@ -3,6 +3,7 @@
  * It never touches a folder that holds tables already. Passwords that aren't given are made and
  * shown once. The marker file says that this MailRoot has the safe defaults.
  */
+#include "conf/marker.h"
 #include "conf/tab.h"
 #include "mail/address.h"
 #include "sys/file.h"
@@ -11,7 +12,6 @@
 #include "tools/tools_int.h"
 #include "users/users.h"
 #include <getopt.h>
-#include <pwd.h>
 #include <sys/random.h>
 
 #define MOST_USERS 100
@@ -256,13 +256,6 @@ static enum rc make_certificate(const struct plan *plan, struct err *e)
     return rc == RC_OK ? write_file("server.cert", buf_str(&cert), 0644, e) : rc;
 }
 
-static enum rc make_marker(struct plan *plan, struct err *e)
-{
-    struct str text = arena_printf(&plan->mem, "origin new\nformat 1\nmade %" PRId64 "\n",
-                                   clock_wall() / USEC_S);
-    return write_file("hikyaku/marker", text, 0640, e);
-}
-
 static enum rc make_tables(struct plan *plan, struct err *e)
 {
     struct buf row AUTO_RELEASE_BUF;
@@ -296,25 +289,7 @@ static enum rc make_all(struct plan *plan, struct err *e)
     if (rc == RC_OK)
         rc = make_certificate(plan, e);
     /* Last: a MailRoot without its marker was not finished. */
-    return rc == RC_OK ? make_marker(plan, e) : rc;
-}
-
-/* Gives the folder and all below it to a user of the system. */
-static enum rc give_to(const char *path, const struct passwd *owner, struct err *e)
-{
-    struct arena mem AUTO_RELEASE_ARENA = { 0 };
-    struct folder *f = NULL;
-    struct str name;
-    unsigned char type = 0;
-    if (lchown(path, owner->pw_uid, owner->pw_gid) < 0)
-        return err_sys(e, "give %s to %s", path, owner->pw_name);
-    if (!folder_exists(path))
-        return RC_OK;
-    enum rc rc = folder_open(path, &f, e);
-    while (rc == RC_OK && folder_next(f, &name, &type))
-        rc = give_to(arena_printf(&mem, "%s/%.*s", path, STR_ARG(name)).p, owner, e);
-    folder_close(&f);
-    return rc;
+    return rc == RC_OK ? marker_write(CONF_NEW, e) : rc;
 }
 
 /* --- the command ------------------------------------------------------------------------- */
@@ -435,16 +410,15 @@ int tool_init(int argc, char **argv)
         (void)fputs(usage, stderr);
         return 2;
     }
-    const struct passwd *owner = plan.owner == NULL ? NULL : getpwnam(plan.owner);
-    enum rc rc = plan.owner != NULL && owner == NULL
-                     ? err_perm(&e, "5.3.0", "there is no user %s on this system", plan.owner)
-                     : fill_in(&plan, &e);
+    enum rc rc = plan.owner == NULL ? RC_OK : tool_find_user(plan.owner, &e);
+    if (rc == RC_OK)
+        rc = fill_in(&plan, &e);
     if (rc == RC_OK)
         rc = enter_folder(&plan, &e);
     if (rc == RC_OK)
         rc = make_all(&plan, &e);
-    if (rc == RC_OK && owner != NULL)
-        rc = give_to(".", owner, &e);
+    if (rc == RC_OK && plan.owner != NULL)
+        rc = tool_give_to(".", plan.owner, &e);
     if (rc == RC_OK)
         (void)printf("made %s for %.*s, with a self-signed certificate for %.*s\n",
                      plan.mailroot, STR_ARG(plan.domain), STR_ARG(plan.hostname));

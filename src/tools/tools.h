@@ -10,6 +10,12 @@ int tool_init(int argc, char **argv);
  * usage. */
 int tool_check(int argc, char **argv);
 
+/* `hikyaku takeover [--do]`: rehearses, or does, the takeover of XMail's MailRoot. 0; 1 failed;
+ * 3 usage. */
+int tool_takeover(int argc, char **argv);
+/* `hikyaku export-spool`: the queue becomes files of XMail's spool. The same codes. */
+int tool_export_spool(int argc, char **argv);
+
 /* `hikyaku options [--ja | --mdoc]`: prints every setting. */
 int tool_options(int argc, char **argv);
 

@@ -27,5 +27,13 @@ enum rc tool_enter_mailroot(const char *given, struct err *e) CHECK_RESULT;
 /* A process that is root becomes the owner of the MailRoot, so that what it makes is the
  * owner's. For good. */
 enum rc tool_become_owner(struct err *e) CHECK_RESULT;
+/* Gives the file, or the folder and all below it, to a user of the system; links are given, not
+ * followed. */
+enum rc tool_give_to(const char *path, const char *owner, struct err *e) CHECK_RESULT;
+/* Is there such a user? RC_PERM: none. */
+enum rc tool_find_user(const char *name, struct err *e) CHECK_RESULT;
+/* Nothing else works on the MailRoot while *out_lock is open: RC_TEMP when a server does, ours
+ * or XMail, or another tool. RC_PERM: a newer version wrote it. */
+enum rc tool_take_mailroot(int *out_lock, struct err *e) CHECK_RESULT;
 
 #endif

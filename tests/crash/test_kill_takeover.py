@@ -93,6 +93,41 @@ class KillTakeover(unittest.TestCase):
                 self.assertEqual(len(names), len(set(names)))
                 self.judge(root)
 
+    def run_tool(self, root, *words, kill=None):
+        env = dict(os.environ, **({"HIKYAKU_KILL": kill} if kill else {}))
+        done = subprocess.run([PROGRAM, *words, "--mailroot", root], capture_output=True, text=True, env=env, timeout=60)
+        self.assertIn(done.returncode, (0, -9) if kill else (0,), done.stderr)
+        return done.returncode == 0
+
+    def test_takeover_is_killed(self):
+        n, done = 1, False
+        while not done:
+            root = self.copy()
+            done = self.run_tool(root, "takeover", "--do", kill=f"takeover:{n}")
+            self.run_tool(root, "takeover", "--do")
+            if n % 5 == 1 or done:
+                self.judge(root)
+            n += 1 if n < 20 else 9
+        self.assertGreater(n, 40)
+
+    def test_export_is_killed(self):
+        """Then it is repeated, or the server is started again instead."""
+        n, done = 1, False
+        while not done:
+            root = self.copy()
+            self.run_tool(root, "takeover", "--do")
+            done = self.run_tool(root, "export-spool", kill=f"export:{n}")
+            with self.subTest(n=n):
+                if n % 4 != 1:
+                    self.run_tool(root, "export-spool")
+                    self.assertEqual([len(os.listdir(os.path.join(root, "spool", "0", "0", kind)))
+                                      for kind in ("mess", "froz", "slog")], [6, 1, 1])
+                    self.assertEqual([p for p in left(root, "queue") if "damaged" not in p and "/slog/" not in p], [])
+                self.run_tool(root, "takeover", "--do")
+                self.judge(root) if n % 8 == 1 else self.assertEqual(left(root), [])
+            n += 1 if n < 20 else 9
+        self.assertGreater(n, 40)
+
 
 if __name__ == "__main__":
     unittest.main()
