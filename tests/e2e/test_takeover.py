@@ -109,6 +109,17 @@ class Takeover(unittest.TestCase):
                     self.assertIn("CRLF line ends", done.stdout)
                     self.assertIn("0 accounts with Maildir, 2 with mailbox", done.stdout)
 
+    def test_no_message_is_opened(self):
+        root = self.root()
+        for words in ((), ("--do",)):
+            trace = os.path.join(root, "..", os.path.basename(root) + ".trace")
+            self.addCleanup(lambda path=trace: os.path.exists(path) and os.unlink(path))
+            run("takeover", *words, "--mailroot", root, env={"HIKYAKU_TRACE": trace})
+            with open(trace, "rb") as f:
+                opened = f.read()
+            self.assertIn(b"/Maildir/new\n", opened)
+            self.assertNotIn(b"/Maildir/new/", opened)
+
     def test_programs_that_need_a_hand(self):
         root = self.root()
         script = os.path.join(root, "bin", "good.sh")
