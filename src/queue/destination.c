@@ -16,7 +16,9 @@
 #define DOWN_LONGEST (1800 * USEC_S)
 #define TROUBLE_KEPT (3600 * USEC_S) /* how long a place is remembered that nobody sends to */
 #define CROWD 2000u
-#define BUSY_PAUSE (200 * USEC_MS)
+#define BUSY_FIRST (10 * USEC_MS) /* doubled each time in a row */
+#define BUSY_LONGEST (200 * USEC_MS)
+#define GROWTH_PAUSE USEC_S /* after that it was busy */
 
 static struct destination *get(struct destinations *all, struct str place)
 {
@@ -151,9 +153,12 @@ void destination_pause(struct destinations *all, struct task *t, usec_t now)
 {
     struct destination *d = t->destination;
     bool paused = d->paused;
-    d->paused = true;
-    d->paused_until = now + BUSY_PAUSE;
+    d->window = MAX(d->active - 1, 1u); /* what the others leave it */
+    d->grows_at = now + GROWTH_PAUSE;
     if (!paused) {
+        d->busy_pause = MIN(MAX(2 * d->busy_pause, BUSY_FIRST), BUSY_LONGEST);
+        d->paused = true;
+        d->paused_until = now + d->busy_pause;
         d->next_paused = all->paused;
         all->paused = d;
     }
@@ -174,6 +179,14 @@ void destinations_resume(struct destinations *all, usec_t now)
         join_ring(all, d);
         release_if_idle(all, d);
     }
+}
+
+usec_t destinations_resume_at(const struct destinations *all)
+{
+    usec_t first = USEC_FOREVER;
+    for (const struct destination *d = all->paused; d != NULL; d = d->next_paused)
+        first = MIN(first, d->paused_until);
+    return first;
 }
 
 struct task *destination_drain(struct destinations *all, struct destination *d)
@@ -236,7 +249,9 @@ void destination_done(struct destinations *all, struct destination *d, bool reac
             log_info(EV("destination is up again"), KV("place", d->place));
         d->failures = 0;
         d->blocked_until = 0;
-        d->window = MIN(d->window + 1, (unsigned)conf()->max_per_destination);
+        d->busy_pause = 0;
+        if (now >= d->grows_at)
+            d->window = MIN(d->window + 1, (unsigned)conf()->max_per_destination);
     } else {
         note_failure(d, reason, now);
     }

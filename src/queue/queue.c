@@ -468,6 +468,7 @@ static void scheduler_run(struct pool *pool, void *object, unsigned events)
         next = MIN(next, clock_mono() + MAX(items_due(&q->items) - clock_wall(), (usec_t)0));
     if (q->destinations.waiting > 0 && q->relay_ready)
         next = MIN(next, clock_mono() + 100 * USEC_MS); /* the channel may have been full */
+    next = MIN(next, destinations_resume_at(&q->destinations));
     pool_park(pool, q->ticket, 0, next);
 }
 

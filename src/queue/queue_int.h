@@ -215,8 +215,9 @@ struct destination {
     usec_t blocked_until; /* clock_mono; then one attempt probes it */
     char *trouble;        /* the last reason */
     bool in_ring, paused;
-    usec_t paused_until;      /* clock_mono */
-    struct destination *next; /* in the ring */
+    usec_t paused_until;         /* clock_mono */
+    usec_t busy_pause, grows_at; /* since its servers had connections enough */
+    struct destination *next;    /* in the ring */
     struct destination *next_paused;
 };
 
@@ -243,6 +244,8 @@ void destination_put_back(struct destinations *all, struct task *t);
 void destination_pause(struct destinations *all, struct task *t, usec_t now);
 /* Those whose moment is over may start again. */
 void destinations_resume(struct destinations *all, usec_t now);
+/* When the next of them may; USEC_FOREVER: none waits. */
+usec_t destinations_resume_at(const struct destinations *all);
 /* The task is over. reached: the place answered. */
 void destination_done(struct destinations *all, struct destination *d, bool reached,
                       struct str reason, usec_t now);

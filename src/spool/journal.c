@@ -9,8 +9,9 @@
  *     checksum held|released|notice 0 0 -
  *     checksum thawed 0 0 -      (failed recipients are pending again)
  *     checksum history 4294967295 0 line      (what a server before this one noted)
- * A line that a crash cut short has a wrong checksum: it and what follows don't count, which at
- * worst repeats a try; a delivery itself is recognised by its file name.
+ * A line that a crash cut short has a wrong checksum and doesn't count, which at worst repeats
+ * a try; a delivery itself is recognised by its file name. What is recorded later begins a new
+ * line.
  */
 #include "spool/spool_int.h"
 
@@ -97,6 +98,5 @@ void journal_apply(struct str text, struct spool_entry *entry)
 {
     struct str line;
     while (text.n > 0 && str_cut(&text, '\n', &line) && text.p != NULL)
-        if (!apply_line(line, entry))
-            return;
+        (void)apply_line(line, entry);
 }

@@ -221,11 +221,17 @@ static enum rc append_to(struct str path, const char *kind, uint64_t a, int64_t 
                          struct str reason, struct err *e)
 {
     struct buf line AUTO_RELEASE_BUF;
+    struct stat st;
+    char last = '\n';
+    int fd AUTO_CLOSE = io_open(path.p, O_RDWR | O_CREAT | O_APPEND, 0600);
     buf_init(&line, 2048);
-    buf_must(journal_print(&line, kind, a, b, reason));
-    int fd AUTO_CLOSE = io_open(path.p, O_WRONLY | O_CREAT | O_APPEND, 0600);
-    if (fd < 0)
+    if (fd < 0 || io_fstat(fd, &st) < 0)
         return err_sys(e, "open %s", path.p);
+    if (st.st_size > 0 && io_pread(fd, &last, 1, (uint64_t)st.st_size - 1) != 1)
+        return err_sys(e, "read %s", path.p);
+    if (last != '\n') /* a crash cut the line before */
+        buf_must(buf_add_char(&line, '\n'));
+    buf_must(journal_print(&line, kind, a, b, reason));
     struct iovec part = { line.p, line.n };
     return io_write_all(fd, &part, 1, e);
 }

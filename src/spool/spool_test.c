@@ -112,6 +112,32 @@ static void damaged_journal_says_less(void **state)
     }
 }
 
+/* What is recorded behind a line that a power cut left half (or as zeros) counts. */
+static void records_behind_a_cut_line_count(void **state)
+{
+    (void)state;
+    static const struct str rests[] = { { "0123456789abcdef do", 19 }, { "\0\0\0", 3 } };
+    for (size_t i = 0; i < ARRAY_LEN(rests); i++) {
+        struct arena a AUTO_RELEASE_ARENA = { 0 };
+        struct err e = { .text = "" };
+        struct spool_entry entry;
+        struct str id = queue_for(amy_and_ben, 2, MESSAGE, &a);
+        const char *path = spool_journal_path(id, &a).p;
+        must(spool_open(id, &a, &entry, &e), &e);
+        must(spool_record(&entry, 0, DELIVERY_DONE, STR("-"), &e), &e);
+        int fd = io_open(path, O_WRONLY | O_APPEND, 0);
+        struct iovec part = { (void *)(uintptr_t)rests[i].p, rests[i].n };
+        must(io_write_all(fd, &part, 1, &e), &e);
+        io_close(fd);
+        must(spool_record(&entry, 1, DELIVERY_DONE, STR("-"), &e), &e);
+        spool_close(&entry);
+        must(spool_open(id, &a, &entry, &e), &e);
+        assert_int_equal(entry.states[0], DELIVERY_DONE);
+        assert_int_equal(entry.states[1], DELIVERY_DONE);
+        spool_close(&entry);
+    }
+}
+
 /* A file cut short or altered in its head is an error, never a shorter message. */
 static void damaged_entries_are_refused(void **state)
 {
@@ -256,6 +282,7 @@ int main(void)
         cmocka_unit_test(empty_message_and_null_sender),
         cmocka_unit_test(journal_survives_reopening),
         cmocka_unit_test(damaged_journal_says_less),
+        cmocka_unit_test(records_behind_a_cut_line_count),
         cmocka_unit_test(damaged_entries_are_refused),
         cmocka_unit_test(altered_heads_are_refused),
         cmocka_unit_test(put_fails_whole),
