@@ -234,18 +234,73 @@ enum admin_result admin_account_remove(struct str domain, struct str name, struc
 
 /* --- variables --------------------------------------------------------------------------- */
 
-static enum admin_result set_var(const char *path, struct str name, struct str value,
-                                 struct err *e)
+/* Names and values, all put into user.tab at once. */
+struct vars {
+    const struct str *pairs;
+    size_t count;
+    bool *done; /* by pair: its row was there, or has been added */
+};
+
+static bool is_removal(const struct vars *v, size_t i)
 {
-    const struct row_match match = { { name }, 1 };
-    const struct str row[] = { name, value };
-    size_t changed = 0;
-    if (str_eq(value, STR(".|rm"))) {
-        enum admin_result result = table_drop(path, &match, &changed, e);
-        return result == ADMIN_OK && changed == 0 ? ADMIN_NO_VARIABLE : result;
+    return str_eq(v->pairs[2 * i + 1], STR(".|rm"));
+}
+
+/* The last pair of that name; count: there is none. */
+static size_t pair_named(const struct vars *v, struct str name)
+{
+    for (size_t i = v->count; i > 0; i--)
+        if (str_ieq(v->pairs[2 * (i - 1)], name))
+            return i - 1;
+    return v->count;
+}
+
+static enum tab_verdict edit_var(void *ctx, const struct tab_row *row, struct arena *a,
+                                 const struct str **out_values, size_t *out_count)
+{
+    struct vars *v = ctx;
+    size_t i = pair_named(v, tab_value(row, 0));
+    if (i == v->count)
+        return TAB_KEEP;
+    v->done[i] = true;
+    if (is_removal(v, i))
+        return TAB_DROP;
+    *out_count = MAX(row->count, (size_t)2);
+    struct str *values = arena_new_array(a, struct str, *out_count);
+    memcpy(values, row->values, row->count * sizeof(*values));
+    values[1] = v->pairs[2 * i + 1];
+    *out_values = values;
+    return TAB_REPLACE;
+}
+
+static bool more_vars(void *ctx, const struct str **out_values, size_t *out_count)
+{
+    struct vars *v = ctx;
+    for (size_t i = 0; i < v->count; i++) {
+        if (v->done[i] || is_removal(v, i) || pair_named(v, v->pairs[2 * i]) != i)
+            continue;
+        v->done[i] = true;
+        *out_values = &v->pairs[2 * i];
+        *out_count = 2;
+        return true;
     }
-    enum admin_result result = table_set(path, &match, 1, value, &changed, e);
-    return result == ADMIN_OK && changed == 0 ? table_add(path, row, 2, e) : result;
+    memset(v->done, 0, v->count * sizeof(*v->done)); /* the edit may be tried again */
+    return false;
+}
+
+/* Is there a row for each variable that is to be removed? */
+static enum admin_result check_removals(const char *path, const struct vars *v, struct arena *a,
+                                        struct err *e)
+{
+    for (size_t i = 0; i < v->count; i++) {
+        const struct row_match match = { { v->pairs[2 * i] }, 1 };
+        bool found = true;
+        if (is_removal(v, i) && table_find(path, &match, a, NULL, &found, e) != RC_OK)
+            return ADMIN_CANT_OPEN;
+        if (!found)
+            return ADMIN_NO_VARIABLE;
+    }
+    return ADMIN_OK;
 }
 
 enum admin_result admin_vars_set(struct str domain, struct str name, const struct str *pairs,
@@ -253,6 +308,8 @@ enum admin_result admin_vars_set(struct str domain, struct str name, const struc
 {
     struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
     struct account account;
+    struct vars v = { pairs, pair_count, arena_new_array(&a, bool, pair_count + 1) };
+    size_t changed = 0;
     enum admin_result result = admin_account_find(domain, name, &a, &account);
     if (result != ADMIN_OK)
         return result;
@@ -260,9 +317,12 @@ enum admin_result admin_vars_set(struct str domain, struct str name, const struc
     for (size_t i = 0; i < 2 * pair_count; i++)
         if (!value_is_good(pairs[i]) || (i % 2 == 0 && pairs[i].n == 0))
             return ADMIN_BAD_CHARACTERS;
-    for (size_t i = 0; i < pair_count && result == ADMIN_OK; i++)
-        result = set_var(path.p, pairs[2 * i], pairs[2 * i + 1], e);
-    return result;
+    result = check_removals(path.p, &v, &a, e);
+    if (result != ADMIN_OK)
+        return result;
+    return tab_edit_more(path.p, edit_var, more_vars, &v, &changed, e) == RC_OK
+               ? ADMIN_OK
+               : ADMIN_CANT_WRITE;
 }
 
 /* --- members of lists -------------------------------------------------------------------- */

@@ -32,8 +32,9 @@ const char *admin_result_text(enum admin_result r);
 enum rc admin_build_index(int *out_fd, struct users_report *out, struct err *e) CHECK_RESULT;
 /* Did a change need more than the present index could take in? Then build and send one. */
 bool admin_index_due(void);
-/* May a change be made now, or has another program changed a table that isn't read yet? */
-bool admin_is_ready(void);
+/* May a change be made now, or has another program changed a table that isn't read yet? e:
+ * which. */
+bool admin_is_ready(struct err *e);
 
 /* domains/D/U/.ipconn: the address of the account's last POP3 login; its time is the login's.
  * Nothing happens for an account that isn't in the tables. */

@@ -80,6 +80,10 @@ static void custom_domains(void **state)
     assert_int_equal(admin_custom_path(STR("x.test"), &a, &path), ADMIN_OK);
     assert_true(str_eq(path, STR("custdomains/x.test.tab")));
     assert_int_equal(admin_custom_path(STR(".x.test"), &a, &path), ADMIN_OK);
+    assert_int_equal(admin_custom_path(STR(".X.Test"), &a, &path), ADMIN_OK);
+    assert_true(str_eq(path, STR("custdomains/.x.test.tab")));
+    assert_int_equal(admin_custom_path(STR("\u8868.Test"), &a, &path), ADMIN_OK);
+    assert_true(str_eq(path, STR("custdomains/xn--co2a.test.tab")));
     assert_int_equal(admin_custom_path(STR("../x"), &a, &path), ADMIN_BAD_NAME);
     assert_int_equal(admin_custom_path(STR(""), &a, &path), ADMIN_BAD_NAME);
     assert_int_equal(admin_custom_path(STR("*"), &a, &path), ADMIN_BAD_NAME);

@@ -95,12 +95,8 @@ enum admin_result admin_file_set(struct str path, struct str content, struct str
         return ADMIN_BAD_PATH;
     if (!is_version(name, version))
         return ADMIN_CHANGED;
-    if (content.n == 0) {
-        if (io_unlink(name) < 0 && errno != ENOENT)
-            return ADMIN_CANT_WRITE;
-    } else if (file_replace(name, content, 0640, e) != RC_OK) {
+    if (tab_replace(name, content, e) != RC_OK)
         return ADMIN_CANT_WRITE;
-    }
     for (size_t i = 0; i < ARRAY_LEN(index_tables); i++)
         if (str_eq(path, str_from_c(index_tables[i])))
             index_follow(RC_AGAIN);
@@ -121,9 +117,16 @@ enum admin_result admin_mailproc_path(struct str domain, struct str name, char w
 
 enum admin_result admin_custom_path(struct str domain, struct arena *a, struct str *out)
 {
-    struct str key = str_skip(domain, domain.n > 0 && domain.p[0] == '.' ? 1 : 0);
-    if (!file_name_is_good(key) || str_has_any(key, " \"*?@"))
+    bool below = domain.n > 0 && domain.p[0] == '.';
+    struct str name = str_skip(domain, below ? 1 : 0), key;
+    if (!file_name_is_good(name) || str_has_any(name, " \"*?@"))
         return ADMIN_BAD_NAME;
     *out = arena_printf(a, "custdomains/%.*s.tab", STR_ARG(domain));
+    if (file_exists(out->p))
+        return ADMIN_OK;
+    /* A new one is named as look-ups name it: in A-labels and lower case. */
+    if (domain_parse(name, true, a, &key, NULL) != RC_OK)
+        return ADMIN_BAD_NAME;
+    *out = arena_printf(a, "custdomains/%s%.*s.tab", below ? "." : "", STR_ARG(key));
     return ADMIN_OK;
 }

@@ -60,7 +60,12 @@ enum admin_result admin_link_add(const struct admin_link *link, struct str passw
                                link->remote_user, stored,     auth };
     if (table_find(TABLE, &match, &a, NULL, &found, e) != RC_OK)
         return ADMIN_CANT_OPEN;
-    return found ? ADMIN_LINK_EXISTS : table_add(TABLE, row, ARRAY_LEN(row), e);
+    if (found)
+        return ADMIN_LINK_EXISTS;
+    /* A removal that a crash cut off may have left it: a new link is on. */
+    if (file_remove(admin_link_switch(link, &a).p, e) != RC_OK)
+        return ADMIN_CANT_WRITE;
+    return table_add(TABLE, row, ARRAY_LEN(row), e);
 }
 
 enum admin_result admin_link_remove(const struct admin_link *link, struct err *e)
@@ -73,14 +78,14 @@ enum admin_result admin_link_remove(const struct admin_link *link, struct err *e
     enum admin_result result = table_drop(TABLE, &match, &dropped, e);
     struct str off = admin_link_switch(link, &a);
     if (result == ADMIN_OK && dropped > 0 && off.n > 0)
-        (void)io_unlink(off.p);
+        result = file_remove(off.p, e) == RC_OK ? ADMIN_OK : ADMIN_CANT_WRITE;
     return result == ADMIN_OK && dropped == 0 ? ADMIN_NO_LINK : result;
 }
 
 static enum admin_result set_switch(const char *path, bool on, struct err *e)
 {
     if (on)
-        return io_unlink(path) == 0 || errno == ENOENT ? ADMIN_OK : ADMIN_CANT_WRITE;
+        return file_remove(path, e) == RC_OK ? ADMIN_OK : ADMIN_CANT_WRITE;
     struct str folder = str_head(str_from_c(path), str_rfind(str_from_c(path), '/'));
     struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
     if (folder_make(arena_c(&a, folder), 0750, e) != RC_OK)

@@ -373,9 +373,12 @@ static enum rc mend_one(struct str id, struct err *e)
 enum rc admin_mend(struct err *e)
 {
     struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
+    static const char *const folders[] = { ".", "custdomains", "filters" };
     struct str *ids = NULL;
     size_t count = 0;
     enum rc rc = each_id(&a, &ids, &count, e);
+    for (size_t i = 0; i < ARRAY_LEN(folders) && rc == RC_OK; i++)
+        rc = tab_sweep(folders[i], e);
     for (size_t i = 0; i < count && rc == RC_OK; i++)
         if (mend_one(ids[i], e) != RC_OK)
             log_error(EV("an interrupted change was not completed"), KS("id", ids[i]), KE(e));

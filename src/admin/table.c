@@ -8,9 +8,9 @@ bool admin_index_due(void)
     return due;
 }
 
-bool admin_is_ready(void)
+bool admin_is_ready(struct err *e)
 {
-    return !due && !users_index_differs();
+    return !due && !users_index_differs(e);
 }
 
 void index_follow(enum rc rc)

@@ -102,9 +102,10 @@ static int file_now(enum logfile f)
     if (file->fd > 0)
         io_close(file->fd);
     (void)snprintf(path, sizeof(path), FOLDER "/%s-%s", names[f], period);
-    int fd = io_open(path, O_WRONLY | O_CREAT | O_APPEND, 0640);
+    const int flags = O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW;
+    int fd = io_open(path, flags, 0640);
     if (fd < 0 && errno == ENOENT && io_mkdir(FOLDER, 0750) == 0)
-        fd = io_open(path, O_WRONLY | O_CREAT | O_APPEND, 0640);
+        fd = io_open(path, flags, 0640);
     *file = (struct open_file){ .fd = MAX(fd, 0) };
     (void)snprintf(file->period, sizeof(file->period), "%s", period);
     return fd;

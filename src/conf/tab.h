@@ -74,6 +74,31 @@ typedef enum tab_verdict tab_edit_fn(void *ctx, const struct tab_row *row, struc
                                      const struct str **out_values, size_t *out_count);
 enum rc tab_edit(const char *path, tab_edit_fn *edit, void *ctx, size_t *out_changed,
                  struct err *e) CHECK_RESULT;
+/* The same, and the rows that `more` gives until it returns false follow at the end; the table
+ * is made when missing. */
+typedef bool tab_more_fn(void *ctx, const struct str **out_values, size_t *out_count);
+enum rc tab_edit_more(const char *path, tab_edit_fn *edit, tab_more_fn *more, void *ctx,
+                      size_t *out_changed, struct err *e) CHECK_RESULT;
+
+/* Puts the text (with LF) in the place of a table or another file of lines, under the tables'
+ * lock and with the line ends that the old one has. Empty text removes it. */
+enum rc tab_replace(const char *path, struct str text, struct err *e) CHECK_RESULT;
+
+/* Removes new versions of tables in the folder ("x.tab.tmp-1-2") that a crash left behind. */
+enum rc tab_sweep(const char *folder, struct err *e) CHECK_RESULT;
+
+/*
+ * Does another program's new version of a table count? When it has been still for 200 ms and
+ * ends in a line end, or was left without one for a minute. w belongs to one thread and is for
+ * one table; zeroed at first.
+ */
+struct tab_watch {
+    struct file_id open; /* the version whose last line has no line end */
+    usec_t since;
+};
+bool tab_is_settled(struct tab_watch *w, const char *path, const struct file_id *now);
+/* Does the file's last line have no line end? One that can't be read counts as such. */
+bool tab_ends_open(const char *path, const struct file_id *now);
 
 /*
  * Cached tables: what hot paths use. Each call looks at the file's identity at most every 100

@@ -9,6 +9,7 @@
 
 #define LOOK_EVERY (100 * USEC_MS)
 #define STILL_FOR (200 * USEC_MS)
+#define OPEN_FOR (60 * USEC_S)      /* without a line end at its end, before it counts */
 #define DOUBT_SHORTER (2 * USEC_S)  /* how long a table that shrank by half is doubted */
 #define DOUBT_MISSING (60 * USEC_S) /* how long one that went away or can't be read is */
 
@@ -28,7 +29,8 @@ struct tab_cache {
     _Atomic bool looking;    /* a thread looks at the file */
     _Atomic int64_t look_at; /* not before this time */
     _Atomic bool suspect;
-    usec_t doubt_since; /* the looking thread's; 0: no doubt */
+    usec_t doubt_since;     /* the looking thread's; 0: no doubt */
+    struct tab_watch watch; /* the looking thread's */
 };
 
 /* Gives one reference back; the caller holds the lock. Returns the version when nobody has it
@@ -86,13 +88,29 @@ static bool is_still(const struct file_id *id)
     return age >= STILL_FOR || age < -STILL_FOR; /* a time in the future says nothing */
 }
 
-static bool ends_in_line_end(const struct tab_cache *c, const struct file_id *id)
+bool tab_ends_open(const char *path, const struct file_id *now)
 {
     char last = 0;
-    if (id->size == 0)
+    if (now->size == 0)
+        return false;
+    int fd AUTO_CLOSE = io_open(path, O_RDONLY, 0);
+    return fd < 0 || io_pread(fd, &last, 1, now->size - 1) != 1 || last != '\n';
+}
+
+bool tab_is_settled(struct tab_watch *w, const char *path, const struct file_id *now)
+{
+    if (!is_still(now))
+        return false;
+    if (!tab_ends_open(path, now)) {
+        *w = (struct tab_watch){ .since = 0 };
         return true;
-    int fd AUTO_CLOSE = io_open(c->path, O_RDONLY, 0);
-    return fd >= 0 && io_pread(fd, &last, 1, id->size - 1) == 1 && last == '\n';
+    }
+    if (!file_id_eq(&w->open, now)) {
+        *w = (struct tab_watch){ *now, clock_mono() };
+        log_warn(EV("last line of a table has no line end; it counts in a minute"),
+                 KV("file", path));
+    }
+    return clock_mono() - w->since >= OPEN_FOR;
 }
 
 /* How long a doubt about the new state lasts; 0: no doubt. */
@@ -130,7 +148,7 @@ static void look(struct tab_cache *c)
         if (t - c->doubt_since < doubt)
             return;
     }
-    if (now.ino != 0 && (!is_still(&now) || !ends_in_line_end(c, &now)))
+    if (now.ino != 0 && !tab_is_settled(&c->watch, c->path, &now))
         return;
     if (load(c, &e) == RC_OK) {
         c->suspect = false;

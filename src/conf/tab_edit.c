@@ -140,9 +140,26 @@ static enum rc edit_text(struct str text, tab_edit_fn *edit, void *ctx, struct a
     return rc;
 }
 
+/* The rows that come at the end. */
+static enum rc add_more(tab_more_fn *more, void *ctx, const char *eol, struct buf *out,
+                        size_t *changed, struct err *e)
+{
+    const struct str *values = NULL;
+    size_t count = 0;
+    enum rc rc = RC_OK;
+    while (rc == RC_OK && more != NULL && more(ctx, &values, &count)) {
+        if (out->n > 0 && out->p[out->n - 1] != '\n')
+            rc = buf_add(out, eol, strlen(eol));
+        if (rc == RC_OK)
+            rc = tab_print_row(out, values, count, eol, e);
+        (*changed)++;
+    }
+    return rc;
+}
+
 /* One try at the rewrite. RC_AGAIN: the file changed meanwhile. */
-static enum rc edit_once(const char *path, tab_edit_fn *edit, void *ctx, size_t *out_changed,
-                         struct err *e)
+static enum rc edit_once(const char *path, tab_edit_fn *edit, tab_more_fn *more, void *ctx,
+                         size_t *out_changed, struct err *e)
 {
     struct arena mem AUTO_RELEASE_ARENA = { 0 };
     struct buf fresh AUTO_RELEASE_BUF;
@@ -154,6 +171,8 @@ static enum rc edit_once(const char *path, tab_edit_fn *edit, void *ctx, size_t 
     if (rc == RC_OK)
         rc = edit_text(text, edit, ctx, &mem, &fresh, &changed, e);
     if (rc == RC_OK)
+        rc = add_more(more, ctx, line_end_of(text), &fresh, &changed, e);
+    if (rc == RC_OK)
         rc = file_id_get(path, &now_id, e);
     if (rc == RC_OK && !file_id_eq(&read_id, &now_id))
         return RC_AGAIN;
@@ -164,16 +183,75 @@ static enum rc edit_once(const char *path, tab_edit_fn *edit, void *ctx, size_t 
     return rc;
 }
 
-enum rc tab_edit(const char *path, tab_edit_fn *edit, void *ctx, size_t *out_changed,
-                 struct err *e)
+enum rc tab_edit_more(const char *path, tab_edit_fn *edit, tab_more_fn *more, void *ctx,
+                      size_t *out_changed, struct err *e)
 {
     int lock AUTO_CLOSE = -1;
     enum rc rc = lock_tables(&lock, e);
     for (int i = 0; i < TRIES && rc == RC_OK; i++) {
-        rc = edit_once(path, edit, ctx, out_changed, e);
+        rc = edit_once(path, edit, more, ctx, out_changed, e);
         if (rc != RC_AGAIN)
             return rc;
         rc = RC_OK;
     }
     return rc == RC_OK ? err_temp(e, "4.3.0", "%s keeps being changed by others", path) : rc;
+}
+
+enum rc tab_edit(const char *path, tab_edit_fn *edit, void *ctx, size_t *out_changed,
+                 struct err *e)
+{
+    return tab_edit_more(path, edit, NULL, ctx, out_changed, e);
+}
+
+enum rc tab_replace(const char *path, struct str text, struct err *e)
+{
+    int lock AUTO_CLOSE = -1;
+    struct buf lines AUTO_RELEASE_BUF;
+    bool open = false;
+    const char *eol = "\n";
+    buf_init(&lines, TAB_FILE_MAX);
+    enum rc rc = lock_tables(&lock, e);
+    if (rc != RC_OK || text.n == 0)
+        return rc == RC_OK ? file_remove(path, e) : rc;
+    int fd AUTO_CLOSE = io_open(path, O_RDONLY, 0);
+    if (fd >= 0)
+        rc = look_at_ends(fd, &open, &eol, e);
+    if (rc != RC_OK || strcmp(eol, "\n") == 0)
+        return rc == RC_OK ? file_replace(path, text, 0640, e) : rc;
+    for (struct str line; rc == RC_OK && text.n > 0 && str_cut(&text, '\n', &line);) {
+        rc = buf_add_str(&lines, line);
+        if (rc == RC_OK)
+            rc = buf_add(&lines, eol, strlen(eol));
+    }
+    if (rc != RC_OK)
+        return err_temp(e, "4.3.0", "out of memory for a table");
+    return file_replace(path, buf_str(&lines), 0640, e);
+}
+
+/* Removes one left-over; false: there is none. */
+static enum rc sweep_one(const char *folder, bool *out_found, struct err *e)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    int lock AUTO_CLOSE = -1;
+    struct folder *f = NULL;
+    struct str name, path = { NULL, 0 };
+    unsigned char type = 0;
+    enum rc rc = folder_open(folder, &f, e);
+    while (rc == RC_OK && path.n == 0 && folder_next(f, &name, &type))
+        if (str_find_str(name, STR(".tab.tmp-")) != SIZE_MAX)
+            path = arena_printf(&a, "%s/%.*s", folder, STR_ARG(name));
+    folder_close(&f);
+    *out_found = path.n > 0;
+    if (rc == RC_OK && path.n > 0)
+        rc = lock_tables(&lock, e); /* then nobody is writing it, or it is gone */
+    return rc == RC_OK && path.n > 0 ? file_remove(path.p, e) : rc;
+}
+
+enum rc tab_sweep(const char *folder, struct err *e)
+{
+    bool found = folder_exists(folder);
+    enum rc rc = RC_OK;
+    while (found && rc == RC_OK)
+        rc = sweep_one(folder, &found, e);
+    return rc;
 }

@@ -285,6 +285,79 @@ static void edits_only_what_is_meant(void **state)
                                 "\"broken\r\n\"\x95\x5c\"\t5")));
 }
 
+static bool two_more(void *ctx, const struct str **out_values, size_t *out_count)
+{
+    static const struct str fresh[] = { T("more"), T("x") };
+    unsigned *given = ctx;
+    *out_values = fresh;
+    *out_count = 2;
+    return (*given)++ < 2;
+}
+
+static void edits_and_adds(void **state)
+{
+    (void)state;
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    size_t changed = 0;
+    unsigned given = 0;
+    put("more.tab", STR("\"b\"\t\"2\"\r\n\"open\""));
+    assert_int_equal(tab_edit_more("more.tab", edit_b, two_more, &given, &changed, NULL),
+                     RC_OK);
+    assert_int_equal(changed, 3);
+    assert_true(
+        str_eq(content("more.tab", &a), STR("\"b\"\t\"new\"\r\n\"open\"\r\n\"more\"\t\"x\"\r\n"
+                                            "\"more\"\t\"x\"\r\n")));
+    given = 1;
+    assert_int_equal(tab_edit_more("made.tab", edit_b, two_more, &given, &changed, NULL),
+                     RC_OK);
+    assert_true(str_eq(content("made.tab", &a), STR("\"more\"\t\"x\"\n")));
+}
+
+static void replaces_whole_files(void **state)
+{
+    (void)state;
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    static const struct {
+        const char *name;
+        struct str before, given, after;
+    } rows[] = {
+        { "with LF", T("a\n"), T("b\n\nc\n"), T("b\n\nc\n") },
+        { "with CRLF", T("a\r\n"), T("b\n\nc\n"), T("b\r\n\r\nc\r\n") },
+        { "open end, CRLF", T("a\r\nb"), T("c\n"), T("c\r\n") },
+        { "empty before", T(""), T("c\n"), T("c\n") },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        put("whole.tab", rows[i].before);
+        assert_int_equal(tab_replace("whole.tab", rows[i].given, NULL), RC_OK);
+        struct str got = content("whole.tab", &a);
+        if (!str_eq(got, rows[i].after))
+            fail_msg("%s: %.*s", rows[i].name, STR_ARG(got));
+    }
+    for (int i = 0; i < 2; i++) { /* the second time there is none */
+        assert_int_equal(tab_replace("whole.tab", STR(""), NULL), RC_OK);
+        assert_false(file_exists("whole.tab"));
+    }
+    assert_int_equal(tab_replace("whole.tab", STR("c\n"), NULL), RC_OK);
+    assert_true(str_eq(content("whole.tab", &a), STR("c\n")));
+}
+
+static void sweeps_what_a_crash_left(void **state)
+{
+    (void)state;
+    struct err e;
+    assert_int_equal(io_mkdir("swept", 0700), 0);
+    put("swept/x.tab", STR("a\n"));
+    put("swept/x.tab.tmp-12-3", STR("b\n"));
+    put("swept/y.tab.tmp-1-44", STR("c\n"));
+    put("swept/y.tmp-1-44", STR("d\n"));
+    assert_int_equal(tab_sweep("swept", &e), RC_OK);
+    assert_true(file_exists("swept/x.tab"));
+    assert_true(file_exists("swept/y.tmp-1-44"));
+    assert_false(file_exists("swept/x.tab.tmp-12-3"));
+    assert_false(file_exists("swept/y.tab.tmp-1-44"));
+    assert_int_equal(tab_sweep("no-such-folder", &e), RC_OK);
+}
+
 static void edit_keeps_mode(void **state)
 {
     (void)state;
@@ -348,6 +421,16 @@ static void cache_follows_the_file(void **state)
     put("cache.tab", STR("\"a\"\n\"b\"\n\"c\"\n\"d"));
     age("cache.tab");
     assert_int_equal(rows_now(c, &suspect), 3);
+    /* But not for ever. */
+    put("cache.tab", STR("\"a\"\n\"b\"\n\"c\"\n\"d\""));
+    age("cache.tab");
+    assert_int_equal(rows_now(c, &suspect), 3);
+    clock_shift(61 * USEC_S);
+    assert_int_equal(rows_now(c, &suspect), 4);
+    assert_false(suspect);
+    put("cache.tab", STR("\"a\"\n\"b\"\n\"c\"\n"));
+    age("cache.tab");
+    assert_int_equal(rows_now(c, &suspect), 3);
     /* Gone: the old one stays, and a miss is not final. */
     assert_int_equal(io_unlink("cache.tab"), 0);
     clock_shift(USEC_S / 2);
@@ -389,6 +472,9 @@ int main(void)
         cmocka_unit_test(missing_table_is_empty),
         cmocka_unit_test(appends),
         cmocka_unit_test(edits_only_what_is_meant),
+        cmocka_unit_test(edits_and_adds),
+        cmocka_unit_test(replaces_whole_files),
+        cmocka_unit_test(sweeps_what_a_crash_left),
         cmocka_unit_test(edit_keeps_mode),
         cmocka_unit_test(cache_follows_the_file),
         cmocka_unit_test(cache_keeps_the_version_in_use),

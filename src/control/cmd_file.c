@@ -17,7 +17,8 @@ static enum admin_result show_file(struct ctrl *c, struct str path, struct err *
     }
     if (S_ISDIR(st.st_mode))
         return ADMIN_OK; /* an empty list, as XMail says */
-    if (!S_ISREG(st.st_mode) || file_read(path.p, TAB_FILE_MAX, a, &text, NULL, e) != RC_OK)
+    if (!S_ISREG(st.st_mode) ||
+        file_read_open(fd, path.p, TAB_FILE_MAX, a, &text, NULL, e) != RC_OK)
         return ADMIN_CANT_OPEN;
     if (str_find_str(text, STR("PRIVATE KEY-----")) != SIZE_MAX)
         return ADMIN_BAD_PATH;

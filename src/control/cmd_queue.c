@@ -7,7 +7,7 @@
 #include "spool/spool.h"
 #include "sys/file.h"
 
-#define MESSAGE_MAX ((uint64_t)64 << 20)
+#define MESSAGE_MAX (TAB_FILE_MAX - ((uint64_t)16 << 20)) /* room for the envelope */
 
 static struct str path_text(const struct address *address, struct arena *a)
 {
@@ -122,6 +122,20 @@ enum admin_result ctrl_frozgetlog(struct ctrl *c, struct err *e)
     return rc == RC_OK ? ADMIN_OK : ADMIN_CANT_OPEN;
 }
 
+/* The whole message behind what is in the answer. */
+static enum rc add_message(struct ctrl *c, const struct spool_entry *entry, struct err *e)
+{
+    size_t n = (size_t)entry->message_octets, at = 0;
+    ssize_t got = 1;
+    if (entry->message_octets > MESSAGE_MAX || buf_reserve(&c->text, n) != RC_OK)
+        return err_perm(e, "5.3.4", "the message is too large to be shown");
+    for (; at < n && got > 0; at += (size_t)MAX(got, (ssize_t)0))
+        got = io_pread(entry->message_fd, c->text.p + c->text.n + at, n - at,
+                       entry->message_offset + at);
+    c->text.n += at;
+    return at == n ? RC_OK : err_temp(e, "4.3.0", "the message can't be read");
+}
+
 /* In the form of XMail's spool (specification 2, section 3). */
 enum admin_result ctrl_frozgetmsg(struct ctrl *c, struct err *e)
 {
@@ -131,9 +145,6 @@ enum admin_result ctrl_frozgetmsg(struct ctrl *c, struct err *e)
     if (result != ADMIN_OK)
         return result;
     const struct options *o = conf();
-    size_t n = (size_t)MIN(entry.message_octets, MESSAGE_MAX);
-    char *message = arena_new(a, n + 1);
-    ssize_t got = io_pread(entry.message_fd, message, n, entry.message_offset);
     char date[DATE_TEXT_BYTES];
     c->has_text = true;
     enum rc rc = buf_printf(
@@ -143,10 +154,10 @@ enum admin_result ctrl_frozgetmsg(struct ctrl *c, struct err *e)
         STR_ARG(o->smtp_server_domain.n > 0 ? o->smtp_server_domain : o->root_domain),
         STR_ARG(entry.id), STR_ARG(path_text(&entry.env.reverse_path, a)),
         STR_ARG(path_text(&entry.env.recipients[failed_one(&entry)].resolved, a)));
-    if (rc == RC_OK && got > 0)
-        rc = buf_add(&c->text, message, (size_t)got);
+    if (rc == RC_OK)
+        rc = add_message(c, &entry, e);
     spool_close(&entry);
-    return rc == RC_OK && got >= 0 ? ADMIN_OK : ADMIN_CANT_OPEN;
+    return rc == RC_OK ? ADMIN_OK : ADMIN_CANT_OPEN;
 }
 
 enum admin_result ctrl_etrn(struct ctrl *c, struct err *e)

@@ -364,12 +364,13 @@ static enum step wait_for_index(struct session *s)
 {
     struct ctrl *c = ctrl_of(s);
     struct err e = { .text = "" };
-    if (!admin_is_ready() && clock_mono() < c->wait_until && !s->stopping) {
+    bool ready = admin_is_ready(&e);
+    if (!ready && clock_mono() < c->wait_until && !s->stopping) {
         s->more = more_waiting;
         s->wake_at = clock_mono() + INDEX_LOOK;
         return STEP_DELAY;
     }
-    if (!admin_is_ready())
+    if (!ready)
         return answer(c, ADMIN_LOCKED, &e);
     enum admin_result result = c->command->run(c, &e);
     if (result != ADMIN_OK || !admin_index_due() || hooks.refresh == NULL)
@@ -399,7 +400,9 @@ static enum step run(struct ctrl *c, struct str line)
         return STEP_CLOSE;
     }
     c->command = find_command(name);
-    enum admin_result wrong = rc != RC_OK               ? ADMIN_BAD_PARAMETER
+    bool has_nul = memchr(line.p, '\0', line.n) != NULL;
+    enum admin_result wrong = has_nul                   ? ADMIN_BAD_CHARACTERS
+                              : rc != RC_OK             ? ADMIN_BAD_PARAMETER
                               : !parameters_are_good(c) ? ADMIN_BAD_CHARACTERS
                               : c->command == NULL      ? ADMIN_BAD_COMMAND
                               : c->count < c->command->least || c->count > c->command->most

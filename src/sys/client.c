@@ -189,6 +189,8 @@ static enum rc tls_wait(const struct client *c, int n, const char *what, struct 
     case SSL_ERROR_ZERO_RETURN:
         return err_gone(e, "the server closed the connection");
     default:
+        if (SSL_get_verify_result(c->ssl) != X509_V_OK && !SSL_is_init_finished(c->ssl))
+            what = X509_verify_cert_error_string(SSL_get_verify_result(c->ssl));
         return tls_failed(what, e);
     }
 }

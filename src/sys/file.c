@@ -45,14 +45,9 @@ bool file_id_eq(const struct file_id *a, const struct file_id *b)
            a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns;
 }
 
-enum rc file_read(const char *path, size_t max_bytes, struct arena *a, struct str *out,
-                  struct file_id *out_id, struct err *e)
+enum rc file_read_open(int fd, const char *path, size_t max_bytes, struct arena *a,
+                       struct str *out, struct file_id *out_id, struct err *e)
 {
-    int fd AUTO_CLOSE = io_open(path, O_RDONLY, 0);
-    if (fd < 0) {
-        enum rc rc = err_sys(e, "open %s", path);
-        return errno == ENOENT || errno == ENOTDIR ? RC_PERM : rc;
-    }
     struct stat st;
     if (io_fstat(fd, &st) < 0)
         return err_sys(e, "stat %s", path);
@@ -78,6 +73,17 @@ enum rc file_read(const char *path, size_t max_bytes, struct arena *a, struct st
     if (out_id != NULL)
         *out_id = id_from_stat(&st);
     return RC_OK;
+}
+
+enum rc file_read(const char *path, size_t max_bytes, struct arena *a, struct str *out,
+                  struct file_id *out_id, struct err *e)
+{
+    int fd AUTO_CLOSE = io_open(path, O_RDONLY, 0);
+    if (fd < 0) {
+        enum rc rc = err_sys(e, "open %s", path);
+        return errno == ENOENT || errno == ENOTDIR ? RC_PERM : rc;
+    }
+    return file_read_open(fd, path, max_bytes, a, out, out_id, e);
 }
 
 /* "a/b/c" -> "a/b", "c" -> "." */
@@ -136,6 +142,14 @@ enum rc file_replace(const char *path, struct str content, mode_t mode, struct e
         return rc;
     }
     return folder_sync(folder_of(path, &mem), e);
+}
+
+enum rc file_remove(const char *path, struct err *e)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    if (io_unlink(path) == 0)
+        return folder_sync(folder_of(path, &mem), e);
+    return errno == ENOENT ? RC_OK : err_sys(e, "remove %s", path);
 }
 
 enum rc folder_make(const char *path, mode_t mode, struct err *e)

@@ -21,11 +21,17 @@ bool file_id_eq(const struct file_id *a, const struct file_id *b);
  */
 enum rc file_read(const char *path, size_t max_bytes, struct arena *a, struct str *out,
                   struct file_id *out_id, struct err *e) CHECK_RESULT;
+/* The same of a file that is open; path is for messages. */
+enum rc file_read_open(int fd, const char *path, size_t max_bytes, struct arena *a,
+                       struct str *out, struct file_id *out_id, struct err *e) CHECK_RESULT;
 
 /* Replaces or makes the file: new file beside it, sync, rename, folder sync. Keeps an existing
  * file's mode (and owner where permitted), else uses mode. */
 enum rc file_replace(const char *path, struct str content, mode_t mode,
                      struct err *e) CHECK_RESULT;
+
+/* Removes the file and syncs its folder; a missing one is fine. */
+enum rc file_remove(const char *path, struct err *e) CHECK_RESULT;
 
 /* Syncs the folder at path. */
 enum rc folder_sync(const char *path, struct err *e) CHECK_RESULT;

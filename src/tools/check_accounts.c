@@ -200,6 +200,12 @@ static void check_custom(void *ctx, const char *path)
     else if (map_get(&c->domains, check_domain_key(c, name)) != NULL)
         check_say(c, CHECK_WARNING, path, 0, "remove one of the two",
                   "%.*s is a domain of this server, so this file does nothing", STR_ARG(name));
+    for (size_t i = 0; i < name.n; i++)
+        if (ascii_lower(name.p[i]) != name.p[i]) {
+            check_say(c, CHECK_WARNING, path, 0, "rename it in lower case",
+                      "domains are looked up in lower case, so this file does nothing");
+            return;
+        }
 }
 
 static void each_row(struct check *c, const char *path,

@@ -5,6 +5,7 @@
 #include "conf/tab.h"
 #include "sys/client.h"
 #include "tools/tools.h"
+#include "tools/tools_int.h"
 #include <getopt.h>
 #include <openssl/evp.h>
 
@@ -139,7 +140,7 @@ static enum rc find_password(struct talk *t, struct str *out, struct err *e)
     if (o->password == NULL && o->password_file != NULL) {
         struct str text = STR("");
         enum rc rc = file_read(o->password_file, 4096, &t->mem, &text, NULL, e);
-        *out = str_head(text, MIN(str_find(text, '\n'), text.n));
+        *out = tool_first_line(text);
         return rc;
     }
     *out = str_from_c(given);

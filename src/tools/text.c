@@ -42,7 +42,7 @@ struct str tool_fresh_password(struct arena *a)
     return arena_str(a, str_from(text, sizeof(text)));
 }
 
-static struct str first_line(struct str text)
+struct str tool_first_line(struct str text)
 {
     struct str line = str_head(text, MIN(str_find(text, '\n'), text.n));
     return line.n > 0 && line.p[line.n - 1] == '\r' ? str_head(line, line.n - 1) : line;
@@ -56,11 +56,11 @@ enum rc tool_ask_password(const char *file, struct arena *a, struct str *out, st
         char line[4096];
         *out = fgets(line, sizeof(line), stdin) == NULL
                    ? STR("")
-                   : arena_str(a, first_line(str_from_c(line)));
+                   : arena_str(a, tool_first_line(str_from_c(line)));
         mem_wipe(line, sizeof(line));
     } else if (file != NULL) {
         rc = file_read(file, 4096, a, out, NULL, e);
-        *out = rc == RC_OK ? first_line(*out) : STR("");
+        *out = rc == RC_OK ? tool_first_line(*out) : STR("");
     } else {
         rc = terminal_ask("Password: ", a, out, e);
         if (rc == RC_OK)

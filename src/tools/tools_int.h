@@ -12,6 +12,9 @@ void tool_print_text(struct str text, bool json);
 /* A whole JSON string with its quotes. */
 void tool_print_json(struct str text);
 
+/* Without its line end (LF or CRLF). */
+struct str tool_first_line(struct str text);
+
 /* A password a person can type: 20 letters and digits without look-alikes, over 110 bits. */
 struct str tool_fresh_password(struct arena *a);
 /* Where a password comes from: the first line of `file` ("-": standard input), or, when file is

@@ -3,12 +3,12 @@
  * tables have changed. The swap is safe because every look-up holds a reference to the mapping
  * it began with; the last one unmaps it.
  */
+#include "conf/tab.h"
 #include "sys/lock.h"
 #include "users/index_int.h"
 #include "users/memfile.h"
 
 #define CHAIN_MAX 4096u           /* entries of a bucket; the hash is keyed */
-#define STILL_FOR (200 * USEC_MS) /* before an outside change counts */
 #define SHRUNK_FOR (2 * USEC_S)   /* before a table that is much shorter counts */
 #define MISSING_FOR (60 * USEC_S) /* before an optional one that is missing counts */
 #define DOMAIN_OCTETS_MAX ((size_t)255)
@@ -29,6 +29,7 @@ static bool has_built;
 /* Since when a table is much shorter or missing, 0: it isn't. Belongs to the thread that asks
  * whether the index is stale. */
 static usec_t doubt_since[INDEX_TABLES];
+static struct tab_watch watches[INDEX_TABLES]; /* belong to that thread, too */
 
 /* --- reading ----------------------------------------------------------------------------- */
 
@@ -201,7 +202,18 @@ void index_note_built(const struct file_id tables[INDEX_TABLES])
     has_built = true;
 }
 
-bool users_index_differs(void)
+/* Why a change of the table isn't known yet, for who must wait. */
+static void tell_why(const char *path, const struct file_id *now, struct err *e)
+{
+    if (is_missing(now))
+        (void)err_temp(e, "4.3.0", "%s is missing", path);
+    else if (tab_ends_open(path, now))
+        (void)err_temp(e, "4.3.0", "the last line of %s has no line end", path);
+    else
+        (void)err_temp(e, "4.3.0", "%s", path);
+}
+
+bool users_index_differs(struct err *e)
 {
     struct file_id before[INDEX_TABLES];
     lock_take(&users_lock);
@@ -210,9 +222,12 @@ bool users_index_differs(void)
     lock_drop(&users_lock);
     for (unsigned i = 0; known && i < INDEX_TABLES; i++) {
         struct file_id now;
-        if (file_id_get(index_table_paths[i], &now, NULL) != RC_OK ||
-            !file_id_eq(&now, &before[i]))
+        if (file_id_get(index_table_paths[i], &now, e) != RC_OK)
             return true;
+        if (!file_id_eq(&now, &before[i])) {
+            tell_why(index_table_paths[i], &now, e);
+            return true;
+        }
     }
     return !known;
 }
@@ -244,19 +259,6 @@ void users_close(void)
     has_built = false;
 }
 
-static bool ends_in_line_end(const char *path, uint64_t size)
-{
-    char last = '\0';
-    int fd AUTO_CLOSE = io_open(path, O_RDONLY, 0);
-    return size == 0 || (fd >= 0 && io_pread(fd, &last, 1, size - 1) == 1 && last == '\n');
-}
-
-static bool is_still(const struct file_id *id)
-{
-    usec_t age = clock_wall() - MAX(id->mtime_ns, id->ctime_ns) / 1000;
-    return age >= STILL_FOR || age < -STILL_FOR; /* a time in the future says nothing */
-}
-
 /*
  * Is the table another one than `before`, in a state that counts? A required table that is
  * missing and one that can't be read never count: the old index goes on, with temporary
@@ -280,7 +282,7 @@ static bool table_has_changed(enum index_table i, const struct file_id *before)
     }
     if (missing)
         return (INDEX_REQUIRED & 1u << i) == 0;
-    return is_still(&now) && ends_in_line_end(index_table_paths[i], now.size);
+    return tab_is_settled(&watches[i], index_table_paths[i], &now);
 }
 
 bool users_index_is_stale(void)

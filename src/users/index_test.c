@@ -155,6 +155,13 @@ static void a_change_counts_when_it_is_still_and_ends_in_a_line_end(void **state
     (void)root_index();
     assert_false(users_index_is_stale());
     assert_resolves("boss", "x.test", RECIPIENT_ACCOUNT);
+    root_put("aliases.tab", "\"x.test\"\t\"boss\"\t\"amy\"\n\"x.test\"\t\"chief\"\t\"amy\"");
+    wait_ms(250);
+    assert_false(users_index_is_stale());
+    clock_shift(61 * USEC_S);
+    assert_true(users_index_is_stale()); /* somebody has forgotten the line end */
+    (void)root_index();
+    assert_resolves("chief", "x.test", RECIPIENT_ACCOUNT);
 }
 
 static void a_table_that_shrinks_is_doubted(void **state)

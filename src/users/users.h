@@ -24,14 +24,14 @@ struct users_report {
  * is temporary. */
 enum rc users_index_build(int *out_fd, struct users_report *out, struct err *e) CHECK_RESULT;
 /*
- * True when one of those tables changed (has been still for 200 ms and ends in a line end)
+ * True when one of those tables changed (and counts, tab_is_settled)
  * since this process built or got its index. A table that shrank by half counts after 2 s, an
  * optional one that is missing after 60 s, a required or unreadable one never: the old index
  * goes on, with temporary failures for what it doesn't know. One thread; call often.
  */
 bool users_index_is_stale(void);
-/* Has a table another identity than the index knows, still or not? */
-bool users_index_differs(void);
+/* Has a table another identity than the index knows, still or not? e (may be NULL): which. */
+bool users_index_differs(struct err *e);
 
 /*
  * Changes by the control role, just after it wrote the table: every role sees them at its next

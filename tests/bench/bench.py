@@ -3,7 +3,7 @@
 
     bench.py PROGRAM [--quick] [--journal] [part ...]
 
-Parts: deliver, relay, queue, large, pop3, idle, memory, accounts, full (mailbox of many messages). Each figure is the
+Parts: deliver, relay, queue, large, pop3, idle, memory, useradd, full (mailbox of many messages). Each figure is the
 median of three runs (one with --quick). Needs root, for the peers and for --journal, which measures on
 an ext4 with a journal in a loop-mounted file. Everything listens on loopback only.
 """
@@ -92,7 +92,7 @@ class Hikyaku:
 
     def __init__(self, program, folder, accounts=0, relay=None, queued=0):
         self.root = os.path.join(folder, "hikyaku")
-        self.ports = {s: free_port() for s in ("smtp", "smtps", "submission", "pop3", "pop3s")}
+        self.ports = {s: free_port() for s in ("smtp", "smtps", "submission", "pop3", "pop3s", "ctrl")}
         command = [program, "init", "--mailroot", self.root, "--domain", DOMAIN, "--admin", "a:" + PASSWORD]
         for i in range(USERS):
             command += ["--user", f"u{i}:{PASSWORD}"]
@@ -536,6 +536,63 @@ class Bench:
             server.stop()
             shutil.rmtree(server.root)
 
+    def disk_accounts(self, count):
+        """Seconds for the same folders, files and synced lines, made by a bare loop."""
+        folder = tempfile.mkdtemp(prefix="bare-", dir=self.folder)
+        line, text = b"x" * 60, b"y" * 107
+        began = time.monotonic()
+        table = os.open(os.path.join(folder, "table"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        for i in range(count):
+            user = os.path.join(folder, f"p{i}")
+            for name in ("", "/Maildir", "/Maildir/tmp", "/Maildir/new", "/Maildir/cur"):
+                os.mkdir(user + name)
+            fd = os.open(user + "/user.tab", os.O_WRONLY | os.O_CREAT, 0o600)
+            os.write(fd, text)
+            os.close(fd)
+            os.write(table, line)
+            os.fdatasync(table)
+        os.close(table)
+        return time.monotonic() - began
+
+    def useradd(self):
+        count = 2000 if self.quick else 10000
+        print(f"\n## {count} useradd over one connection, one after the other\n", flush=True)
+        print("| PasswordScheme | each fifth, s | in all, s | the disk alone, s | share | CPU of the server, s |")
+        print("|---|---|---|---|---|---|", flush=True)
+        for scheme in ("xmcrypt", "scram"):
+            bare = self.disk_accounts(count)
+            server = Hikyaku(self.program, self.folder)
+            try:
+                with open(os.path.join(server.root, "server.tab"), "r+", encoding="utf-8") as f:
+                    text = f.read().replace('"PasswordScheme"\t"scram"', f'"PasswordScheme"\t"{scheme}"')
+                    f.seek(0)
+                    f.write(text)
+                    f.truncate()
+                time.sleep(2)
+                with socket.create_connection(("127.0.0.1", server.ports["ctrl"]), 60) as s:
+                    replies = s.makefile("rb")
+                    replies.readline()
+
+                    def do(*words):
+                        s.sendall(b"\t".join(b'"%s"' % w.encode() for w in words) + b"\r\n")
+                        if not replies.readline().startswith(b"+00000"):
+                            raise RuntimeError(words[0] + " was refused")
+                    do("a", PASSWORD)
+                    cpu, began, fifths = cpu_seconds(server.pid), time.monotonic(), []
+                    for i in range(count):
+                        do("useradd", DOMAIN, f"new{i}", "long-password", "U")
+                        if (i + 1) % (count // 5) == 0:
+                            fifths.append(time.monotonic())
+                cpu = cpu_seconds(server.pid) - cpu
+                bare = min(bare, self.disk_accounts(count))
+                spent = [b - a for a, b in zip([began] + fifths, fifths)]
+                print(f"| {scheme} | {', '.join(f'{x:.2f}' for x in spent)} | {sum(spent):.1f} | {bare:.1f} | "
+                      f"{bare / sum(spent):.0%} | {cpu:.1f} |", flush=True)
+            finally:
+                server.stop()
+                # Deleted at the end: ext4 without a journal is slow for a while after deletions.
+                os.rename(server.root, os.path.join(self.folder, "made-" + scheme))
+
     def full(self):
         count = 100000 if self.quick else 1000000
         print(f"\n## Into a mailbox that holds {count} messages (10 sessions, 1 KB)\n")
@@ -575,7 +632,7 @@ def main():
         return 2
     program = os.path.abspath(words[0])
     flags = [w for w in words[1:] if w.startswith("--")]
-    parts = [w for w in words[1:] if not w.startswith("--")] or ["deliver", "relay", "queue", "large", "pop3", "idle", "memory", "full"]
+    parts = [w for w in words[1:] if not w.startswith("--")] or ["deliver", "relay", "queue", "large", "pop3", "idle", "memory", "useradd", "full"]
     if os.geteuid() != 0:
         print("the peers need root; run `sudo make bench`")
         return 1

@@ -208,6 +208,10 @@ class Check(unittest.TestCase):
         self.write("custdomains/.tab", b'"smtp"\n')
         self.assertFound("warning", "custdomains/.tab", 0, "every domain")
 
+    def test_custdomain_that_is_never_found(self):
+        self.write("custdomains/.Upper.example.tab", b'"smtp"\n')
+        self.assertFound("warning", "custdomains/.Upper.example.tab", 0, "lower case")
+
     def test_hostile_files(self):
         """Nothing that a file can hold ends the program in another way than with its report."""
         for data in (b"\0" * 5000, b'"' * 100000, b"\xff\xfe" * 1000, b'"a"\t' * 50000, os.urandom(65536)):

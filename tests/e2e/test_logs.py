@@ -7,6 +7,7 @@ import re
 import smtplib
 import socket
 import subprocess
+import time
 import unittest
 
 from harness import DOMAIN, PASSWORD, PROGRAM, Server, wait_until
@@ -128,6 +129,56 @@ class LogFiles(unittest.TestCase):
             server.close()
 
 
+    def test_full_disk(self):
+        """Where logs/ is full, mail goes on; when there is room again, whole records follow a torn one."""
+        server = Server(words=["-Sl", "-Pl", "-Cl"], settings={"LoginDelay": "0", "TraceDays": "0"})
+        logs = server.path("logs")
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32k", "none", logs], capture_output=True,
+                          check=False).returncode != 0:
+            server.close()
+            self.skipTest("needs root, for a small file system")
+        try:
+            filler = os.path.join(logs, "filler")
+            with server:
+                send(server)
+                with open(filler, "wb", buffering=0) as f:
+                    try:
+                        while f.write(b"x" * 512):
+                            pass
+                    except OSError:
+                        pass
+                for _ in range(40):
+                    self.assertEqual(send(server), {})
+                with Ctrl(server) as c:
+                    self.assertEqual(c.do("noop"), 0)
+                self.assertIn(b"-ERR", bad_pop3_login(server, b"alice"))
+                self.assertEqual(len(server.mailbox("alice")), 41)
+                self.assertIn("log file not written", server.log_text())
+                os.unlink(filler)
+                send(server)
+                with open(glob.glob(os.path.join(logs, "smtp-*"))[0], encoding="utf-8") as f:
+                    lines = f.read().split("\n")
+                self.assertEqual(lines.pop(), "")
+                self.assertEqual([line.count("\t") for line in lines[-2:]], [12, 12])
+                self.assertLessEqual(sum(line.count("\t") != 12 for line in lines), 1)  # the torn one
+        finally:
+            subprocess.run(["umount", "-l", logs], check=True)
+
+    def test_a_link_is_no_log_file(self):
+        """Nothing is appended to what a link in logs/ leads to."""
+        server = Server(words=["-Sl", "-Mr", "24"], settings={"LoginDelay": "0"})
+        target = os.path.join(server.scratch, "target")
+        with open(target, "wb"):
+            pass
+        today = time.strftime("%Y%m%d")
+        os.symlink(target, server.path("logs", f"smtp-{today}0000"))
+        with server:
+            self.assertEqual(send(server), {})
+            if time.strftime("%Y%m%d") == today:
+                self.assertIn("log file not written", server.log_text())
+        self.assertEqual(os.path.getsize(target) if os.path.exists(target) else 0, 0)
+
+
 class Events(unittest.TestCase):
     def test_json(self):
         with Server(settings={"LogFormat": "json", "LoginDelay": "0"}) as server:
@@ -238,6 +289,32 @@ class Metrics(unittest.TestCase):
                 self.assertNotIn(name, values)
                 values[name] = int(value)
         return values
+
+    def test_text_format(self):
+        """Each name has its HELP and TYPE before its values, which stand together; counters say so in their names."""
+        with Server() as server:
+            done = subprocess.run([PROGRAM, "metrics", "--mailroot", server.mailroot], capture_output=True, text=True,
+                                  timeout=60, check=True)
+            kinds, helped, finished, now = {}, set(), set(), None
+            for line in done.stdout.splitlines():
+                if line.startswith("# HELP "):
+                    self.assertNotIn(line.split()[2], helped)
+                    helped.add(line.split()[2])
+                elif line.startswith("# TYPE "):
+                    self.assertNotIn(line.split()[2], kinds)
+                    kinds[line.split()[2]] = line.split()[3]
+                else:
+                    name = re.match(r"[a-z_]+", line).group()
+                    self.assertIn(name, kinds)
+                    if name != now:
+                        self.assertNotIn(name, finished)
+                        finished.add(name)
+                        now = name
+            self.assertEqual(set(kinds), helped)
+            self.assertEqual(finished, helped)
+            for name, kind in kinds.items():
+                self.assertEqual(kind, "counter" if name.endswith("_total") else "gauge", name)
+            self.assertTrue(done.stdout.endswith("\n"))
 
     def test_counts(self):
         with Server(settings={"LoginDelay": "0"}, words=["-PX", "2"]) as server:

@@ -48,6 +48,9 @@ class Tools(unittest.TestCase):
         with open(path, "w", encoding="utf-8") as f:
             f.write(PASSWORD + "\n")
         self.assertEqual(self.ctrl("noop", password=None, options=["--password-file", path])[0], 0)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(PASSWORD + "\r\nsomething else\r\n")
+        self.assertEqual(self.ctrl("noop", password=None, options=["--password-file", path])[0], 0)
         self.assertEqual(self.ctrl("noop", options=["-D"])[0], 0)
 
     def test_tls(self):
