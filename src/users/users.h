@@ -100,6 +100,11 @@ bool users_domain_find(struct str domain, struct arena *a, struct str *out_name)
 bool users_account_find(struct str domain, struct str name, struct arena *a,
                         struct account *out);
 bool users_alias_find(struct str domain, struct str alias, struct arena *a);
+/* Calls fn for each account, in the tables' order, until it returns false. The texts are valid
+ * during the call. */
+typedef bool users_walk_fn(void *ctx, struct str domain, struct str name,
+                           enum account_type type);
+void users_walk(users_walk_fn *fn, void *ctx);
 
 /* The account a login name means: "user@domain", "user:domain", or "user" in default_domain; a
  * domain alias works, an alias of the user doesn't (6, item 31). RC_PERM: none. Lists can't log

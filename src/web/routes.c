@@ -4,34 +4,69 @@
 #define KB ((size_t)1024)
 #define SMALL (64 * KB)
 #define LARGE (8 * 1024 * KB)
+#define PIECES "search: text to look for; offset: of the first; limit: most"
 
 /* clang-format off */
 const struct route web_routes[] = {
     /* signing in */
-    { "POST",   "/api/v1/session",          api_sign_in,       RIGHT_NONE,  ROUTE_SIGN_IN, SMALL, "Sign in: sets a cookie.", NULL, "name: of the administrator; password: his password" },
-    { "GET",    "/api/v1/session",          api_session,       RIGHT_READ,  0, 0,     "Who is signed in.", NULL, NULL },
-    { "DELETE", "/api/v1/session",          api_sign_out,      RIGHT_READ,  0, 0,     "Sign out.", NULL, NULL },
-    { "POST",   "/api/v1/session/confirm",  api_confirm,       RIGHT_READ,  0, SMALL, "Give the password once more, before something dangerous.", NULL, "password: one's own" },
-    { "GET",    "/api/v1/sign-ins",         api_sign_ins,      RIGHT_READ,  0, 0,     "Sign-ins in force: one's own; for owners, all.", NULL, NULL },
-    { "DELETE", "/api/v1/sign-ins/{id}",    api_sign_in_end,   RIGHT_READ,  0, 0,     "End a sign-in; \"others\": all of one's own but this one.", NULL, NULL },
+    { "POST",   "/api/v1/session",          api_sign_in,       RIGHT_NONE,  0, SMALL, "Sign in: sets a cookie.", NULL, "name: of the administrator; password: his password", NULL, NULL },
+    { "GET",    "/api/v1/session",          api_session,       RIGHT_READ,  0, 0,     "Who is signed in.", NULL, NULL, NULL, NULL },
+    { "DELETE", "/api/v1/session",          api_sign_out,      RIGHT_READ,  0, 0,     "Sign out.", NULL, NULL, NULL, NULL },
+    { "POST",   "/api/v1/session/confirm",  api_confirm,       RIGHT_READ,  0, SMALL, "Give the password once more, before something dangerous.", NULL, "password: one's own", NULL, NULL },
+    { "GET",    "/api/v1/sign-ins",         api_sign_ins,      RIGHT_READ,  0, 0,     "Sign-ins in force: one's own; for owners, all.", NULL, NULL, NULL, NULL },
+    { "DELETE", "/api/v1/sign-ins/{id}",    api_sign_in_end,   RIGHT_READ,  0, 0,     "End a sign-in; \"others\": all of one's own but this one.", NULL, NULL, NULL, NULL },
 
     /* the server */
-    { "GET",    "/api/v1/openapi.json",     api_openapi,       RIGHT_NONE,  0, 0,     "This description.", NULL, NULL },
-    { "GET",    "/health",                  api_health,        RIGHT_NONE,  0, 0,     "200 while all roles run, else 503.", NULL, NULL },
-    { "GET",    "/metrics",                 api_metrics,       RIGHT_NONE,  0, 0,     "Counters for Prometheus; from this machine, or with a token.", NULL, NULL },
-    { "GET",    "/api/v1/status",           api_status,        RIGHT_READ,  0, 0,     "Roles, listeners, counters, the certificate's end.", NULL, NULL },
+    { "GET",    "/api/v1/openapi.json",     api_openapi,       RIGHT_NONE,  0, 0,     "This description.", NULL, NULL, NULL, NULL },
+    { "GET",    "/health",                  api_health,        RIGHT_NONE,  0, 0,     "200 while all roles run, else 503.", NULL, NULL, NULL, NULL },
+    { "GET",    "/metrics",                 api_metrics,       RIGHT_NONE,  0, 0,     "Counters for Prometheus; from this machine, or with a token.", NULL, NULL, NULL, NULL },
+    { "GET",    "/api/v1/status",           api_status,        RIGHT_READ,  0, 0,     "Roles, listeners, counters, the certificate's end.", NULL, NULL, NULL, NULL },
 
     /* settings and tables */
-    { "GET",    "/api/v1/options",          api_options,       RIGHT_READ,  0, 0,     "All settings of server.tab with their meaning, defaults and present values.", NULL, NULL },
-    { "PATCH",  "/api/v1/options",          api_options_set,   RIGHT_WRITE, 0, SMALL, "Change settings; null takes one out of server.tab.", NULL, "version: of server.tab, from GET; values: names and values" },
-    { "GET",    "/api/v1/tables",           api_tables,        RIGHT_READ,  0, 0,     "The tables of the MailRoot.", NULL, NULL },
-    { "GET",    "/api/v1/tables/{path*}",   api_table,         RIGHT_READ,  0, 0,     "The rows of a table.", "offset: of the first row; limit: most rows; search: text that a row holds", NULL },
-    { "PATCH",  "/api/v1/tables/{path*}",   api_table_set,     RIGHT_WRITE, 0, LARGE, "Change rows of a table; lines that aren't named stay as they are.", NULL, "version: from GET; changes: a list of {op: add, set, remove or move; line; old; values; before}" },
+    { "GET",    "/api/v1/options",          api_options,       RIGHT_READ,  0, 0,     "All settings of server.tab with their meaning, defaults and present values.", NULL, NULL, NULL, NULL },
+    { "PATCH",  "/api/v1/options",          api_options_set,   RIGHT_WRITE, 0, SMALL, "Change settings; null takes one out of server.tab.", NULL, "version: of server.tab, from GET; values: names and values", NULL, NULL },
+    { "GET",    "/api/v1/tables",           api_tables,        RIGHT_READ,  0, 0,     "The tables of the MailRoot.", NULL, NULL, NULL, NULL },
+    { "GET",    "/api/v1/tables/{path*}",   api_table,         RIGHT_READ,  0, 0,     "The rows of a table.", "offset: of the first row; limit: most rows; search: text that a row holds", NULL, NULL, NULL },
+    { "PATCH",  "/api/v1/tables/{path*}",   api_table_set,     RIGHT_WRITE, 0, LARGE, "Change rows of a table; lines that aren't named stay as they are.", NULL, "version: from GET; changes: a list of {op: add, set, remove or move; line; old; values; before}", NULL, NULL },
 
     /* domains */
-    { "GET",    "/api/v1/domains",          api_domains,       RIGHT_READ,  0, 0,     "The domains, with numbers of accounts, lists and aliases.", NULL, NULL },
-    { "POST",   "/api/v1/domains",          api_domain_add,    RIGHT_WRITE, 0, SMALL, "A new domain.", NULL, "domain: its name" },
-    { "DELETE", "/api/v1/domains/{domain}", api_domain_remove, RIGHT_WRITE, ROUTE_CONFIRM, 0, "Remove a domain with all that is in it; it can be brought back.", NULL, NULL },
+    { "GET",    "/api/v1/domains",          api_command, RIGHT_READ,  0, 0,     "The domains.", NULL, NULL, "domainlist", "domain" },
+    { "POST",   "/api/v1/domains",          api_command, RIGHT_WRITE, 0, SMALL, "A new domain.", NULL, "domain: its name", "domainadd .domain", NULL },
+    { "DELETE", "/api/v1/domains/{domain}", api_command, RIGHT_WRITE, ROUTE_CONFIRM, 0, "Remove a domain with all that is in it; it can be brought back.", NULL, NULL, "domaindel {domain}", NULL },
+    { "GET",    "/api/v1/alias-domains",         api_command, RIGHT_READ,  ROUTE_PIECES, 0, "Other names of domains.", PIECES, NULL, "aliasdomainlist", "domain alias" },
+    { "POST",   "/api/v1/alias-domains",         api_command, RIGHT_WRITE, 0, SMALL, "Give a domain another name.", NULL, "domain: one of this server; alias: the other name, a pattern too", "aliasdomainadd .domain .alias", NULL },
+    { "DELETE", "/api/v1/alias-domains/{alias}", api_command, RIGHT_WRITE, 0, 0, "Take it away.", NULL, NULL, "aliasdomaindel {alias}", NULL },
+
+    /* accounts */
+    { "GET",    "/api/v1/users",                          api_users,         RIGHT_READ,  0, 0,     "Accounts, in pieces.", "domain: only of this one; " PIECES, NULL, NULL, NULL },
+    { "POST",   "/api/v1/users",                          api_user_add,      RIGHT_WRITE, 0, SMALL, "A new account; without a password one is made and told in the answer.", NULL, "domain: one of this server; name: before the @; password: may be missing", NULL, NULL },
+    { "GET",    "/api/v1/users/{domain}/{user}",          api_user,          RIGHT_READ,  0, 0,     "An account or list: its settings (user.tab), mailbox, last login.", NULL, NULL, NULL, NULL },
+    { "PATCH",  "/api/v1/users/{domain}/{user}",          api_user_set,      RIGHT_WRITE, 0, SMALL, "Change settings; null takes one out.", NULL, "variables: names and values", NULL, NULL },
+    { "DELETE", "/api/v1/users/{domain}/{user}",          api_command,       RIGHT_WRITE, ROUTE_CONFIRM, 0, "Remove an account or list; it can be brought back.", NULL, NULL, "userdel {domain} {user}", NULL },
+    { "PUT",    "/api/v1/users/{domain}/{user}/password", api_user_password, RIGHT_WRITE, 0, SMALL, "Another password; without one it is made and told in the answer.", NULL, "password: may be missing", NULL, NULL },
+    { "GET",    "/api/v1/users/{domain}/{user}/mailproc", api_mailproc,      RIGHT_READ,  0, 0,     "What becomes of the account's mail (mailproc.tab).", NULL, NULL, NULL, NULL },
+    { "PUT",    "/api/v1/users/{domain}/{user}/mailproc", api_mailproc_set,  RIGHT_WRITE, 0, SMALL, "Change it; no lines: mail comes into the mailbox.", NULL, "lines: a list of lists of words", NULL, NULL },
+    { "GET",    "/api/v1/users/{domain}/{user}/links",    api_command,       RIGHT_READ,  0, 0,     "Mailboxes elsewhere that are fetched for the account.", NULL, NULL, "poplnklist {domain} {user}", "domain user server remote_user - options state" },
+    { "POST",   "/api/v1/users/{domain}/{user}/links",    api_command,       RIGHT_WRITE, 0, SMALL, "Fetch from another mailbox.", NULL, "server: host, or host:port; remote_user: its login; password: its password; options: CLR, APOP, STLS, POP3S ...", "poplnkadd {domain} {user} .server .remote_user .password .options", NULL },
+    { "DELETE", "/api/v1/users/{domain}/{user}/links/{server}/{remote_user}", api_command, RIGHT_WRITE, 0, 0, "Fetch from it no more.", NULL, NULL, "poplnkdel {domain} {user} {server} {remote_user}", NULL },
+    { "PUT",    "/api/v1/users/{domain}/{user}/links/{server}/{remote_user}", api_command, RIGHT_WRITE, 0, SMALL, "Switch it on (1) or off (0).", NULL, "on: 1 or 0", "poplnkenable .on {domain} {user} {server} {remote_user}", NULL },
+    { "GET",    "/api/v1/removed",                        api_command,       RIGHT_READ,  0, 0,     "Removed accounts and domains that can be brought back.", NULL, NULL, "removedlist", "id what when" },
+    { "POST",   "/api/v1/removed/{id}",                   api_command,       RIGHT_WRITE, 0, SMALL, "Bring one back.", NULL, NULL, "undelete {id}", NULL },
+
+    /* mailing lists */
+    { "GET",    "/api/v1/lists",                                   api_lists,    RIGHT_READ,  0, 0,     "Mailing lists, in pieces.", "domain: only of this one; " PIECES, NULL, NULL, NULL },
+    { "POST",   "/api/v1/lists",                                   api_list_add, RIGHT_WRITE, 0, SMALL, "A new mailing list.", NULL, "domain: one of this server; name: before the @", NULL, NULL },
+    { "GET",    "/api/v1/lists/{domain}/{list}/members",           api_command,  RIGHT_READ,  ROUTE_PIECES, 0, "Members of a list.", PIECES, NULL, "mluserlist {domain} {list}", "address rights" },
+    { "POST",   "/api/v1/lists/{domain}/{list}/members",           api_command,  RIGHT_WRITE, 0, SMALL, "Add a member.", NULL, "address: whose; rights: R reads, RW also posts, RA posts when signed in", "mluseradd {domain} {list} .address ?rights", NULL },
+    { "DELETE", "/api/v1/lists/{domain}/{list}/members/{address}", api_command,  RIGHT_WRITE, 0, 0,     "Remove a member.", NULL, NULL, "mluserdel {domain} {list} {address}", NULL },
+
+    /* aliases */
+    { "GET",    "/api/v1/aliases",                    api_command, RIGHT_READ,  ROUTE_PIECES, 0, "Other names of accounts.", PIECES, NULL, "aliaslist", "domain alias target" },
+    { "POST",   "/api/v1/aliases",                    api_command, RIGHT_WRITE, 0, SMALL, "A new alias.", NULL, "domain: one of this server; alias: before the @, a pattern too; target: an account or an address", "aliasadd .domain .alias .target", NULL },
+    { "DELETE", "/api/v1/aliases/{domain}/{alias}",   api_command, RIGHT_WRITE, 0, 0,     "Remove an alias.", NULL, NULL, "aliasdel {domain} {alias}", NULL },
+    { "GET",    "/api/v1/external-aliases",           api_command, RIGHT_READ,  ROUTE_PIECES, 0, "Outside addresses that stand for accounts.", PIECES, NULL, "exaliaslist", "remote_domain remote_name domain name" },
+    { "POST",   "/api/v1/external-aliases",           api_command, RIGHT_WRITE, 0, SMALL, "A new one.", NULL, "address: of an account; remote: the outside address", "exaliasadd .address .remote", NULL },
+    { "DELETE", "/api/v1/external-aliases/{remote}",  api_command, RIGHT_WRITE, 0, 0,     "Remove it.", NULL, NULL, "exaliasdel {remote}", NULL },
 };
 /* clang-format on */
 const size_t web_route_count = ARRAY_LEN(web_routes);

@@ -31,7 +31,7 @@ typedef void web_fn(struct web *w);
 enum route_flag {
     ROUTE_CONFIRM = 1u << 0,  /* dangerous: the password must have been given lately */
     ROUTE_ANY_TYPE = 1u << 1, /* its body needn't be JSON */
-    ROUTE_SIGN_IN = 1u << 2,  /* makes a sign-in: without cookie, but not from another site */
+    ROUTE_PIECES = 1u << 2,   /* a long list: in pieces, by search, offset and limit */
 };
 
 /* One row a route. The OpenAPI document, the check of rights and its test come from the rows.
@@ -45,6 +45,7 @@ struct route {
     const char *summary;
     const char *query; /* "name: meaning; name: meaning" of the query's parameters; or NULL */
     const char *body;  /* the same of the body's members; or NULL */
+    const char *words, *columns; /* of api_command (command.c) */
 };
 extern const struct route web_routes[];
 extern const size_t web_route_count;
@@ -128,6 +129,16 @@ bool web_control(struct web *w, const struct str *words, size_t count, struct st
 #define WEB_WORDS(...)                                                                         \
     ((const struct str[]){ __VA_ARGS__ }), ARRAY_LEN(((const struct str[]){ __VA_ARGS__ }))
 
+/* The next line's values (in a) of a control answer's list. */
+bool web_next_row(struct str *rest, struct arena *a, struct str *values, size_t most,
+                  size_t *out_count);
+/* A list as an array of objects with members by the columns' names ("-": left out); as one
+ * object of names and values. */
+json_t *web_rows(struct str lines, const char *columns);
+json_t *web_pairs(struct str lines);
+/* For an account that gets no other. */
+struct str web_fresh_password(struct arena *a);
+
 /* --- administrators, sign-ins, tokens ----------------------------------------------------- */
 
 /* Makes and frees the table of sign-ins; ends those whose time is over. */
@@ -157,6 +168,8 @@ web_fn api_sign_in, api_sign_out, api_session, api_confirm, api_sign_ins, api_si
 web_fn api_openapi, api_health, api_metrics, api_status;
 web_fn api_options, api_options_set;
 web_fn api_tables, api_table, api_table_set;
-web_fn api_domains, api_domain_add, api_domain_remove;
+web_fn api_command;
+web_fn api_users, api_user, api_user_set, api_user_add, api_user_password;
+web_fn api_lists, api_list_add, api_mailproc, api_mailproc_set;
 
 #endif
