@@ -93,7 +93,7 @@ static enum rc read_lines(struct client *c, struct buf *out, struct err *e)
     return rc;
 }
 
-/* A CR before a line's end stays: the protocol takes one CRLF off. */
+/* Line ends are the control role's: it keeps the file's own kind. */
 static enum rc send_lines(struct client *c, struct str text, struct err *e)
 {
     struct buf b AUTO_RELEASE_BUF;
@@ -101,6 +101,7 @@ static enum rc send_lines(struct client *c, struct str text, struct err *e)
     buf_init(&b, ANSWER_MAX);
     enum rc rc = RC_OK;
     while (rc == RC_OK && text.n > 0 && str_cut(&text, '\n', &line)) {
+        line = str_ends(line, STR("\r")) ? str_head(line, line.n - 1) : line;
         if (str_starts(line, STR(".")))
             rc = buf_add_char(&b, '.');
         if (rc == RC_OK)
