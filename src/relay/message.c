@@ -251,6 +251,14 @@ static enum rc stuff(struct buf *out, struct str chunk, bool *at_line_start)
     return rc;
 }
 
+/* A reply that nobody asked for would be taken for that of the next command, at last for the
+ * acceptance of a message that the server may refuse. */
+static enum rc check_in_step(struct connection *c, struct err *e)
+{
+    return client_has_input(c->client) ? err_gone(e, "the server replies before it is asked")
+                                       : RC_OK;
+}
+
 static enum rc send_body(struct connection *c, const struct message *m, struct err *e)
 {
     struct arena a AUTO_RELEASE_ARENA = { 0 };
@@ -278,6 +286,8 @@ static enum rc send_body(struct connection *c, const struct message *m, struct e
         rc = buf_add_str(&out, STR("\r\n"));
     if (rc == RC_OK)
         rc = buf_add_str(&out, STR(".\r\n"));
+    if (rc == RC_OK)
+        rc = check_in_step(c, e);
     return rc == RC_OK ? client_write(c->client, buf_str(&out), e) : rc;
 }
 
@@ -332,8 +342,10 @@ enum rc message_send(struct connection *c, struct message *m, bool *out_again, s
     struct str mail = mail_command(c, m, utf8);
     client_set_timeout(c->client, patience(COMMAND_TIME));
     c->messages++;
-    enum rc rc = c->pipelining ? talk_pipelined(&d, mail, waiting, e)
-                               : talk_in_steps(&d, mail, waiting, e);
+    enum rc rc = check_in_step(c, e);
+    if (rc == RC_OK)
+        rc = c->pipelining ? talk_pipelined(&d, mail, waiting, e)
+                           : talk_in_steps(&d, mail, waiting, e);
     if (rc == RC_OK && d.data.code == 354) {
         rc = finish(&d, waiting, &sent, e);
     } else if (rc == RC_OK) {

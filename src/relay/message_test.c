@@ -7,10 +7,10 @@
 
 #include <cmocka.h>
 
+#include "relay/dialogue.h"
 #include "relay/relay_int.h"
 #include "sys/file.h"
 #include <sys/mman.h>
-#include <sys/socket.h>
 
 #define TEXT "Subject: x\n\n.a\nb"
 #define PIPE "220 s\r\n250-s\r\n250-PIPELINING\r\n250 SIZE 1000\r\n"
@@ -127,6 +127,25 @@ static const struct {
       false,
       { T, T },
       NULL },
+    /* Replies that nobody asked for. */
+    { "early acceptance",
+      PIPE "250 m\r\n250 r\r\n250 r\r\n354 go\r\n&250 ok\r\n554 no\r\n",
+      RC_GONE,
+      true,
+      { T, T },
+      NULL },
+    { "early acceptance, in steps",
+      STEPS "250 m\r\n250 r\r\n250 r\r\n354 go\r\n&250 ok\r\n554 no\r\n",
+      RC_GONE,
+      true,
+      { T, T },
+      NULL },
+    { "all replies at once",
+      PIPE "&250 m\r\n&250 r\r\n&250 r\r\n&354 go\r\n&250 ok\r\n554 no\r\n",
+      RC_GONE,
+      true,
+      { T, T },
+      NULL },
     { "too large for SIZE",
       "220 s\r\n250-s\r\n250 SIZE 5\r\n",
       RC_OK,
@@ -163,20 +182,16 @@ static enum rc run(size_t row, struct verdict verdicts[2], bool *again, struct a
                          .mem = a };
     struct reply r;
     struct err e;
-    int pair[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair),
-                     0);
-    assert_true(write(pair[1], rows[row].replies, strlen(rows[row].replies)) > 0);
-    assert_int_equal(shutdown(pair[1], SHUT_WR), 0);
+    struct dialogue_server server;
+    int fd = dialogue_start(&server, str_from_c(rows[row].replies));
     struct connection *c = mem_new(sizeof(*c));
-    c->client = client_take(pair[0], 10 * USEC_S);
+    c->client = client_take(fd, 10 * USEC_S);
     c->target = (struct target){ .name = STR("s"), .port = 25 };
     assert_int_equal(connection_greet(c, a, &r, &e), RC_OK);
     enum rc rc = message_send(c, &m, again, &e);
     connection_close(&c, false);
-    ssize_t n = read(pair[1], said, 1999);
-    said[MAX(n, (ssize_t)0)] = '\0';
-    (void)close(pair[1]);
+    dialogue_end(&server);
+    memcpy(said, server.said, sizeof(server.said));
     return rc;
 }
 

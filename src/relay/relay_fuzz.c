@@ -4,10 +4,10 @@
  * every recipient has a verdict when message_send says so, nobody is "sent" without a 354 and
  * a later 2xx, and reasons are one line of a bounded length.
  */
+#include "relay/dialogue.h"
 #include "relay/relay_int.h"
 #include "sys/file.h"
 #include <sys/mman.h>
-#include <sys/socket.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -127,23 +127,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct arena a AUTO_RELEASE_ARENA = { 0 };
     struct buf said AUTO_RELEASE_BUF;
     buf_init(&said, BUF_MAX_DEFAULT);
-    int pair[2];
+    struct dialogue_server server;
     if (size < 2)
         return 0;
     if (message_fd < 0)
         start();
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0)
-        abort();
     spell(data + 1, MIN(size - 1, (size_t)500), &said);
-    (void)!send(pair[1], said.p, said.n, MSG_DONTWAIT | MSG_NOSIGNAL);
-    (void)shutdown(pair[1], SHUT_WR);
     bool had_354 = str_find_str(buf_str(&said), STR("354")) != SIZE_MAX;
     struct connection *c = mem_new(sizeof(*c));
-    c->client = client_take(pair[0], 50 * USEC_MS);
+    c->client = client_take(dialogue_start(&server, buf_str(&said)), 50 * USEC_MS);
     c->target = (struct target){ .name = STR("far.test"), .port = 25 };
     c->target.options.tls = (enum tls_policy)(data[0] % 3);
     converse(c, &a, had_354);
     connection_close(&c, (data[0] & 4) != 0);
-    (void)close(pair[1]);
+    dialogue_end(&server);
     return 0;
 }

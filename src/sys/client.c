@@ -337,6 +337,18 @@ enum rc client_line(struct client *c, struct str *out_line, struct err *e)
     return RC_OK;
 }
 
+bool client_has_input(struct client *c)
+{
+    char octet = 0;
+    if (c->in.n > c->used)
+        return true;
+    if (c->ssl == NULL)
+        return recv(c->fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+    int n = SSL_peek(c->ssl, &octet, 1); /* takes in session tickets, which are no input */
+    ERR_clear_error();
+    return n > 0;
+}
+
 void client_close(struct client **c)
 {
     struct client *old = *c;

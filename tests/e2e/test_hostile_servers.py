@@ -75,7 +75,7 @@ def ways(tls):
         rows.append((f"drops at {key}", drops(key), p, None, KEPT))
     rows += [
         ("drops behind the dot", drops("dot"), p, None, KEPT),
-        ("a line of 1 MB", {"connect": b"220 " + b"x" * 1000000 + b"\r\n"}, p, None, KEPT),
+        ("a line of 1 MB", {"connect": b"220 " + b"x" * 1000000 + b"\r\n"}, p, None, TAKEN),
         ("codes of one reply differ", {"RCPT": b"250-a\r\n550 b\r\n"}, p, None, KEPT),
         ("NUL in the greeting", {"connect": b"220 a\0b\r\n250 x\r\n"}, p, None, f"{KEPT}|{TAKEN}"),
         ("greets with 554", {"connect": "554 5.3.2 no"}, p, None, KEPT + "|" + FAILED),
@@ -96,7 +96,7 @@ def ways(tls):
         ("recipient refused, another taken", {"RCPT": every_second("550 5.1.1 who")}, p, None, FAILED),
         ("replies doubled", {"RCPT": twice(b"250 ok"), "MAIL": twice(b"250 ok")}, p, None, KEPT + "|" + TAKEN),
         ("replies before it is asked", {"EHLO": b"250-x\r\n250 PIPELINING\r\n" + b"250 ok\r\n" * 3 + b"354 go\r\n250 ok\r\n"},
-         (), None, KEPT + "|" + TAKEN),
+         (), None, KEPT),
         ("STARTTLS offered, refused", {"STARTTLS": "454 4.7.0 not now"}, p, tls, KEPT + "|" + TAKEN),
         ("STARTTLS offered, closes", {"STARTTLS": None}, p, tls, KEPT + "|" + TAKEN),
         ("garbage for a handshake", {"STARTTLS": reset_after(b"220 go\r\n" + b"nonsense " * 20)}, p, tls, KEPT + "|" + TAKEN),
@@ -122,16 +122,17 @@ class HostileServers(unittest.TestCase):
         sinks = [Sink(script, keywords=keywords, tls=tls) for _, script, keywords, tls, _ in self.rows]
         good = Sink()
         try:
-            with Server(settings=dict(FAST, RetryFirst="3600", RetryLongest="3600", RemoteTimeout="3"),
-                        listen=True) as server:
+            server = Server(settings=dict(FAST, RetryFirst="3600", RetryLongest="3600", RemoteTimeout="3"), listen=True)
+            # Before the start: a table that is changed later counts a moment later, and mail would go elsewhere.
+            server.append("smtpfwd.tab", *[(f"w{i}.example", f"127.0.0.1:{s.port}") for i, s in enumerate(sinks)],
+                          ("good.example", f"127.0.0.1:{good.port}"))
+            with server:
                 self.walk(server, sinks, good)
         finally:
             for sink in sinks + [good]:
                 sink.close()
 
     def walk(self, server, sinks, good):
-        server.append("smtpfwd.tab", *[(f"w{i}.example", f"127.0.0.1:{s.port}") for i, s in enumerate(sinks)],
-                      ("good.example", f"127.0.0.1:{good.port}"))
         pids = [server.role_pid(role) for role in ("queue", "relay")]
         for i in range(len(sinks)):
             send(server, [f"first@w{i}.example", f"second@w{i}.example"])
@@ -143,6 +144,7 @@ class HostileServers(unittest.TestCase):
                 self.assertTrue(wait_until(lambda t=told: re.search(t, server.log_text()), 120), server.log_text()[-3000:])
                 found = re.search(told, server.log_text()).group(1)
                 self.assertIn(found, wanted.split("|"), [x for x in server.log_text().splitlines() if f"w{i}.ex" in x])
+                self.assertNotIn("DNS: ", "".join(x for x in server.log_text().splitlines() if f"w{i}.ex" in x))
                 if found == TAKEN:
                     self.assertTrue(sinks[i].messages)
         self.assertEqual([server.role_pid(role) for role in ("queue", "relay")], pids)
