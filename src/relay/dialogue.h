@@ -2,7 +2,7 @@
  * dialogue.h - a server for the tests of this folder, whose replies are given: one as a
  * greeting, then one for each command and for the end of each message, as they come. A reply
  * that begins with "&" comes at once behind the one before it, without being asked for. When
- * there are none left it closes for writing.
+ * there are none left, or the client says nothing for too long, it closes for writing.
  */
 #ifndef HIKYAKU_RELAY_DIALOGUE_H
 #define HIKYAKU_RELAY_DIALOGUE_H
@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 struct dialogue_server {
     struct str replies;
@@ -70,6 +71,10 @@ static inline void *dialogue_run(void *argument)
     dialogue_reply(d);
     while (d->said_n + 1 < sizeof(d->said)) {
         ssize_t n = recv(d->fd, d->said + d->said_n, sizeof(d->said) - d->said_n - 1, 0);
+        if (n < 0 && errno == EAGAIN) {
+            (void)shutdown(d->fd, SHUT_WR);
+            continue;
+        }
         if (n <= 0)
             break;
         d->said_n += (size_t)n;
@@ -83,9 +88,11 @@ static inline void *dialogue_run(void *argument)
     return NULL;
 }
 
-/* Begins to serve; the client's end of the connection, not blocking. */
-static inline int dialogue_start(struct dialogue_server *d, struct str replies)
+/* Begins to serve; the client's end of the connection, not blocking. wait_ms: for the client's
+ * next word; 0: for ever. */
+static inline int dialogue_start(struct dialogue_server *d, struct str replies, int wait_ms)
 {
+    const struct timeval wait = { .tv_usec = wait_ms * 1000 };
     int pair[2];
     memset(d, 0, sizeof(*d));
     d->replies = replies;
@@ -93,6 +100,7 @@ static inline int dialogue_start(struct dialogue_server *d, struct str replies)
         fcntl(pair[0], F_SETFL, O_NONBLOCK) != 0)
         BUG("no pair of sockets");
     d->fd = pair[1];
+    (void)setsockopt(d->fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
     if (pthread_create(&d->thread, NULL, dialogue_run, d) != 0)
         BUG("no thread");
     return pair[0];

@@ -183,7 +183,7 @@ static enum rc run(size_t row, struct verdict verdicts[2], bool *again, struct a
     struct reply r;
     struct err e;
     struct dialogue_server server;
-    int fd = dialogue_start(&server, str_from_c(rows[row].replies));
+    int fd = dialogue_start(&server, str_from_c(rows[row].replies), 0);
     struct connection *c = mem_new(sizeof(*c));
     c->client = client_take(fd, 10 * USEC_S);
     c->target = (struct target){ .name = STR("s"), .port = 25 };

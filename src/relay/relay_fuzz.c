@@ -135,7 +135,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     spell(data + 1, MIN(size - 1, (size_t)500), &said);
     bool had_354 = str_find_str(buf_str(&said), STR("354")) != SIZE_MAX;
     struct connection *c = mem_new(sizeof(*c));
-    c->client = client_take(dialogue_start(&server, buf_str(&said)), 50 * USEC_MS);
+    c->client = client_take(dialogue_start(&server, buf_str(&said), 20), 50 * USEC_MS);
     c->target = (struct target){ .name = STR("far.test"), .port = 25 };
     c->target.options.tls = (enum tls_policy)(data[0] % 3);
     converse(c, &a, had_354);
