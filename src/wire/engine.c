@@ -24,6 +24,8 @@ struct engine {
 
     struct lock tls_lock; /* protects tls */
     struct tls_ctx *tls;
+
+    struct answers answers;
 };
 
 /* Sessions of one client network. */
@@ -45,6 +47,7 @@ enum rc engine_new(const struct engine_limits *limits, struct engine **out, stru
     en->limits = *limits;
     lock_init(&en->limits_lock, LOCK_LIMITS);
     lock_init(&en->tls_lock, LOCK_TLS);
+    lock_init(&en->answers.lock, LOCK_LEAF);
     /* Room for listeners, timers and note channels beside the sessions. */
     enum rc rc = pool_new(limits->max_workers, limits->max_sessions + 256, &en->pool, e);
     if (rc != RC_OK)
@@ -57,6 +60,11 @@ enum rc engine_new(const struct engine_limits *limits, struct engine **out, stru
 struct pool *engine_pool(struct engine *en)
 {
     return en->pool;
+}
+
+struct answers *engine_answers(struct engine *en)
+{
+    return &en->answers;
 }
 
 void engine_set_tls(struct engine *en, struct tls_ctx *ctx)
@@ -271,5 +279,6 @@ void engine_free(struct engine **en)
     pool_free(&gone->pool);
     tls_ctx_put(&gone->tls);
     map_release(&gone->per_address);
+    map_release(&gone->answers.waiting);
     mem_free(en);
 }

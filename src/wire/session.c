@@ -21,7 +21,7 @@
 #define LINGER_BYTES ((size_t)1 << 20)
 
 /* What advance() found out: how the session goes on. */
-enum outcome { PARK_READ, PARK_WRITE, PARK_TIMER, RUN_AGAIN, SESSION_OVER };
+enum outcome { PARK_READ, PARK_WRITE, PARK_TIMER, PARK_ANSWER, RUN_AGAIN, SESSION_OVER };
 
 void session_enter(struct session *s, unsigned state)
 {
@@ -167,6 +167,8 @@ static void enter_wait(struct session *s, enum step step)
     case STEP_TLS:
         s->deadline = now + MIN(HANDSHAKE_TIME, idle_time(s));
         break;
+    case STEP_ANSWER: /* session_await gave it */
+        break;
     case STEP_CLOSE:
         s->closing = true;
         s->deadline = now + FLUSH_TIME;
@@ -236,6 +238,9 @@ static enum rc drain_output(struct session *s)
     size_t pending = stream_pending(&s->st);
     bool must = s->closing || s->waiting == STEP_OUTPUT || s->waiting == STEP_TLS ||
                 s->waiting == STEP_DELAY || pending > OUT_HIGH_BYTES;
+    if (s->waiting == STEP_ANSWER &&
+        pending > 0) /* a client that doesn't read delays nothing */
+        return stream_flush(&s->st) == RC_GONE ? RC_GONE : RC_OK;
     return must && pending > 0 ? stream_flush(&s->st) : RC_OK;
 }
 
@@ -279,6 +284,14 @@ static bool advance(struct session *s, enum outcome *out)
             *out = PARK_TIMER;
             return false;
         }
+        step = call_more(s);
+        break;
+    case STEP_ANSWER:
+        if (!answer_is_there(s) && clock_mono() < s->deadline) {
+            *out = PARK_ANSWER;
+            return false;
+        }
+        s->fresh_input = stream_input(&s->st).n > 0;
         step = call_more(s);
         break;
     case STEP_TLS:
@@ -350,6 +363,7 @@ static void session_free(struct session *s, bool in_pool)
 {
     struct engine *en = s->engine;
     s->listener->protocol->end(s);
+    answers_forget(s);
     if (in_pool)
         pool_forget(engine_pool(en), s->ticket);
     stream_release(&s->st);
@@ -378,6 +392,8 @@ static void park(struct session *s, enum outcome how)
     s->st.drained = false;
     if (how == PARK_TIMER)
         pool_park(pool, s->ticket, 0, s->wake_at);
+    else if (how == PARK_ANSWER)
+        pool_park(pool, s->ticket, 0, s->deadline);
     else
         pool_park(pool, s->ticket, how == PARK_WRITE ? POOL_WANT_WRITE : POOL_WANT_READ,
                   s->deadline);
@@ -391,7 +407,8 @@ static void session_run(struct pool *pool, void *object, unsigned events)
         if (s->waiting == STEP_NEXT && !s->closing)
             enter_wait(s, judge(s, STEP_NEXT));
     }
-    if ((events & POOL_TIMEOUT) != 0 && clock_mono() >= s->deadline) {
+    if ((events & POOL_TIMEOUT) != 0 && clock_mono() >= s->deadline &&
+        s->waiting != STEP_ANSWER) {
         bool was_closing = s->closing;
         if (!was_closing)
             time_out(s);

@@ -22,6 +22,8 @@ enum step {
     STEP_OUTPUT, /* call s->more when all output has been sent */
     STEP_DELAY,  /* call s->more (NULL: go on with the next command) at s->wake_at */
     STEP_TLS,    /* send what is written, then a TLS handshake, then s->more (may be NULL) */
+    STEP_ANSWER, /* call s->more when the awaited answer is there, or at the deadline; made by
+                    session_await */
     STEP_CLOSE,  /* send what is written, then close */
 };
 
@@ -110,6 +112,8 @@ struct session {
     usec_t wake_at;                /* STEP_DELAY */
     usec_t deadline;               /* of the present wait */
     uint64_t number;               /* no other session has it, of any run; for logs and ids */
+    struct asked *asked;           /* its open questions (answer.c); NULL: none so far */
+    uint64_t awaited;              /* STEP_ANSWER: the question */
     struct arena mem;              /* lives with the session */
     struct arena tmp;              /* reset after every command */
     const struct command *command; /* now running, else NULL */
@@ -157,6 +161,44 @@ void session_reply(struct session *s, const char *fmt, ...) PRINTF(2, 3);
 void session_refuse(struct session *s, const char *fmt, ...) PRINTF(2, 3);
 /* "smtp-1f3a": names the session in logs; NUL-terminated in s->tmp. */
 struct str session_id(struct session *s);
+
+/* --- what others answer (answer.c) ------------------------------------------------------- */
+
+/*
+ * A session asks another role, or a thread of this one, and is parked until the answer is
+ * there:
+ *
+ *     struct question q = session_ask(s);
+ *     (send q.session and q.number along, in a note for instance)
+ *     return session_await(s, q.number, clock_mono() + 30 * USEC_S, after_lookup);
+ *
+ * after_lookup takes it with session_answer, which is false when none came. Several questions
+ * may be open at once, also while the client's next commands are read; each is awaited when it
+ * is needed. Numbers are never used twice: an answer to a session that has ended, or to a
+ * question that it has given up, finds nobody.
+ */
+struct question {
+    uint64_t session, number; /* number 0: too many are open; it is never answered */
+};
+
+#define QUESTIONS_MAX 32u
+#define ANSWER_TEXT_MAX ((size_t)4096)
+
+struct answer {
+    uint64_t code;   /* what both sides agreed upon */
+    struct str text; /* ANSWER_TEXT_MAX octets at most: what is behind them is cut off */
+};
+
+/* A new question of this session. */
+struct question session_ask(struct session *s);
+/* The step of a handler that goes on with `more` when the answer is there, or at the deadline
+ * (clock_mono). What has been written is sent meanwhile. */
+enum step session_await(struct session *s, uint64_t number, usec_t deadline, session_fn *more);
+/* Takes the answer; its text lies in s->tmp. False: none came, and none will be taken any more.
+ */
+bool session_answer(struct session *s, uint64_t number, struct answer *out);
+/* Any thread, also a note handler. False: nobody waits for it. */
+bool engine_answer(struct engine *en, struct question q, const struct answer *a);
 
 /* Tests: a session over a memory stream, driven by hand. Feed octets, then session_step until
  * it wants input; replies are read with stream_mem_sent. session_test_free ends it. */

@@ -26,6 +26,66 @@ static enum step cmd_echo(struct session *s, struct str args)
     return STEP_NEXT;
 }
 
+/* --- questions: a thread of their own answers them --------------------------------------- */
+
+#define ASKED_MAX 4096
+static struct lock desk_lock = LOCK_INIT(LOCK_LEAF);
+static struct question desk[ASKED_MAX];
+static size_t desk_count;
+static _Atomic bool desk_closed;
+static struct question last_question;
+
+struct asking {
+    struct session s;
+    uint64_t first, second;
+};
+
+static enum step after_answer(struct session *s)
+{
+    struct asking *q = (struct asking *)s;
+    struct answer a;
+    bool first = q->first != 0;
+    uint64_t number = first ? q->first : q->second;
+    if (session_answer(s, number, &a))
+        session_reply(s, "250 %u %.*s", (unsigned)a.code, STR_ARG(a.text));
+    else
+        session_reply(s, "450 no answer");
+    if (first && q->second != 0) {
+        q->first = 0;
+        return session_await(s, q->second, clock_mono() + 20 * USEC_S, after_answer);
+    }
+    return STEP_NEXT;
+}
+
+static void put_on_desk(struct question q)
+{
+    lock_take(&desk_lock);
+    last_question = q;
+    if (desk_count < ASKED_MAX)
+        desk[desk_count++] = q;
+    lock_drop(&desk_lock);
+}
+
+/* ASK: one question. ASK two: two at once. ASK late: with a deadline that passes. ASK many:
+ * more than there may be. */
+static enum step cmd_ask(struct session *s, struct str args)
+{
+    struct asking *q = (struct asking *)s;
+    bool late = str_eq(args, STR("late")), many = str_eq(args, STR("many"));
+    struct question first = session_ask(s), second = { 0, 0 };
+    put_on_desk(first);
+    if (str_eq(args, STR("two"))) {
+        second = session_ask(s);
+        put_on_desk(second);
+    }
+    for (unsigned i = 0; many && i < QUESTIONS_MAX; i++)
+        first = session_ask(s);
+    q->first = first.number;
+    q->second = second.number;
+    return session_await(s, first.number, clock_mono() + (late ? 30 * USEC_MS : 20 * USEC_S),
+                         after_answer);
+}
+
 static enum step cmd_quit(struct session *s, struct str args)
 {
     (void)args;
@@ -93,10 +153,12 @@ static void end(struct session *s)
     (void)s;
 }
 
+static usec_t idle_time = 300 * USEC_MS;
+
 static usec_t idle(struct session *s)
 {
     (void)s;
-    return 300 * USEC_MS;
+    return idle_time;
 }
 
 static unsigned max_errors(struct session *s)
@@ -112,6 +174,7 @@ static const struct command commands[] = {
     { .name = "BULK", .start = cmd_bulk, .states = 1u << IDLE },
     { .name = "LAST", .start = cmd_echo, .states = 1u << IDLE, .flags = CMD_LAST },
     { .name = "BUSY", .start = cmd_echo, .states = 1u << BUSY },
+    { .name = "ASK", .start = cmd_ask, .states = 1u << IDLE },
     { .name = "QUIT", .start = cmd_quit, .flags = CMD_ANY_STATE },
 };
 
@@ -119,7 +182,7 @@ static const char *const states[] = { "IDLE", "BUSY" };
 
 static const struct protocol echo = {
     .name = "echo",
-    .session_bytes = sizeof(struct session),
+    .session_bytes = sizeof(struct asking),
     .commands = commands,
     .command_count = ARRAY_LEN(commands),
     .state_names = states,
@@ -383,6 +446,127 @@ static void test_many(void **state)
     server_stop(&sv);
 }
 
+/* --- questions --------------------------------------------------------------------------- */
+
+static struct str step_with(struct session *s, struct arena *a, const char *in)
+{
+    stream_mem_feed(&s->st, str_from_c(in));
+    (void)session_test_step(s);
+    return stream_mem_sent(&s->st, a);
+}
+
+static void test_answers(void **state)
+{
+    (void)state;
+    struct engine *en = NULL;
+    struct err e;
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct listener l = { .protocol = &echo, .service = "echo", .fd = -1 };
+    struct answer yes = { 7, STR("yes") }, no = { 8, STR("no") };
+    assert_int_equal(engine_new(&(struct engine_limits){ 10, 5, 2 }, &en, &e), RC_OK);
+    struct session *s = session_test_new(en, &l);
+    (void)session_test_step(s);
+    (void)stream_mem_sent(&s->st, &a);
+
+    /* Nothing happens until the answer, also not with the command behind it. */
+    assert_int_equal(step_with(s, &a, "ASK\r\nECHO after\r\n").n, 0);
+    struct question q = last_question;
+    assert_false(engine_answer(en, (struct question){ q.session + 1, q.number }, &no));
+    assert_false(engine_answer(en, (struct question){ q.session, q.number + 1 }, &no));
+    assert_false(engine_answer(en, (struct question){ q.session, 0 }, &no));
+    assert_int_equal(step_with(s, &a, "").n, 0);
+    assert_true(engine_answer(en, q, &yes));
+    assert_false(engine_answer(en, q, &no)); /* one answer only */
+    assert_string_equal(step_with(s, &a, "").p, "250 7 yes\r\n250 after\r\n");
+    assert_false(engine_answer(en, q, &no));
+
+    /* Two, answered in the other order. */
+    assert_int_equal(step_with(s, &a, "ASK two\r\n").n, 0);
+    struct question second = last_question, first = { second.session, second.number - 1 };
+    assert_true(engine_answer(en, second, &no));
+    assert_int_equal(step_with(s, &a, "").n, 0);
+    assert_true(engine_answer(en, first, &yes));
+    assert_string_equal(step_with(s, &a, "").p, "250 7 yes\r\n250 8 no\r\n");
+
+    /* More than there may be: the last is known never to be answered. */
+    assert_string_equal(step_with(s, &a, "ASK many\r\n").p, "450 no answer\r\n");
+
+    /* A text that is too long is cut. */
+    session_test_free(&s);
+    s = session_test_new(en, &l);
+    static char big[ANSWER_TEXT_MAX * 2];
+    memset(big, 'x', sizeof(big));
+    (void)step_with(s, &a, "ASK\r\n");
+    assert_true(engine_answer(en, last_question, &(struct answer){ 0, { big, sizeof(big) } }));
+    q = last_question;
+    session_test_free(&s); /* with an answer that nobody took */
+    assert_false(engine_answer(en, q, &yes));
+    engine_free(&en);
+}
+
+/* Answers what is asked, as another role would: from a thread that knows no session. */
+static void *answer_all(void *arg)
+{
+    struct engine *en = arg;
+    while (!desk_closed) {
+        lock_take(&desk_lock);
+        struct question q = { 0, 0 };
+        if (desk_count > 0)
+            q = desk[--desk_count];
+        lock_drop(&desk_lock);
+        if (q.number != 0)
+            (void)engine_answer(en, q, &(struct answer){ 1, STR("answer") });
+        else
+            thread_pause(USEC_MS);
+    }
+    return NULL;
+}
+
+/* 1,000 sessions wait at once, with 8 workers, while others are served; half of the clients
+ * leave before the answer. */
+static void test_answers_from_threads(void **state)
+{
+    (void)state;
+    static int fds[1000];
+    struct server sv;
+    struct err e;
+    pthread_t threads[2];
+    idle_time = 60 * USEC_S;
+    server_start(&sv, 0);
+    desk_count = 0;
+    desk_closed = false;
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        fds[i] = client(&sv);
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        assert_true(expect(fds[i], "220 ready\r\n"));
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        say(fds[i], i % 2 == 0 ? "ASK two\r\n" : "ASK\r\nECHO next\r\n");
+    int fd = client(&sv);
+    assert_true(expect(fd, "220 ready\r\n"));
+    say(fd, "ASK late\r\n");
+    assert_true(expect(fd, "450 no answer\r\n"));
+    for (size_t i = 0; i < ARRAY_LEN(fds); i += 4)
+        (void)close(fds[i]);
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        assert_int_equal(thread_start(answer_all, sv.en, "answer", &threads[i], &e), RC_OK);
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        if (i % 4 != 0)
+            assert_true(expect(fds[i], i % 2 == 0 ? "250 1 answer\r\n250 1 answer\r\n"
+                                                  : "250 1 answer\r\n250 next\r\n"));
+    for (unsigned round = 0; round < 200; round++) {
+        say(fd, "ASK\r\nASK two\r\n");
+        assert_true(expect(fd, "250 1 answer\r\n250 1 answer\r\n250 1 answer\r\n"));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        if (i % 4 != 0)
+            (void)close(fds[i]);
+    (void)close(fd);
+    server_stop(&sv);
+    desk_closed = true;
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        (void)pthread_join(threads[i], NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -392,6 +576,8 @@ int main(void)
         cmocka_unit_test(test_limit_per_address),
         cmocka_unit_test(test_flood),
         cmocka_unit_test(test_many),
+        cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_answers_from_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
