@@ -38,7 +38,7 @@ static enum rc begin(const struct envelope *env, struct str id, struct spool_put
     struct spool_put *p = mem_new(sizeof(*p));
     p->fd = -1;
     p->id = id.n > 0 ? arena_str(&p->mem, id) : spool_id_new(&p->mem);
-    p->tmp_path = arena_printf(&p->mem, "queue/tmp/%.*s", STR_ARG(p->id));
+    p->tmp_path = arena_printf(&p->mem, "queue/tmp/%.2s/%.*s", p->id.p + 11, STR_ARG(p->id));
     p->final_path = spool_path(p->id, &p->mem);
     buf_init(&p->head, SPOOL_HEADER_MAX);
     buf_init(&p->body, BUF_MAX_DEFAULT);

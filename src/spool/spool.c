@@ -1,7 +1,7 @@
 /*
  * spool.c - queue entries on disk: queue/XX/ID (XX: two digits of the id, so that no folder
- * grows beyond reason), queue/XX/ID.journal, queue/tmp, queue/damaged, queue/frozen. Called by
- * the queue role, by control (frozen ones) and by recovery.
+ * grows beyond reason), queue/XX/ID.journal, queue/tmp/XX, queue/damaged, queue/frozen. Called
+ * by the queue role, by control (frozen ones) and by recovery.
  *
  * INVARIANTS
  * 1. An entry's file is never changed once it has its name.
@@ -22,24 +22,34 @@ struct commit *spool_commit(void)
     return the_commit;
 }
 
-enum rc spool_init(struct commit *commit, struct err *e)
+/* parent/00 to parent/ff */
+static enum rc make_256(const char *parent, struct err *e)
 {
-    the_commit = commit;
-    enum rc rc = folder_make("queue/tmp", 0700, e);
-    if (rc == RC_OK)
-        rc = folder_make("queue/damaged", 0700, e);
-    if (rc == RC_OK)
-        rc = folder_make("queue/frozen", 0700, e);
     bool made = false;
-    for (unsigned i = 0; i < 256 && rc == RC_OK; i++) {
-        char path[16];
-        (void)snprintf(path, sizeof(path), "queue/%02x", i);
+    for (unsigned i = 0; i < 256; i++) {
+        char path[24];
+        (void)snprintf(path, sizeof(path), "%s/%02x", parent, i);
         if (io_mkdir(path, 0700) == 0)
             made = true;
         else if (errno != EEXIST)
-            rc = err_sys(e, "make folder %s", path);
+            return err_sys(e, "make folder %s", path);
     }
-    return rc == RC_OK && made ? folder_sync("queue", e) : rc;
+    return made ? folder_sync(parent, e) : RC_OK;
+}
+
+enum rc spool_init(struct commit *commit, struct err *e)
+{
+    static const char *const folders[] = { "queue/tmp", "queue/damaged", "queue/frozen" };
+    the_commit = commit;
+    bool had_tmp = folder_exists("queue/tmp/00");
+    enum rc rc = RC_OK;
+    for (size_t i = 0; i < ARRAY_LEN(folders) && rc == RC_OK; i++)
+        rc = folder_make(folders[i], 0700, e);
+    if (rc == RC_OK && !had_tmp)
+        folder_spread("queue/tmp");
+    if (rc == RC_OK)
+        rc = make_256("queue/tmp", e);
+    return rc == RC_OK ? make_256("queue", e) : rc;
 }
 
 struct str spool_id_new(struct arena *a)
@@ -385,18 +395,25 @@ enum rc spool_recover_tag(void *ctx, struct str tag, const char *final_path, str
     return append(id, "done", recipient, 0, STR("recovered"), e);
 }
 
-enum rc spool_clear_tmp(struct err *e)
+static enum rc clear(const char *path, unsigned depth, struct err *e)
 {
     struct arena mem AUTO_RELEASE_ARENA = { 0 };
     struct folder *f = NULL;
     struct str name;
     unsigned char type = 0;
-    if (!folder_exists("queue/tmp"))
-        return RC_OK;
-    enum rc rc = folder_open("queue/tmp", &f, e);
-    while (rc == RC_OK && folder_next(f, &name, &type))
+    enum rc rc = folder_open(path, &f, e);
+    while (rc == RC_OK && folder_next(f, &name, &type)) {
+        const char *below = arena_printf(&mem, "%s/%.*s", path, STR_ARG(name)).p;
         if (type == DT_REG)
-            (void)io_unlink(arena_printf(&mem, "queue/tmp/%.*s", STR_ARG(name)).p);
+            (void)io_unlink(below);
+        else if (type == DT_DIR && depth == 0)
+            rc = clear(below, depth + 1, e);
+    }
     folder_close(&f);
     return rc;
+}
+
+enum rc spool_clear_tmp(struct err *e)
+{
+    return folder_exists("queue/tmp") ? clear("queue/tmp", 0, e) : RC_OK;
 }

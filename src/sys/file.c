@@ -4,7 +4,9 @@
  */
 #include "sys/file.h"
 #include <dirent.h>
+#include <linux/fs.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 
 struct folder {
     DIR *dir;
@@ -166,6 +168,16 @@ enum rc folder_make(const char *path, mode_t mode, struct err *e)
     if (io_mkdir(path, mode) < 0 && errno != EEXIST)
         return err_sys(e, "make folder %s", path);
     return folder_sync(parent, e);
+}
+
+void folder_spread(const char *path)
+{
+    int flags = 0;
+    int fd AUTO_CLOSE = io_open(path, O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0 || ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0)
+        return;
+    flags |= FS_TOPDIR_FL;
+    (void)ioctl(fd, FS_IOC_SETFLAGS, &flags);
 }
 
 #define DEPTH_MAX 32u

@@ -38,6 +38,10 @@ enum rc folder_sync(const char *path, struct err *e) CHECK_RESULT;
 /* Makes the folder and missing parents; existing ones are fine. */
 enum rc folder_make(const char *path, mode_t mode, struct err *e) CHECK_RESULT;
 
+/* Asks the file system to lay the folders that are made in this one far apart, so that making
+ * files in one doesn't slow the others (ext4's flag T). Where it can't, nothing happens. */
+void folder_spread(const char *path);
+
 /* Is so much memory free for use, by /proc/meminfo's MemAvailable? Looked at once a second at
  * most; 0: always true, and so is a system that doesn't tell. Any thread. */
 bool memory_is_free(uint64_t least_kb);

@@ -89,7 +89,7 @@ enum rc pool_new(unsigned max_workers, size_t max_objects, struct pool **out, st
     p->max_workers = MAX(max_workers, 1u);
     p->slot_count = MIN(MAX(max_objects, (size_t)16), (size_t)1 << 24);
     p->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    p->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE);
+    p->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     p->queue_head = p->queue_tail = NONE;
     p->threads = mem_new(p->max_workers * sizeof(*p->threads));
     lock_init(&p->queue_lock, LOCK_POOL);
@@ -99,7 +99,7 @@ enum rc pool_new(unsigned max_workers, size_t max_objects, struct pool **out, st
     /* Untouched slots cost no memory. */
     void *slots = mmap(NULL, p->slot_count * sizeof(*p->slots), PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    struct epoll_event ev = { .events = EPOLLIN, .data.u64 = UINT64_MAX };
+    struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.u64 = UINT64_MAX };
     if (slots == MAP_FAILED || p->epoll_fd < 0 || p->wake_fd < 0 ||
         epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, p->wake_fd, &ev) < 0) {
         enum rc rc = err_sys(e, "make worker pool");
@@ -131,6 +131,13 @@ static struct slot *slot_take(struct pool *p)
     return slot;
 }
 
+/* Each write is an edge, and an edge wakes one worker: nobody reads the counter. */
+static void wake_one(struct pool *p)
+{
+    uint64_t one = 1;
+    (void)!write(p->wake_fd, &one, sizeof(one));
+}
+
 static void queue_push(struct pool *p, struct slot *slot)
 {
     lock_take(&p->queue_lock);
@@ -143,9 +150,8 @@ static void queue_push(struct pool *p, struct slot *slot)
     p->queue_tail = index;
     p->queued++;
     lock_drop(&p->queue_lock);
-    uint64_t one = 1;
     if (p->idle > 0)
-        (void)!write(p->wake_fd, &one, sizeof(one));
+        wake_one(p);
 }
 
 static struct slot *queue_pop(struct pool *p)
@@ -364,11 +370,8 @@ static void wait_event(struct pool *p)
     p->idle--;
     if (n <= 0)
         return;
-    if (ev.data.u64 == UINT64_MAX) {
-        uint64_t one;
-        (void)!read(p->wake_fd, &one, sizeof(one));
+    if (ev.data.u64 == UINT64_MAX)
         return;
-    }
     struct slot *slot = slot_of(p, ev.data.u64);
     if (claim(slot, (uint32_t)(ev.data.u64 >> 32), POOL_READY))
         run_slot(p, slot);
@@ -379,6 +382,8 @@ static void *worker_main(void *arg)
     struct pool *p = arg;
     while (!p->ending) {
         struct slot *slot = p->queued > 0 ? queue_pop(p) : NULL;
+        if (slot != NULL && p->queued > 0 && p->idle > 0)
+            wake_one(p); /* two edges may have been taken for one */
         if (slot != NULL)
             run_slot(p, slot);
         else
@@ -386,6 +391,7 @@ static void *worker_main(void *arg)
         if (slot != NULL && p->queued > 0)
             wait_event(p);
     }
+    wake_one(p); /* each that ends wakes the next */
     return NULL;
 }
 
@@ -467,8 +473,7 @@ static void end_threads(struct pool *p, bool with_timer)
     lock_take(&p->queue_lock);
     unsigned workers = p->workers;
     lock_drop(&p->queue_lock);
-    uint64_t tokens = workers;
-    (void)!write(p->wake_fd, &tokens, sizeof(tokens));
+    wake_one(p);
     for (unsigned i = 0; i < workers; i++)
         (void)pthread_join(p->threads[i], NULL);
     p->workers = 0;
