@@ -25,6 +25,7 @@ FOLDERS = [
     ("store", "3: mailboxes."),
     ("spool", "3: queue entries on disk."),
     ("admin", "3: changes to tables and account folders; only the control role makes them."),
+    ("gates", "3: who may connect, send and relay: decisions without a session."),
     ("takeover", "3: XMail's spool and MailRoot become ours, and go back."),
     ("smtpd", "4: SMTP and submission."),
     ("pop3d", "4: POP3."),
@@ -75,6 +76,19 @@ def file_map():
                 out.append(f"| `{folder}/{name}` | {text} |")
         out.append("")
     out.append("`main.c`: the table of commands.")
+    return "\n".join(out)
+
+
+def gate_list(japanese):
+    """The gates in their order, from src/gates/gates.def."""
+    stages = {"CONNECT": ("connection", "接続時"), "MAIL": ("MAIL FROM", "MAIL FROM"), "RCPT": ("RCPT TO", "RCPT TO")}
+    out = ["| | 関門 | いつ | 決めるもの | 内容 | WhiteList |" if japanese else
+           "| | gate | at | decided by | what it does | WhiteList |", "|---|---|---|---|---|---|"]
+    row = re.compile(r'^GATE\(\w+, "([^"]+)", (\w+), (\w+), "([^"]+)",\s+"([^"]+)",\s+"([^"]+)"\)', re.M)
+    for i, m in enumerate(row.finditer(read("src/gates/gates.def")), 1):
+        name, stage, white, source, en, ja = m.groups()
+        free = ("免除" if japanese else "is free") if white == "SKIP" else ""
+        out.append(f"| {i} | {name} | {stages[stage][japanese]} | {source} | {ja if japanese else en} | {free} |")
     return "\n".join(out)
 
 
@@ -157,6 +171,8 @@ def between(path, parts):
 def pages():
     return {"docs/MAP.md": between("docs/MAP.md", {"files": file_map()}),
             "docs/tables.md": between("docs/tables.md", {"tables": table_list()}),
+            "docs/manual.md": between("docs/manual.md", {"gates": gate_list(False)}),
+            "docs/manual.ja.md": between("docs/manual.ja.md", {"gates": gate_list(True)}),
             "docs/rfc.tsv": rfc_list(), "man/hikyaku.8": man_page("man/hikyaku.8")}
 
 

@@ -56,6 +56,7 @@ typedef int64_t usec_t;
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/nets.h"
 #include "base/str.h"
 
 #endif

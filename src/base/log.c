@@ -204,7 +204,7 @@ static bool is_about_message(const struct log_kv *kv)
     for (; kv->kind != LOG_KIND_END; kv++)
         if (kv->kind == LOG_KIND_STR &&
             (strcmp(kv->key, "id") == 0 || strcmp(kv->key, "rcpt") == 0 ||
-             strcmp(kv->key, "from") == 0))
+             strcmp(kv->key, "from") == 0 || strcmp(kv->key, "gate") == 0))
             return true;
     return false;
 }

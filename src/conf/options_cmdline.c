@@ -94,6 +94,7 @@ enum handler {
     H_pop3_delay,
     H_pop3_hang_up,
     H_max_recipients,
+    H_pop3_relay_time,
     H_log_rotate,
     H_delivery_log,
     H_lmail_off,
@@ -137,6 +138,7 @@ static enum rc apply_number(struct options *o, enum handler handler, struct str 
     } rows[] = {
         { H_pop3_delay, 0, 3600, USEC_S, &o->pop3_bad_login_delay },
         { H_max_recipients, 1, 100000, 1, &o->max_recipients },
+        { H_pop3_relay_time, 1, 86400, USEC_S, &o->pop3_relay_time },
         { H_log_rotate, 1, 87600, 1, &o->log_rotate_hours },
         { H_relay_threads, 1, 2000, 1, &o->relay_threads },
         { H_retry_time, 1, 1000000, 1, &o->xmail_retry_s },
@@ -189,6 +191,7 @@ static enum rc apply_switch(struct options *o, enum handler handler, struct str 
         return apply_number(o, handler, value);
     case H_pop3_delay:
     case H_max_recipients:
+    case H_pop3_relay_time:
     case H_log_rotate:
     case H_relay_threads:
     case H_lmail_time:

@@ -192,10 +192,11 @@ static void what_is_not_obeyed_is_named(void **state)
     options_each_later(count_later, &some);
     assert_int_equal(some.plain, 1);
     assert_int_equal(some.security, 1);
-    assert_int_equal(file_replace("spammers.tab", STR("# none\n"), 0600, &e), RC_OK);
+    assert_int_equal(file_replace("smtpextauth.tab", STR("# none\n"), 0600, &e), RC_OK);
     tables_each_later(count_later, &none);
     assert_int_equal(none.plain + none.security, 0);
-    assert_int_equal(file_replace("spammers.tab", STR("\"1.2.3.4\"\n"), 0600, &e), RC_OK);
+    struct str row = STR("\"PLAIN\"\t\"/bin/true\"\n");
+    assert_int_equal(file_replace("smtpextauth.tab", row, 0600, &e), RC_OK);
     tables_each_later(count_later, &none);
     assert_int_equal(none.security, 1);
 }

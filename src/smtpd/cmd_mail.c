@@ -62,11 +62,6 @@ static bool take_sender(struct smtp *c, struct str args, struct str *out_rest, e
         *out = smtp_refuse(c, "501 5.1.7", "Sender address refused: %s", e.text);
         return false;
     }
-    if (tx->sender.is_null && !conf()->allow_null_sender) {
-        smtp_record(c, NULL, "SNDR=EEMPTY", NULL);
-        *out = smtp_refuse(c, "550 5.7.1", "The empty sender is not taken here");
-        return false;
-    }
     return true;
 }
 
@@ -95,15 +90,13 @@ static bool mail_is_good(struct smtp *c, struct str args, enum step *out)
         *out = smtp_refuse(c, "553 5.6.7", "This address needs SMTPUTF8");
         return false;
     }
-    return size_fits(c, out) && policy_sender(c, &c->tx->sender, out);
+    return policy_mail(c, out) && size_fits(c, out);
 }
 
 enum step cmd_mail(struct session *s, struct str args)
 {
     struct smtp *c = smtp_of(s);
     enum step step = STEP_NEXT;
-    if (!policy_may_send(c, &step))
-        return step;
     c->tx = transaction_new(c);
     if (!mail_is_good(c, args, &step)) {
         transaction_free(c);

@@ -9,8 +9,9 @@
 static const char *record_status(const char *reason)
 {
     static const char *const names[][2] = {
-        { "unknown", "RCPT=EAVAIL" },  { "relay", "RCPT=ERELAY" },
-        { "disabled", "RCPT=EDSBL" },  { "full", "RCPT=EFULL" },
+        { "unknown", "RCPT=EAVAIL" },
+        { "disabled", "RCPT=EDSBL" },
+        { "full", "RCPT=EFULL" },
         { "too large", "RCPT=ESIZE" },
     };
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
@@ -104,10 +105,8 @@ static bool resolve(struct smtp *c, struct rcpt *r, enum step *out)
     r->account = found.account;
     r->is_remote = found.kind == RECIPIENT_REMOTE || found.kind == RECIPIENT_EXTERNAL;
     r->remote = found.kind == RECIPIENT_EXTERNAL ? found.target : *to;
-    if (found.kind == RECIPIENT_REMOTE && !smtp_may_relay(c)) {
-        *out = refused(c, to, "relay", smtp_refuse(c, "550 5.7.1", "We do not relay for you"));
+    if (!policy_rcpt(c, to, &found, out))
         return false;
-    }
     bool handled = r->is_remote || (found.kind == RECIPIENT_ACCOUNT &&
                                     !users_needs_processing(&found.account, &c->s.tmp));
     if (!handled)

@@ -100,8 +100,7 @@ enum rc login_new(const struct sasl_identity *who, struct arena *tmp, struct log
     l->rights = smtp_rights_parse(who->perms);
     if (who->has_account) {
         take_account(l, &who->account);
-        l->rights =
-            smtp_rights_parse(uo.smtp_perms_set ? uo.smtp_perms : conf()->default_smtp_perms);
+        l->rights = smtp_rights_of(&uo);
         l->hide_name = l->hide_name || uo.disable_emit_auth_user;
         l->has_size_limit = uo.max_message_size_set;
         l->max_message_kb = uo.max_message_size;

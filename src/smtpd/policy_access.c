@@ -1,67 +1,130 @@
 /*
- * policy_access.c - who may come in, and who may begin a transaction: smtp.ipmap.tab with
- * SMTP-IpMapDropCode, the listener's SmtpConfig flags, authentication where users hand in mail.
+ * policy_access.c - the gates (gates/gates.h) of a session: what is known of the client goes
+ * in, decisions become replies, lines of the logs, delays. A reply that a table's line caused
+ * names the session, which logs and `hikyaku trace` know too.
  */
+#include "smtpd/login.h"
 #include "smtpd/smtpd_int.h"
+
+/* What a refusal is about, for the log. */
+struct seen {
+    struct smtp *c;
+    const struct address *to;
+};
+
+static struct gate_subject subject_of(struct smtp *c)
+{
+    struct gate_subject s = {
+        .memory = &c->gates,
+        .tmp = &c->s.tmp,
+        .client = c->s.client_ip,
+        .server = c->s.local_ip,
+        .server_port = c->s.local_port,
+        .is_submission = smtp_is_submission(c),
+        .has_tls = stream_is_tls(&c->s.st),
+        .has_login = c->login != NULL,
+    };
+    if (c->login != NULL) {
+        s.rights = c->login->rights;
+        s.has_account = c->login->has_account;
+        s.account = c->login->account;
+    }
+    if (c->tx != NULL)
+        s.from = &c->tx->sender;
+    return s;
+}
+
+static void seen(void *ctx, const struct gate_decision *d)
+{
+    const struct seen *about = ctx;
+    struct smtp *c = about->c;
+    char text[IP_TEXT_BYTES];
+    const char *client = ip_print(&c->s.client_ip, text);
+    struct str session = session_id(&c->s), id = gate_decision_id(d, &c->s.tmp), from = STR("");
+    if (c->tx != NULL)
+        from = address_print(&c->tx->sender, &c->s.tmp);
+    if (d->action == GATE_NOTE) {
+        log_debug(EV("client noted"), KS("session", session), KV("client", client),
+                  KS("gate", id), KS("as", d->detail));
+    } else if (d->action == GATE_SLOW) {
+        log_info(EV("client slowed down"), KS("session", session), KV("client", client),
+                 KS("gate", id), KU("seconds", d->delay_s));
+    } else if (d->action == GATE_AUTH) {
+        log_info(EV("client must log in"), KS("session", session), KV("client", client),
+                 KS("gate", id));
+    } else if (d->action == GATE_REFUSE && d->gate->stage == GATE_CONNECT) {
+        log_info(EV("client refused"), KS("session", session), KV("client", client),
+                 KS("gate", id));
+    } else if (d->action == GATE_REFUSE && d->gate->stage == GATE_MAIL) {
+        log_info(EV("sender refused"), KS("session", session), KV("client", client),
+                 KS("gate", id), KS("from", from));
+    } else if (d->action == GATE_REFUSE) {
+        log_info(EV("rcpt refused"), KS("session", session), KV("client", client),
+                 KS("gate", id), KS("rcpt", address_print(about->to, &c->s.tmp)),
+                 KS("from", from), KV("reason", d->gate->name));
+    }
+    if (d->status != NULL && d->action != GATE_PASS)
+        smtp_record(c, about->to, d->status, NULL);
+}
+
+/* The words of a refusal. */
+static struct str words(struct smtp *c, const struct gate_decision *d)
+{
+    return d->line == 0 ? d->text
+                        : arena_printf(&c->s.tmp, "%.*s (%.*s)", STR_ARG(d->text),
+                                       STR_ARG(session_id(&c->s)));
+}
 
 bool policy_client(struct smtp *c)
 {
-    unsigned line = 0;
-    char client[IP_TEXT_BYTES];
-    int64_t drop = conf()->smtp_ip_map_drop_code;
-    struct str text = conf()->smtp_msg_ip_ban;
-    if (access_is_allowed("smtp.ipmap.tab", &c->s.client_ip, &line))
+    struct gate_decision d;
+    struct gate_subject s = subject_of(c);
+    struct seen about = { .c = c };
+    if (gates_run(GATE_CONNECT, &s, seen, &about, &d) != GATE_REFUSE)
         return true;
-    log_info(EV("client refused"), KS("session", session_id(&c->s)),
-             KV("client", ip_print(&c->s.client_ip, client)), KV("table", "smtp.ipmap.tab"),
-             KU("line", line), KI("code", drop));
-    smtp_record(c, NULL, "SNDRIP=EIPMAP", NULL);
-    if (line == 0) { /* the table can't be read: nobody knows whom it refuses */
-        session_reply(&c->s, "421 %.*s Temporary trouble, try again later",
-                      STR_ARG(smtp_domain()));
+    metric_add(METRIC_refused_gates, 1);
+    session_reply(&c->s, "%s %.*s %.*s", d.code, STR_ARG(smtp_domain()), STR_ARG(words(c, &d)));
+    return false;
+}
+
+/* The gates noted a login by POP3: it is this transaction's. */
+static bool take_login(struct smtp *c, const struct gate_subject *s, enum step *out)
+{
+    struct err e = { .rc = RC_OK };
+    struct sasl_identity who = { .has_account = true, .account = s->account };
+    who.login = arena_printf(&c->s.tmp, "%.*s@%.*s", STR_ARG(s->account.name),
+                             STR_ARG(s->account.domain));
+    if (login_new(&who, &c->s.tmp, &c->login, &e) != RC_OK) {
+        *out = smtp_trouble(c, "user.tab", &e);
         return false;
     }
-    if (drop == 0) {
-        c->needs_auth = true;
-        return true;
-    }
-    if (drop < 0) {
-        c->delay_s = (uint16_t)MIN(-drop, (int64_t)300);
-        return true;
-    }
-    if (text.n == 0 || str_has_control(text))
-        text = STR("Your address may not connect here");
-    session_reply(&c->s, "554 %.*s %.*s", STR_ARG(smtp_domain()), STR_ARG(text));
+    c->login->by_pop3 = true;
+    return true;
+}
+
+bool policy_mail(struct smtp *c, enum step *out)
+{
+    struct gate_decision d;
+    struct gate_subject s = subject_of(c);
+    struct seen about = { .c = c };
+    s.auth_offered = c->login != NULL || smtp_mechanisms(c).n > 0;
+    if (gates_run(GATE_MAIL, &s, seen, &about, &d) != GATE_REFUSE)
+        return !s.by_pop3 || take_login(c, &s, out);
+    metric_add(METRIC_refused_senders, 1);
+    *out = smtp_refuse(c, d.code, "%.*s", STR_ARG(words(c, &d)));
     return false;
 }
 
-/* The flags of SmtpConfig for this listener: "MailAuth" (or "mail-auth"), "WantTLS". */
-static bool listener_has_flag(const struct smtp *c, struct str flag, struct str other)
+bool policy_rcpt(struct smtp *c, const struct address *to, const struct recipient *found,
+                 enum step *out)
 {
-    struct str rest = options_smtp_flags(conf(), &c->s.local_ip, c->s.local_port), word;
-    while (str_cut(&rest, ',', &word))
-        if (str_ieq(str_trim(word), flag) || (other.n > 0 && str_ieq(str_trim(word), other)))
-            return true;
-    return false;
-}
-
-bool policy_may_send(struct smtp *c, enum step *out)
-{
-    bool tls = stream_is_tls(&c->s.st);
-    bool want_tls = listener_has_flag(c, STR("WantTLS"), STR(""));
-    bool want_auth = smtp_is_submission(c) || c->needs_auth ||
-                     listener_has_flag(c, STR("MailAuth"), STR("mail-auth"));
-    /* Where AUTH is offered under TLS only, the client must know what comes first. */
-    if (want_auth && c->login == NULL && smtp_mechanisms(c).n == 0)
-        want_tls = true;
-    if (want_tls && !tls && !smtp_has_right(c, RIGHT_NO_TLS)) {
-        smtp_record(c, NULL, "SMTP=ESSL", NULL);
-        *out = smtp_refuse(c, "530 5.7.0", "Must issue a STARTTLS command first");
-    } else if (want_auth && c->login == NULL)
-        *out = smtp_refuse(c, "530 5.7.0", "Authentication required");
-    else if (c->login != NULL && !smtp_has_right(c, RIGHT_MAIL))
-        *out = smtp_refuse(c, "550 5.7.1", "Your account may not send mail");
-    else
+    struct gate_decision d;
+    struct gate_subject s = subject_of(c);
+    struct seen about = { .c = c, .to = to };
+    s.recipient = found;
+    if (gates_run(GATE_RCPT, &s, seen, &about, &d) != GATE_REFUSE)
         return true;
+    metric_add(METRIC_refused_rcpts, 1);
+    *out = smtp_refuse(c, d.code, "%.*s", STR_ARG(words(c, &d)));
     return false;
 }

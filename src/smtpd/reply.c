@@ -18,10 +18,10 @@ static struct str reply_text(struct smtp *c, const char *code, const char *fmt, 
 
 enum step smtp_next(struct smtp *c)
 {
-    if (c->delay_s == 0)
+    if (c->gates.delay_s == 0)
         return STEP_NEXT;
     c->s.more = NULL;
-    c->s.wake_at = clock_mono() + c->delay_s * USEC_S;
+    c->s.wake_at = clock_mono() + c->gates.delay_s * USEC_S;
     return STEP_DELAY;
 }
 

@@ -15,6 +15,7 @@ enum rc smtpd_init(struct commit *commit, void (*notify_queue)(struct str id),
     flush = flush_queue;
     store_init(commit);
     login_init();
+    gates_init();
     enum rc rc = spool_init(commit, e);
     return rc == RC_OK ? sasl_warm_up(e) : rc;
 }
@@ -32,7 +33,8 @@ bool smtp_flush_queue(struct str domain)
 
 bool smtp_etrn_is_allowed(const struct smtp *c)
 {
-    return conf()->allow_smtp_etrn || smtp_has_right(c, RIGHT_ETRN);
+    return conf()->allow_smtp_etrn || smtp_has_right(c, RIGHT_ETRN) ||
+           (c->gates.properties & PROPERTY_ETRN) != 0;
 }
 
 bool smtpd_admit(struct session *s)
@@ -53,12 +55,6 @@ bool smtp_is_submission(const struct smtp *c)
 bool smtp_has_right(const struct smtp *c, enum smtp_right right)
 {
     return c->login != NULL && (c->login->rights & (unsigned)right) != 0;
-}
-
-bool smtp_may_relay(const struct smtp *c)
-{
-    return c->login != NULL ? smtp_has_right(c, RIGHT_RELAY)
-                            : access_may_relay(&c->s.client_ip);
 }
 
 uint64_t smtp_size_limit(const struct smtp *c)
@@ -83,19 +79,8 @@ bool smtp_offers_tls(const struct smtp *c)
 
 bool smtp_vrfy_is_allowed(const struct smtp *c)
 {
-    return conf()->allow_smtp_vrfy || smtp_has_right(c, RIGHT_VRFY);
-}
-
-unsigned smtp_rights_parse(struct str letters)
-{
-    static const char known[] = "MRVTZS"; /* in the order of enum smtp_right */
-    unsigned rights = 0;
-    for (size_t i = 0; i < letters.n; i++) {
-        const char *at = strchr(known, ascii_upper(letters.p[i]));
-        if (letters.p[i] != '\0' && at != NULL)
-            rights |= 1u << (at - known);
-    }
-    return rights;
+    return conf()->allow_smtp_vrfy || smtp_has_right(c, RIGHT_VRFY) ||
+           (c->gates.properties & PROPERTY_VRFY) != 0;
 }
 
 /* --- the protocol ------------------------------------------------------------------------ */

@@ -13,6 +13,7 @@
 #define HIKYAKU_SMTPD_SMTPD_INT_H
 
 #include "conf/options.h"
+#include "gates/gates.h"
 #include "mail/address.h"
 #include "mail/data.h"
 #include "smtpd/smtpd.h"
@@ -24,21 +25,12 @@
 
 enum smtp_state { SMTP_CONNECTED, SMTP_GREETED, SMTP_MAIL, SMTP_RCPT, SMTP_CHUNKS };
 
-/* Rights after AUTH: the letters of SmtpPerms. */
-enum smtp_right {
-    RIGHT_MAIL = 1u << 0,   /* M: send */
-    RIGHT_RELAY = 1u << 1,  /* R: to remote recipients */
-    RIGHT_VRFY = 1u << 2,   /* V */
-    RIGHT_ETRN = 1u << 3,   /* T */
-    RIGHT_SIZE = 1u << 4,   /* Z: no size limit */
-    RIGHT_NO_TLS = 1u << 5, /* S: WantTLS doesn't count */
-};
-
 /* Who authenticated. */
 struct login {
     struct arena mem;
     struct str name;     /* as the client gave it */
     bool has_account;    /* else a line of smtpauth.tab */
+    bool by_pop3;        /* POP-before-SMTP: for one transaction */
     bool hide_name;      /* DisableEmitAuthUser: no X-AuthUser field */
     unsigned rights;     /* of enum smtp_right */
     bool has_size_limit; /* user.tab has MaxMessageSize, which counts instead of the server's */
@@ -93,9 +85,8 @@ struct smtp {
     struct auth *auth;
     struct transaction *tx;
     uint64_t swallow; /* octets of a refused BDAT chunk still to come */
-    uint16_t delay_s; /* between commands, for clients that smtp.ipmap slows down */
     bool esmtp;       /* EHLO */
-    bool needs_auth;  /* smtp.ipmap: only authenticated users may send */
+    struct gate_memory gates;
 };
 
 static inline struct smtp *smtp_of(struct session *s)
@@ -125,31 +116,29 @@ void smtp_record_delivery(struct smtp *c);
 /* Mail of our own users comes in here: 587, and 465 of a MailRoot that isn't taken over. */
 bool smtp_is_submission(const struct smtp *c);
 bool smtp_has_right(const struct smtp *c, enum smtp_right right);
-/* May this client send to other servers through us? */
-bool smtp_may_relay(const struct smtp *c);
 /* The largest message this client may send, in octets; 0: no limit. */
 uint64_t smtp_size_limit(const struct smtp *c);
 /* RCPT commands accepted in one transaction. */
 size_t smtp_max_recipients(void);
 /* May STARTTLS be used now? */
 bool smtp_offers_tls(const struct smtp *c);
-/* Does VRFY tell? AllowSmtpVRFY, or right V. */
+/* Does VRFY tell? AllowSmtpVRFY, right V, or the client's property EnableVRFY. */
 bool smtp_vrfy_is_allowed(const struct smtp *c);
-/* Does ETRN do anything? AllowSmtpETRN, or right T. */
+/* Does ETRN do anything? AllowSmtpETRN, right T, or the client's property EnableETRN. */
 bool smtp_etrn_is_allowed(const struct smtp *c);
 /* Names of the mechanisms for AUTH, blanks between; empty: none. In s.tmp. */
 struct str smtp_mechanisms(struct smtp *c);
-unsigned smtp_rights_parse(struct str letters);
 void login_free(struct login **login);
 void auth_free(struct auth **auth);
 
 /* --- policies: true, or a reply has been written ----------------------------------------- */
-/* smtp.ipmap at connect time; false: the client has been told to go. (policy_access.c) */
+/* The gates at connect time; false: the client has been told to go. (policy_access.c) */
 bool policy_client(struct smtp *c);
-/* May this client begin a transaction: authentication, TLS, rights. (policy_access.c) */
-bool policy_may_send(struct smtp *c, enum step *out);
-/* May it use this sender? (policy_sender.c) */
-bool policy_sender(struct smtp *c, const struct address *from, enum step *out);
+/* Those at MAIL FROM, for tx->sender. A login by POP3 that counts is c->login from here. */
+bool policy_mail(struct smtp *c, enum step *out);
+/* Those at RCPT TO. */
+bool policy_rcpt(struct smtp *c, const struct address *to, const struct recipient *found,
+                 enum step *out);
 /* Room on disk for a message of this size (0: unknown). Any thread. (policy_disk.c) */
 bool policy_disk_has_room(uint64_t octets);
 /* SmtpMinVirtMemSpace. Any thread. (policy_memory.c) */

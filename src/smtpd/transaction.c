@@ -18,6 +18,8 @@ void transaction_free(struct smtp *c)
 {
     if (c->tx == NULL)
         return;
+    if (c->login != NULL && c->login->by_pop3)
+        login_free(&c->login);
     store_put_abort(&c->tx->mailbox);
     spool_put_abort(&c->tx->queue);
     arena_release(&c->tx->mem);
@@ -75,7 +77,7 @@ static enum rc print_received(struct smtp *c, struct buf *out)
         .tls_version = str_from_c(stream_tls_version(&c->s.st)),
         .tls_cipher = str_from_c(stream_tls_cipher(&c->s.st, &bits)),
         .is_esmtp = c->esmtp,
-        .is_authenticated = c->login != NULL,
+        .is_authenticated = c->login != NULL && !c->login->by_pop3,
         .is_utf8 = tx->smtputf8,
         .shows = (enum trace_addresses)conf()->received_hdr_type,
         .rcpt = tx->accepted == 1 ? &tx->rcpts[0].given : NULL,

@@ -18,8 +18,9 @@
 
 static const char usage[] =
     "usage: hikyaku trace [--json] [--mailroot DIR] ID|ADDRESS|MESSAGE-ID\n"
-    "ID: of a message, as in logs, Received fields and replies. ADDRESS: of a sender or a\n"
-    "recipient; wildcards * and ?. MESSAGE-ID: of the field, with or without <>.\n";
+    "ID: of a message or a session, as in logs, Received fields and replies. ADDRESS: of a\n"
+    "sender or a recipient, wildcards * and ?; or of a client (192.0.2.7). MESSAGE-ID: of the\n"
+    "field, with or without <>.\n";
 
 /* One event, in the order of the files. */
 struct event {
@@ -124,7 +125,8 @@ static bool is_wanted(const struct search *s, const struct event *ev)
     static const char *const addresses[] = { "from", "rcpt", "as" };
     if (str_eq(value_of(ev, "id"), s->wanted) || str_eq(value_of(ev, "about"), s->wanted))
         return true;
-    if (str_eq(without_brackets(value_of(ev, "message_id")), s->wanted))
+    if (str_eq(without_brackets(value_of(ev, "message_id")), s->wanted) ||
+        str_eq(value_of(ev, "session"), s->wanted) || str_eq(value_of(ev, "client"), s->wanted))
         return true;
     for (size_t i = 0; i < ARRAY_LEN(addresses); i++) {
         struct str value = value_of(ev, addresses[i]);

@@ -1,12 +1,13 @@
 /*
  * access.c - tables of client addresses: *.ipmap.tab and smtprelay.tab. The server's own are
- * cached; those of accounts (pop3.ipmap.tab), which are rare and needed once a login, are read
- * each time. A line that can't be understood is skipped and reported; a table that can't be
- * read lets nobody in.
+ * cached, as prefix trees; those of accounts (pop3.ipmap.tab), which are rare and needed once a
+ * login, are read each time. A line that can't be understood is skipped and reported; a table
+ * that can't be read lets nobody in.
  */
 #include "conf/tab.h"
 #include "sys/lock.h"
 #include "users/users.h"
+#include <stdlib.h>
 
 #define CACHED_MAX 32u /* tables; the program has a dozen names for them */
 
@@ -20,8 +21,9 @@ struct access_rule {
 /* One version of a table. */
 struct access_table {
     struct arena mem;
-    struct access_rule *rules;
+    struct access_rule *rules; /* those that win first */
     size_t count;
+    struct nets nets; /* rank n: rules[n - 1] */
 };
 
 /* A table this process has asked for. */
@@ -70,6 +72,17 @@ static const char *parse_rule(const struct tab_row *row, bool relay, struct acce
     return NULL;
 }
 
+/* Highest precedence first, DENY before ALLOW among equals, then the order of the file. */
+static int compare(const void *x, const void *y)
+{
+    const struct access_rule *a = x, *b = y;
+    if (a->precedence != b->precedence)
+        return a->precedence > b->precedence ? -1 : 1;
+    if (a->allow != b->allow)
+        return a->allow ? 1 : -1;
+    return a->line < b->line ? -1 : 1;
+}
+
 static void table_fill(struct access_table *t, const struct tab *tab, bool relay)
 {
     t->rules = arena_new_array(&t->mem, struct access_rule, tab->row_count + 1);
@@ -81,21 +94,23 @@ static void table_fill(struct access_table *t, const struct tab *tab, bool relay
             log_warn(EV("table line skipped"), KV("file", tab->path),
                      KU("line", tab->rows[i].line), KV("reason", why));
     }
+    qsort(t->rules, t->count, sizeof(*t->rules), compare);
+    for (size_t i = 0; i < t->count; i++)
+        nets_add(&t->nets, &t->rules[i].net, (uint32_t)i + 1);
+    nets_finish(&t->nets);
 }
 
-/* The rule that decides: highest precedence, DENY before ALLOW among equals; NULL: none. */
+static void table_release(struct access_table *t)
+{
+    nets_release(&t->nets);
+    arena_release(&t->mem);
+}
+
+/* The rule that decides, NULL: none. */
 static const struct access_rule *decide(const struct access_table *t, const struct ip *client)
 {
-    const struct access_rule *best = NULL;
-    for (size_t i = 0; i < t->count; i++) {
-        const struct access_rule *r = &t->rules[i];
-        if (!ip_in_net(client, &r->net))
-            continue;
-        if (best == NULL || r->precedence > best->precedence ||
-            (r->precedence == best->precedence && best->allow && !r->allow))
-            best = r;
-    }
-    return best;
+    uint32_t rank = nets_find(&t->nets, client);
+    return rank == 0 ? NULL : &t->rules[rank - 1];
 }
 
 /* --- cached tables ----------------------------------------------------------------------- */
@@ -110,7 +125,7 @@ static void *access_parse(const struct tab *tab, void *ctx)
 static void access_release(void *value)
 {
     struct access_table *t = value;
-    arena_release(&t->mem);
+    table_release(t);
     mem_free(&t);
 }
 
@@ -170,7 +185,7 @@ static bool allowed_uncached(const char *path, const struct ip *client, unsigned
     }
     table_fill(&t, &tab, false);
     bool allowed = allowed_by(&t, client, out_line);
-    arena_release(&t.mem);
+    table_release(&t);
     return allowed;
 }
 
@@ -188,15 +203,18 @@ bool access_is_allowed(const char *path, const struct ip *client, unsigned *out_
     return allowed;
 }
 
-bool access_may_relay(const struct ip *client)
+bool access_may_relay(const struct ip *client, unsigned *out_line)
 {
     struct tab_cached *ref = NULL;
     struct tab_cache *cache = cache_for("smtprelay.tab", true);
     bool suspect = false;
+    *out_line = 0;
     if (cache == NULL)
         return false;
     const struct access_table *t = tab_cache_get(cache, &ref, &suspect);
-    bool may = t != NULL && decide(t, client) != NULL;
+    const struct access_rule *r = t == NULL ? NULL : decide(t, client);
+    *out_line = r == NULL ? 0 : r->line;
+    bool may = r != NULL;
     tab_cache_put(cache, &ref);
     return may;
 }

@@ -170,7 +170,7 @@ void users_weak_login(struct str login, const char *method);
  * path: "smtp.ipmap.tab" or "domains/D/U/pop3.ipmap.tab". *out_line: 0 when no line matched.
  */
 bool access_is_allowed(const char *path, const struct ip *client, unsigned *out_line);
-/* smtprelay.tab: "ip" "netmask". */
-bool access_may_relay(const struct ip *client);
+/* smtprelay.tab: "ip" "netmask". *out_line: the line that matched. */
+bool access_may_relay(const struct ip *client, unsigned *out_line);
 
 #endif

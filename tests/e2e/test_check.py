@@ -145,8 +145,8 @@ class Check(unittest.TestCase):
         self.assertFound("warning", "server.tab", 0, "CheckMailerDomain")
 
     def test_table_of_later(self):
-        self.append("spammers.tab", b'"1.2.3.4"\t"255.255.255.255"\n')
-        self.assertFound("error", "spammers.tab", 0, "doesn't obey")
+        self.append("smtpextauth.tab", b'"PLAIN"\t"/bin/true"\n')
+        self.assertFound("error", "smtpextauth.tab", 0, "doesn't obey")
 
     def test_user_variable(self):
         self.append(f"domains/{DOMAIN}/alice/user.tab", b'"MaxMBSize"\t"lots"\n')
