@@ -55,7 +55,8 @@ static void on_relay_note(void *ctx, const struct note *n, int fd)
     } else if (n->type == NOTE_relay_result && n->u.relay_result.state <= OUTCOME_PERM) {
         queue_relay_result(queue, n->u.relay_result.job, n->u.relay_result.rcpt,
                            (enum queue_outcome)n->u.relay_result.state,
-                           n->u.relay_result.reason);
+                           (unsigned)n->u.relay_result.flags, n->u.relay_result.reason,
+                           n->u.relay_result.id);
     } else if (n->type == NOTE_relay_done && n->u.relay_done.state <= OUTCOME_PERM) {
         queue_relay_done(queue, n->u.relay_done.job, (enum queue_outcome)n->u.relay_done.state,
                          (unsigned)n->u.relay_done.flags, n->u.relay_done.reason,

@@ -48,11 +48,12 @@ static void begin_if_idle(void)
         tell(&ready);
 }
 
-static void on_result(uint64_t job, uint64_t recipient, enum relay_state state,
-                      struct str reason)
+static void on_result(uint64_t job, uint64_t recipient, enum relay_state state, unsigned flags,
+                      struct str reason, struct str id)
 {
     struct note n = { .type = NOTE_relay_result,
-                      .u.relay_result = { job, recipient, (uint64_t)state, reason } };
+                      .u.relay_result = { job, recipient, (uint64_t)state, flags, reason,
+                                          id } };
     tell(&n);
 }
 

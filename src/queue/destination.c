@@ -149,6 +149,15 @@ void destination_put_back(struct destinations *all, struct task *t)
     join_ring(all, d);
 }
 
+void destination_forget(struct destinations *all, struct task *t)
+{
+    struct destination *d = t->destination;
+    d->active--;
+    all->active--;
+    join_ring(all, d);
+    release_if_idle(all, d);
+}
+
 void destination_pause(struct destinations *all, struct task *t, usec_t now)
 {
     struct destination *d = t->destination;

@@ -78,13 +78,16 @@ void queue_relay_ready(struct queue *q)
 }
 
 void queue_relay_result(struct queue *q, uint64_t job, uint64_t recipient,
-                        enum queue_outcome outcome, struct str reason)
+                        enum queue_outcome outcome, unsigned flags, struct str reason,
+                        struct str id)
 {
-    struct letter *letter = letter_new(LETTER_RESULT, STR(""));
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct letter *letter = letter_new(LETTER_RESULT, spool_id_is_valid(id) ? id : STR(""));
     letter->job = job;
-    letter->rcpt = recipient;
     letter->outcome = outcome;
+    letter->flags = flags;
     letter->text = heap_text(reason);
+    letter->rcpts = heap_text(arena_printf(&a, "%" PRIu64, recipient));
     letter_post(q, letter);
 }
 

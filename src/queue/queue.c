@@ -88,22 +88,42 @@ static void settle_later(struct queue *q, struct item *item)
     q->settling = item;
 }
 
+static bool is_known(const struct item *item, uint64_t rcpt)
+{
+    for (const struct outcome *o = item->outcomes; o != NULL; o = o->next)
+        if (o->rcpt == rcpt)
+            return true;
+    return false;
+}
+
 /* All recipients of a group have the same outcome. */
 static void outcome_for_all(struct item *item, const char *rcpts, enum queue_outcome outcome,
                             bool remote_dsn, struct str reason)
 {
     struct str rest = str_from_c(rcpts), word;
     uint64_t i = 0;
-    while (rest.n > 0 && str_cut(&rest, ' ', &word)) {
-        bool known = false;
-        if (!str_to_u64(word, &i))
-            continue;
-        for (const struct outcome *o = item->outcomes; o != NULL; o = o->next)
-            known = known || o->rcpt == i;
-        if (!known)
+    while (rest.n > 0 && str_cut(&rest, ' ', &word))
+        if (str_to_u64(word, &i) && !is_known(item, i))
             item->outcomes =
                 outcome_new((size_t)i, outcome, remote_dsn, reason, item->outcomes);
-    }
+}
+
+/* What is known of a recipient already (from a relay role that died before it had told of all,
+ * or of an attempt that the process before this one asked for) isn't asked for again. False:
+ * nobody of the group is left. */
+static bool drop_known(const struct item *item, struct group *g)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct str rest = str_from_c(g->rcpts), word, left = STR("");
+    uint64_t i = 0;
+    if (item->outcomes == NULL)
+        return true;
+    while (rest.n > 0 && str_cut(&rest, ' ', &word))
+        if (str_to_u64(word, &i) && !is_known(item, i))
+            left = arena_printf(&a, "%.*s%s%" PRIu64, STR_ARG(left), left.n > 0 ? " " : "", i);
+    mem_free(&g->rcpts);
+    g->rcpts = heap_text(left);
+    return left.n > 0;
 }
 
 static void send_groups(struct queue *q, struct item *item, struct group *groups)
@@ -182,8 +202,8 @@ static void give_up_waiting(struct queue *q, struct destination *d, struct str r
     }
 }
 
-/* An attempt that the process before this one asked for. */
-static void orphan_done(struct queue *q, const struct letter *letter)
+/* What came of an attempt that the process before this one asked for. */
+static void orphan_result(struct queue *q, const struct letter *letter)
 {
     struct str id = str_from_c(letter->id);
     if (id.n == 0 || letter->outcome == OUTCOME_TEMP)
@@ -198,7 +218,7 @@ static void relay_done(struct queue *q, const struct letter *letter)
     struct task *t = task_of(q, letter->job);
     struct str reason = str_from_c(letter->text), ignored;
     if (t == NULL) {
-        orphan_done(q, letter);
+        orphan_result(q, letter);
         return;
     }
     struct destination *d = t->destination;
@@ -224,12 +244,15 @@ static void relay_done(struct queue *q, const struct letter *letter)
 static void relay_result(struct queue *q, const struct letter *letter)
 {
     const struct task *t = task_of(q, letter->job);
-    if (t != NULL)
-        t->item->outcomes = outcome_new((size_t)letter->rcpt, letter->outcome, false,
-                                        str_from_c(letter->text), t->item->outcomes);
+    if (t == NULL)
+        orphan_result(q, letter);
+    else
+        outcome_for_all(t->item, letter->rcpts, letter->outcome,
+                        (letter->flags & QUEUE_REMOTE_DSN) != 0, str_from_c(letter->text));
 }
 
-/* The relay role has nothing under way: what it was asked for before is asked again. */
+/* The relay role has nothing under way: what it was asked for before, and has told nothing of,
+ * is asked again. */
 static void relay_ready(struct queue *q)
 {
     struct str key;
@@ -245,7 +268,6 @@ static void relay_ready(struct queue *q)
         struct task *t = list;
         list = t->next;
         t->job = 0;
-        outcomes_free(&t->item->outcomes);
         destination_put_back(&q->destinations, t);
     }
     q->relay_ready = true;
@@ -259,6 +281,11 @@ static void start_tasks(struct queue *q)
         struct task *t = destination_next(&q->destinations);
         if (t == NULL)
             return;
+        if (!drop_known(t->item, t->group)) {
+            destination_forget(&q->destinations, t);
+            task_over(q, t);
+            continue;
+        }
         t->job = ++q->last_job;
         const struct queue_relay request = {
             .job = t->job,

@@ -44,7 +44,8 @@ void queue_relay_ready(struct queue *q);
 /* Of one recipient; then of all others of the attempt. id and rcpts: for an attempt that this
  * process doesn't know, because the one before started it. */
 void queue_relay_result(struct queue *q, uint64_t job, uint64_t recipient,
-                        enum queue_outcome outcome, struct str reason);
+                        enum queue_outcome outcome, unsigned flags, struct str reason,
+                        struct str id);
 void queue_relay_done(struct queue *q, uint64_t job, enum queue_outcome outcome, unsigned flags,
                       struct str reason, struct str id, struct str rcpts);
 

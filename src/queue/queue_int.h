@@ -169,7 +169,7 @@ struct letter {
     struct item *item; /* JOB_DONE */
     struct attempt_result result;
     struct outcome *outcomes; /* JOB_DONE: unrecorded */
-    uint64_t job, rcpt;
+    uint64_t job;
     enum queue_outcome outcome;
     enum queue_order order;
     unsigned flags;
@@ -239,6 +239,8 @@ bool destination_is_crowded(struct destinations *all, struct str place);
 struct task *destination_next(struct destinations *all);
 /* It couldn't be started: the first of its lane again. */
 void destination_put_back(struct destinations *all, struct task *t);
+/* It needn't be started after all: it isn't the place's any more. */
+void destination_forget(struct destinations *all, struct task *t);
 /* Its servers have connections enough: the same, and nothing of the place starts for a moment.
  */
 void destination_pause(struct destinations *all, struct task *t, usec_t now);

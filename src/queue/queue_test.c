@@ -446,29 +446,122 @@ static bool remove_entry(void *ctx, struct str id)
     return true;
 }
 
-static void a_clock_that_is_set_changes_no_pause(void **state)
+/* The only entry: to x and y at far.test. */
+static struct str queue_far(size_t recipients, struct arena *a)
 {
-    struct arena a AUTO_RELEASE_ARENA = { 0 };
-    struct envelope_recipient far = { .address = address_of("x", "far.test"),
-                                      .resolved = address_of("x", "far.test") };
+    struct envelope_recipient far[] = {
+        { .address = address_of("x", "far.test"), .resolved = address_of("x", "far.test") },
+        { .address = address_of("y", "far.test"), .resolved = address_of("y", "far.test") },
+    };
     struct envelope env = { .reverse_path = address_of("amy", "x.test"),
                             .received_at = clock_wall(),
-                            .recipient_count = 1,
-                            .recipients = &far };
+                            .recipient_count = recipients,
+                            .recipients = far };
     struct spool_put *put = NULL;
-    struct pool *pool = NULL;
     struct err e = { .text = "" };
     struct str id;
-    pthread_t thread;
-    (void)state;
     must(spool_scan(remove_entry, NULL, &e), &e);
     must(spool_put_begin(&env, &put, &e), &e);
     must(spool_put_write(put, STR(MESSAGE), strlen(MESSAGE) + 3, &e), &e);
-    must(spool_put_commit(&put, &a, &id, &e), &e);
-    must(pool_new(4, 100, &pool, &e), &e);
-    must(queue_start(pool, busy, &the_queue, &e), &e);
+    must(spool_put_commit(&put, a, &id, &e), &e);
+    return id;
+}
+
+static struct pool *the_pool;
+static pthread_t pool_thread;
+
+static void scheduler_start(queue_relay_fn *relay)
+{
+    struct err e = { .text = "" };
+    asked = 0;
+    must(pool_new(4, 100, &the_pool, &e), &e);
+    must(queue_start(the_pool, relay, &the_queue, &e), &e);
+}
+
+static void scheduler_go(void)
+{
     queue_relay_ready(the_queue);
-    assert_int_equal(pthread_create(&thread, NULL, run_pool, pool), 0);
+    assert_int_equal(pthread_create(&pool_thread, NULL, run_pool, the_pool), 0);
+}
+
+static void scheduler_stop(void)
+{
+    pool_stop(the_pool, USEC_S);
+    (void)pthread_join(pool_thread, NULL);
+    queue_free(&the_queue);
+    pool_free(&the_pool);
+}
+
+static bool is_gone(struct str path)
+{
+    for (unsigned i = 0; i < 1000 && file_exists(path.p); i++)
+        pause_ms(10);
+    return !file_exists(path.p);
+}
+
+static char asked_for[2][16];
+
+static void note_asked(const struct queue_relay *r)
+{
+    if (asked < ARRAY_LEN(asked_for))
+        (void)snprintf(asked_for[asked], sizeof(asked_for[0]), "%.*s", STR_ARG(r->rcpts));
+    asked++;
+}
+
+/* A relay role that dies when it has told of one recipient; its successor does the rest. */
+static bool dies_once(const struct queue_relay *r)
+{
+    note_asked(r);
+    if (asked == 1) {
+        queue_relay_result(the_queue, r->job, 0, OUTCOME_SENT, 0, STR("2.0.0 - yes"), r->id);
+        queue_relay_ready(the_queue);
+    } else {
+        queue_relay_done(the_queue, r->job, OUTCOME_SENT, 0, STR("2.0.0 - yes"), r->id,
+                         r->rcpts);
+    }
+    return true;
+}
+
+static void what_a_dead_relay_told_counts(void **state)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct str id = queue_far(2, &a);
+    (void)state;
+    scheduler_start(dies_once);
+    scheduler_go();
+    assert_true(is_gone(spool_path(id, &a)));
+    assert_int_equal(asked, 2);
+    assert_string_equal(asked_for[0], "0 1");
+    assert_string_equal(asked_for[1], "1");
+    scheduler_stop();
+}
+
+/* An answer to the queue process before this one. */
+static void what_a_dead_queue_asked_counts(void **state)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct str id = queue_far(2, &a);
+    (void)state;
+    scheduler_start(dies_once);
+    asked = 1;
+    queue_relay_result(the_queue, 4711, 1, OUTCOME_SENT, 0, STR("2.0.0 - yes"), id);
+    scheduler_go();
+    for (unsigned i = 0; i < 1000 && !file_exists(spool_journal_path(id, &a).p); i++)
+        pause_ms(10);
+    queue_order(the_queue, QUEUE_TRY, id, STR("")); /* the rest would wait its turn */
+    assert_true(is_gone(spool_path(id, &a)));
+    assert_int_equal(asked, 2);
+    assert_string_equal(asked_for[1], "0");
+    scheduler_stop();
+}
+
+static void a_clock_that_is_set_changes_no_pause(void **state)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct str id = queue_far(1, &a);
+    (void)state;
+    scheduler_start(busy);
+    scheduler_go();
     assert_true(was_asked(1));
     pause_ms(100); /* settled, and due in 300 s */
     clock_shift_wall(-7200 * USEC_S);
@@ -484,10 +577,7 @@ static void a_clock_that_is_set_changes_no_pause(void **state)
     pause_ms(200);
     assert_int_equal(asked, 2);
     assert_true(file_exists(spool_path(id, &a).p));
-    pool_stop(pool, USEC_S);
-    (void)pthread_join(thread, NULL);
-    queue_free(&the_queue);
-    pool_free(&pool);
+    scheduler_stop();
     clock_shift(-340 * USEC_S);
     clock_shift_wall(7200 * USEC_S - 30 * 86400 * USEC_S);
 }
@@ -507,6 +597,8 @@ int main(void)
         cmocka_unit_test_setup(every_failure_is_made_good, each_setup),
         cmocka_unit_test_setup(what_was_sent_is_not_sent_again, each_setup),
         cmocka_unit_test_setup(damaged_entry_is_set_aside, each_setup),
+        cmocka_unit_test_setup(what_a_dead_relay_told_counts, each_setup),
+        cmocka_unit_test_setup(what_a_dead_queue_asked_counts, each_setup),
         cmocka_unit_test_setup(a_clock_that_is_set_changes_no_pause, each_setup),
     };
     return cmocka_run_group_tests_name("queue", tests, group_setup, group_teardown);

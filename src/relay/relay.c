@@ -28,12 +28,12 @@ static void report(struct attempt *a)
 {
     const struct message *m = &a->message;
     const struct verdict *all = &m->verdicts[0];
+    a->flags |= m->remote_dsn ? (unsigned)RELAY_REMOTE_DSN : 0;
     for (size_t i = 1; i < m->count; i++) {
         const struct verdict *v = &m->verdicts[i];
         if (v->state != all->state || !str_eq(v->reason, all->reason))
-            the_hooks.result(a->job, m->rcpts[i], v->state, v->reason);
+            the_hooks.result(a->job, m->rcpts[i], v->state, a->flags, v->reason, a->id);
     }
-    a->flags |= m->remote_dsn ? (unsigned)RELAY_REMOTE_DSN : 0;
     /* Under their numbers alone the rest could not be told from those above. */
     struct buf same AUTO_RELEASE_BUF;
     buf_init(&same, 16384);

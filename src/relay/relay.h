@@ -27,7 +27,8 @@ enum relay_flag {
 /* What became of it. result: of one recipient; done: of all others, once, last. reason: as
  * mail/reason.h prints it. Called by workers. */
 struct relay_hooks {
-    void (*result)(uint64_t job, uint64_t recipient, enum relay_state state, struct str reason);
+    void (*result)(uint64_t job, uint64_t recipient, enum relay_state state, unsigned flags,
+                   struct str reason, struct str id);
     void (*done)(uint64_t job, enum relay_state state, unsigned flags, struct str reason,
                  struct str id, struct str rcpts);
 };
