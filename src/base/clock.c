@@ -30,3 +30,12 @@ void clock_shift_wall(int64_t delta)
 {
     wall_shift += delta;
 }
+
+const char *clock_print(int64_t wall, char text[CLOCK_TEXT_BYTES])
+{
+    time_t t = (time_t)(wall / USEC_S);
+    struct tm tm;
+    (void)localtime_r(&t, &tm);
+    (void)strftime(text, CLOCK_TEXT_BYTES, "%Y-%m-%d %H:%M:%S", &tm);
+    return text;
+}

@@ -63,15 +63,6 @@ bool logfile_is_on(enum logfile f)
     return by_switch || is_listed(o->log_files, str_from_c(names[f]));
 }
 
-const char *logfile_time(char text[LOGFILE_TIME_BYTES])
-{
-    time_t now = (time_t)(clock_wall() / USEC_S);
-    struct tm tm;
-    (void)localtime_r(&now, &tm);
-    (void)strftime(text, LOGFILE_TIME_BYTES, "%Y-%m-%d %H:%M:%S", &tm);
-    return text;
-}
-
 const char *logfile_period(int64_t now, int64_t hours, char text[16])
 {
     struct tm tm;
@@ -167,9 +158,12 @@ void logfile_add(enum logfile f, const struct str *values, size_t count)
 void logfile_add_delivery(struct str server, struct str id, struct str from, struct str to,
                           const char *medium, struct str parameter, struct str reply)
 {
-    char time[LOGFILE_TIME_BYTES];
+    char time[CLOCK_TEXT_BYTES];
     const struct str values[] = {
-        server, id, id, from, to, str_from_c(medium), parameter, str_from_c(logfile_time(time)),
+        server,    id,
+        id,        from,
+        to,        str_from_c(medium),
+        parameter, str_from_c(clock_print(clock_wall(), time)),
         reply,
     };
     logfile_add(LOGFILE_SMAIL, values, ARRAY_LEN(values));
@@ -181,14 +175,14 @@ void logfile_add_delivery(struct str server, struct str id, struct str from, str
 
 static void trace_time(char text[64])
 {
-    char seconds[32], zone[8];
+    char seconds[CLOCK_TEXT_BYTES], zone[8];
     usec_t wall = clock_wall();
     time_t now = (time_t)(wall / USEC_S);
     struct tm tm;
     (void)localtime_r(&now, &tm);
-    (void)strftime(seconds, sizeof(seconds), "%Y-%m-%d %H:%M:%S", &tm);
     (void)strftime(zone, sizeof(zone), "%z", &tm);
-    (void)snprintf(text, 64, "%s.%03d %s", seconds, (int)(wall % USEC_S / USEC_MS), zone);
+    (void)snprintf(text, 64, "%s.%03d %s", clock_print(wall, seconds),
+                   (int)(wall % USEC_S / USEC_MS), zone);
 }
 
 static void keep_story(const char *role, const struct log_kv *kv)

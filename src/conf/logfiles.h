@@ -39,10 +39,6 @@ void logfile_trace_start(void);
 /* Removes the trace files that are older. Waits for the disk. */
 void logfile_trace_expire(void);
 
-#define LOGFILE_TIME_BYTES 20
-/* "YYYY-MM-DD HH:MM:SS", now, local. */
-const char *logfile_time(char text[LOGFILE_TIME_BYTES]);
-
 /* The start of the period of `hours` that `now` (seconds since 1970) is in, as the end of a
  * file's name: "202611230000". Periods count from local midnight of 1970-01-01. Pure but for
  * the time zone. */

@@ -16,12 +16,8 @@ static struct str path_text(const struct address *address, struct arena *a)
 
 static struct str time_text(usec_t wall, struct arena *a)
 {
-    char text[32];
-    struct tm tm;
-    time_t t = (time_t)(wall / USEC_S);
-    (void)localtime_r(&t, &tm);
-    (void)strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
-    return arena_str(a, str_from_c(text));
+    char text[CLOCK_TEXT_BYTES];
+    return arena_str(a, str_from_c(clock_print(wall, text)));
 }
 
 /* The first recipient that failed; the first of all when there is none. */
@@ -102,7 +98,7 @@ static enum admin_result open_frozen(struct ctrl *c, struct spool_entry *out, st
     return spool_open_frozen(id, &c->line_mem, out, e) == RC_OK ? ADMIN_OK : ADMIN_CANT_OPEN;
 }
 
-/* What became of each recipient. */
+/* What happened, then what became of each recipient. */
 enum admin_result ctrl_frozgetlog(struct ctrl *c, struct err *e)
 {
     static const char *const states[] = { "waits", "delivered", "failed",
@@ -114,6 +110,8 @@ enum admin_result ctrl_frozgetlog(struct ctrl *c, struct err *e)
         return result;
     c->has_text = true;
     enum rc rc = RC_OK;
+    for (const struct spool_line *l = entry.history; l != NULL && rc == RC_OK; l = l->next)
+        rc = buf_printf(&c->text, "%.*s\n", STR_ARG(l->text));
     for (size_t i = 0; i < entry.env.recipient_count && rc == RC_OK; i++)
         rc = buf_printf(&c->text, "%.*s %s: %.*s\n",
                         STR_ARG(path_text(&entry.env.recipients[i].address, a)),

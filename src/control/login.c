@@ -87,12 +87,12 @@ static bool check(struct ctrl *c, struct str user, struct str secret)
 /* A line of XMail's ctrl log. */
 static void record(const struct session *s, struct str user, const char *what)
 {
-    char client[IP_TEXT_BYTES], time[LOGFILE_TIME_BYTES];
+    char client[IP_TEXT_BYTES], time[CLOCK_TEXT_BYTES];
     const struct str values[] = {
         str_from_c(ip_print(&s->client_ip, client)),
         user,
         STR(""), /* XMail has the password here; ours never does */
-        str_from_c(logfile_time(time)),
+        str_from_c(clock_print(clock_wall(), time)),
         str_from_c(what),
     };
     logfile_add(LOGFILE_CTRL, values, ARRAY_LEN(values));

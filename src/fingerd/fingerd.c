@@ -20,13 +20,13 @@ static struct str default_domain(void)
 /* XMail's finger log. */
 static void record(const struct session *s, struct str query)
 {
-    char client[IP_TEXT_BYTES], time[LOGFILE_TIME_BYTES];
+    char client[IP_TEXT_BYTES], time[CLOCK_TEXT_BYTES];
     const struct options *o = conf();
     const struct str values[] = {
         o->smtp_server_domain.n > 0 ? o->smtp_server_domain : o->root_domain,
         default_domain(),
         str_from_c(ip_print(&s->client_ip, client)),
-        str_from_c(logfile_time(time)),
+        str_from_c(clock_print(clock_wall(), time)),
         query,
     };
     logfile_add(LOGFILE_FINGER, values, ARRAY_LEN(values));

@@ -4,15 +4,6 @@
 #include "sys/board.h"
 #include "sys/file.h"
 
-static const char *time_text(usec_t wall, char text[32])
-{
-    struct tm tm;
-    time_t t = (time_t)(wall / USEC_S);
-    (void)localtime_r(&t, &tm);
-    (void)strftime(text, 32, "%Y-%m-%d %H:%M:%S", &tm);
-    return text;
-}
-
 /* Of one role. */
 static uint64_t count_of(const struct board_role *r, enum metric first, enum metric last)
 {
@@ -72,7 +63,7 @@ static void print_people(const struct board *b)
 {
     char text[32];
     (void)printf("Hikyaku %s, running since %s (pid %u)\n\nroles:\n", b->version,
-                 time_text(b->started, text), b->master_pid);
+                 clock_print(b->started, text), b->master_pid);
     for (size_t i = 0; i < BOARD_ROLES; i++)
         if (b->roles[i].name[0] != '\0')
             print_role(&b->roles[i]);
@@ -83,7 +74,8 @@ static void print_people(const struct board *b)
                  " problems in the tables (hikyaku check)\n",
                  b->accounts, b->domains, b->aliases, b->problems);
     if (b->certificate_expires > 0)
-        (void)printf("certificate: valid until %s\n", time_text(b->certificate_expires, text));
+        (void)printf("certificate: valid until %s\n",
+                     clock_print(b->certificate_expires, text));
     else
         (void)printf("certificate: none, TLS is not offered\n");
     print_limits(b);

@@ -74,7 +74,7 @@ static void forget(struct session *s)
 /* A line of XMail's pop3 log; a login's has two more columns (specification 6, item 31). */
 static void record(struct session *s, struct str user, const char *status, struct mailbox *m)
 {
-    char client[IP_TEXT_BYTES], time[LOGFILE_TIME_BYTES];
+    char client[IP_TEXT_BYTES], time[CLOCK_TEXT_BYTES];
     if (!logfile_is_on(LOGFILE_POP3))
         return;
     uint64_t octets = 0;
@@ -86,7 +86,7 @@ static void record(struct session *s, struct str user, const char *status, struc
         host,
         login_default_domain(),
         str_from_c(ip_print(&s->client_ip, client)),
-        str_from_c(logfile_time(time)),
+        str_from_c(clock_print(clock_wall(), time)),
         user,
         STR(""), /* XMail has the password here; ours never does */
         str_from_c(status),

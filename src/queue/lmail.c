@@ -130,11 +130,11 @@ static enum rc put(struct lmail *f, struct str *out_id, struct err *e)
 
 static void record(struct str file, struct str id)
 {
-    char time[LOGFILE_TIME_BYTES];
+    char time[CLOCK_TEXT_BYTES];
     const struct options *o = conf();
     const struct str values[] = { o->smtp_server_domain.n > 0 ? o->smtp_server_domain
                                                               : o->root_domain,
-                                  file, id, str_from_c(logfile_time(time)) };
+                                  file, id, str_from_c(clock_print(clock_wall(), time)) };
     logfile_add(LOGFILE_LMAIL, values, ARRAY_LEN(values));
 }
 

@@ -11,6 +11,7 @@
 
 #define HEADER_MAX ((size_t)256 * 1024)
 #define WHOLE_MAX ((uint64_t)10 << 20) /* RET=FULL of larger ones gets the header */
+#define STORY_BYTES ((size_t)64 * 1024)
 #define REPORT_MAX ((size_t)32 << 20)
 
 static struct str host_name(void)
@@ -65,6 +66,17 @@ static struct str read_original(const struct spool_entry *entry, bool whole, str
         end = lf == SIZE_MAX ? text.n : end + lf + 1;
     }
     return str_head(text, end);
+}
+
+/* For NotifySendLogToSender: what happened when. Not more than a person reads. */
+static struct str story(const struct spool_entry *entry, struct arena *a)
+{
+    struct buf text AUTO_RELEASE_BUF;
+    buf_init(&text, STORY_BYTES);
+    for (const struct spool_line *l = entry->history; l != NULL; l = l->next)
+        if (buf_printf(&text, "%.*s\n", STR_ARG(l->text)) != RC_OK)
+            break;
+    return arena_str(a, buf_str(&text));
 }
 
 /* Is the recipient's fate one that the sender wants to hear of (RFC 3461 4.1)? */
@@ -217,8 +229,7 @@ enum rc report_send(const struct spool_entry *entry, enum report_kind kind, cons
         .is_whole = whole,
     };
     if (conf()->notify_send_log_to_sender)
-        d.log = arena_printf(&a, "%u attempts, the last one with the reasons above",
-                             entry->tries + 1);
+        d.log = story(entry, &a);
     struct str admin = kind == REPORT_FAILURE ? conf()->errors_admin
                        : kind == REPORT_DELAY ? conf()->temp_errors_admin
                                               : STR("");

@@ -206,6 +206,62 @@ static enum rc route_by_gateway(struct str text, const struct host_options *opti
     return hosts_parse(str_skip(first, 1), options, r, e);
 }
 
+/* --- answers that are kept --------------------------------------------------------------- */
+
+struct kept {
+    struct route route;
+    usec_t until;
+    char *domain;
+};
+static struct lock kept_lock = LOCK_INIT(LOCK_LEAF);
+static struct map kept_routes; /* struct kept by domain */
+
+static void copy(const struct route *from, struct route *to)
+{
+    *to = *from;
+    to->mem = (struct arena){ .head = NULL };
+    to->source_route = arena_str(&to->mem, from->source_route);
+    for (size_t i = 0; i < to->count; i++)
+        to->targets[i].name = arena_str(&to->mem, from->targets[i].name);
+}
+
+static bool recall(struct str domain, struct route *out)
+{
+    struct lock *held AUTO_UNLOCK = lock_hold(&kept_lock);
+    (void)held;
+    const struct kept *k = map_get(&kept_routes, domain);
+    if (k == NULL || k->until < clock_mono())
+        return false;
+    route_release(out);
+    copy(&k->route, out);
+    return true;
+}
+
+static void forget(struct str domain)
+{
+    struct kept *k = map_remove(&kept_routes, domain);
+    if (k == NULL)
+        return;
+    route_release(&k->route);
+    mem_free(&k->domain);
+    mem_free(&k);
+}
+
+static void keep(struct str domain, const struct route *r, usec_t until)
+{
+    struct lock *held AUTO_UNLOCK = lock_hold(&kept_lock);
+    (void)held;
+    forget(domain);
+    if (kept_routes.live >= KEPT_MAX)
+        return;
+    struct kept *k = mem_new(sizeof(*k));
+    k->domain = mem_new(domain.n + 1);
+    memcpy(k->domain, domain.p, domain.n);
+    k->until = until;
+    copy(r, &k->route);
+    (void)map_put(&kept_routes, str_from(k->domain, domain.n), k);
+}
+
 /* --- the decision ------------------------------------------------------------------------ */
 
 static enum rc find(struct str domain, struct str via, struct route *r, unsigned *out_ttl,
@@ -238,70 +294,13 @@ static enum rc find(struct str domain, struct str via, struct route *r, unsigned
             return err_perm(e, "5.1.2", "%.*s is no address", STR_ARG(domain));
         return hosts_add(literal, (uint16_t)conf()->remote_port, &options, r, &added, e);
     }
-    return route_by_dns(domain, &options, r, out_ttl, e);
-}
-
-/* --- answers that are kept --------------------------------------------------------------- */
-
-struct kept {
-    struct route route;
-    usec_t until;
-    char *domain;
-};
-static struct lock kept_lock = LOCK_INIT(LOCK_LEAF);
-static struct map kept_routes; /* struct kept by domain */
-
-static void copy(const struct route *from, struct route *to)
-{
-    *to = *from;
-    to->mem = (struct arena){ .head = NULL };
-    to->source_route = arena_str(&to->mem, from->source_route);
-    for (size_t i = 0; i < to->count; i++)
-        to->targets[i].name = arena_str(&to->mem, from->targets[i].name);
-}
-
-static bool recall(struct str domain, struct route *out)
-{
-    struct lock *held AUTO_UNLOCK = lock_hold(&kept_lock);
-    (void)held;
-    const struct kept *k = map_get(&kept_routes, domain);
-    if (k == NULL || k->until < clock_mono())
-        return false;
-    copy(&k->route, out);
-    return true;
-}
-
-static void forget(struct str domain)
-{
-    struct kept *k = map_remove(&kept_routes, domain);
-    if (k == NULL)
-        return;
-    route_release(&k->route);
-    mem_free(&k->domain);
-    mem_free(&k);
-}
-
-static void keep(struct str domain, const struct route *r, usec_t until)
-{
-    struct lock *held AUTO_UNLOCK = lock_hold(&kept_lock);
-    (void)held;
-    forget(domain);
-    if (kept_routes.live >= KEPT_MAX)
-        return;
-    struct kept *k = mem_new(sizeof(*k));
-    k->domain = mem_new(domain.n + 1);
-    memcpy(k->domain, domain.p, domain.n);
-    k->until = until;
-    copy(r, &k->route);
-    (void)map_put(&kept_routes, str_from(k->domain, domain.n), k);
+    return recall(domain, r) ? RC_OK : route_by_dns(domain, &options, r, out_ttl, e);
 }
 
 enum rc route_find(struct str domain, struct str via, struct route *out, struct err *e)
 {
     unsigned ttl = 0; /* tables and settings are looked at each time */
     *out = (struct route){ .count = 0, .source_route = STR("") };
-    if (via.n == 0 && recall(domain, out))
-        return RC_OK;
     enum rc rc = find(domain, via, out, &ttl, e);
     if (rc == RC_OK && ttl > 0)
         keep(domain, out, clock_mono() + MIN((usec_t)ttl * USEC_S, KEEP_LONGEST));

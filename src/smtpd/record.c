@@ -5,7 +5,7 @@
 void smtp_record(struct smtp *c, const struct address *rcpt, const char *status,
                  const char *detail)
 {
-    char client[IP_TEXT_BYTES], time[LOGFILE_TIME_BYTES];
+    char client[IP_TEXT_BYTES], time[CLOCK_TEXT_BYTES];
     struct arena *a = &c->s.tmp;
     const struct transaction *tx = c->tx;
     if (!logfile_is_on(LOGFILE_SMTP))
@@ -14,7 +14,7 @@ void smtp_record(struct smtp *c, const struct address *rcpt, const char *status,
         smtp_domain(),
         smtp_domain(),
         str_from_c(ip_print(&c->s.client_ip, client)),
-        str_from_c(logfile_time(time)),
+        str_from_c(clock_print(clock_wall(), time)),
         str_from_c(c->helo),
         rcpt == NULL ? STR("") : rcpt->domain,
         tx == NULL ? STR("") : address_print(&tx->sender, a),

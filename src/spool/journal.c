@@ -1,8 +1,8 @@
 /*
  * journal.c - what became of an entry's recipients, one line an event, appended:
- *     checksum done RECIPIENT 0 -
- *     checksum failed RECIPIENT 0 reason
- *     checksum deferred RECIPIENT 0 reason
+ *     checksum done RECIPIENT TIME -      (TIME: wall clock in microseconds; 0: not known)
+ *     checksum failed RECIPIENT TIME reason
+ *     checksum deferred RECIPIENT TIME reason
  *     checksum retry TRIES NEXT-TRY -
  *     checksum reported RECIPIENT 0 -      (the sender knows of its failure)
  *     checksum via 0 0 hosts
@@ -41,6 +41,18 @@ static void add_history(struct spool_entry *entry, struct str text)
         entry->history_end = &entry->history;
     *entry->history_end = line;
     entry->history_end = &line->next;
+}
+
+void journal_event(struct spool_entry *entry, usec_t at, struct str kind, size_t i,
+                   struct str reason)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    char when[CLOCK_TEXT_BYTES];
+    if (at > 0)
+        add_history(
+            entry, arena_printf(&mem, "%s %.*s %.*s: %.*s", clock_print(at, when),
+                                STR_ARG(address_print(&entry->env.recipients[i].address, &mem)),
+                                STR_ARG(kind), STR_ARG(reason)));
 }
 
 /* A line about the whole entry. */
@@ -87,6 +99,7 @@ static bool apply_line(struct str line, struct spool_entry *entry)
             entry->states[a] = DELIVERY_REPORTED;
             return true;
         }
+        journal_event(entry, b, kind, (size_t)a, rest.p == NULL ? STR("") : rest);
         if (!str_eq(kind, STR("deferred")))
             entry->states[a] = str_eq(kind, STR("done")) ? DELIVERY_DONE : DELIVERY_FAILED;
         entry->reasons[a] = arena_str(entry->mem, rest.p == NULL ? STR("") : rest);

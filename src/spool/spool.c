@@ -257,7 +257,10 @@ enum rc spool_record(struct spool_entry *entry, size_t i, enum delivery_state st
                      struct str reason, struct err *e)
 {
     static const char *const names[] = { "", "done", "failed", "reported" };
-    enum rc rc = append(entry->id, names[state], i, 0, reason, e);
+    usec_t now = clock_wall();
+    enum rc rc = append(entry->id, names[state], i, now, reason, e);
+    if (rc == RC_OK)
+        journal_event(entry, now, str_from_c(names[state]), i, reason);
     if (rc == RC_OK)
         entry->states[i] = state;
     if (rc == RC_OK && state != DELIVERY_REPORTED)
@@ -270,8 +273,10 @@ enum rc spool_record_deferred(struct spool_entry *entry, size_t i, struct str re
 {
     if (str_eq(entry->reasons[i], reason))
         return RC_OK;
+    usec_t now = clock_wall();
     entry->reasons[i] = arena_str(entry->mem, reason);
-    return append(entry->id, "deferred", i, 0, reason, e);
+    journal_event(entry, now, STR("deferred"), i, reason);
+    return append(entry->id, "deferred", i, now, reason, e);
 }
 
 enum rc spool_record_mark(struct spool_entry *entry, enum spool_mark mark, struct err *e)

@@ -89,7 +89,7 @@ struct spool_entry {
     bool held;                       /* by the administrator */
     struct str via;                  /* hosts that he sends it to; or empty */
     unsigned delay_notices;          /* told so far */
-    struct spool_line *history;      /* what a server before this one noted */
+    struct spool_line *history;      /* what happened; what a server before this one noted */
     struct spool_line **history_end; /* NULL: none */
     struct arena *mem;
     unsigned tries;

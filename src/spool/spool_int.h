@@ -29,6 +29,10 @@ struct str envelope_size_text(uint64_t octets, uint64_t wire_octets, struct aren
 enum rc envelope_parse(struct str text, struct arena *a, struct spool_entry *out,
                        size_t *out_header_n, struct err *e) CHECK_RESULT;
 
+/* To the entry's history, for people: "2026-11-26 19:22:49 amy@far.test deferred: 4.4.1 ...".
+ * at 0: not known, nothing. */
+void journal_event(struct spool_entry *entry, usec_t at, struct str kind, size_t i,
+                   struct str reason);
 /* One journal line with its checksum. */
 enum rc journal_print(struct buf *out, const char *kind, uint64_t a, int64_t b,
                       struct str reason) CHECK_RESULT;

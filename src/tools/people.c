@@ -182,14 +182,10 @@ static bool is_shown(const struct call *c, const struct str *values, size_t coun
 static struct str shown_value(struct call *c, struct str column, struct str value)
 {
     int64_t seconds = 0;
-    char text[32];
-    struct tm tm;
+    char text[CLOCK_TEXT_BYTES];
     if (!str_eq(column, STR("when")) || !str_to_i64(value, &seconds))
         return value;
-    time_t t = (time_t)seconds;
-    (void)localtime_r(&t, &tm);
-    (void)strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
-    return arena_str(&c->mem, str_from_c(text));
+    return arena_str(&c->mem, str_from_c(clock_print(seconds * USEC_S, text)));
 }
 
 static void print_row(struct call *c, const struct str *values, size_t count)

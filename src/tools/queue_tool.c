@@ -65,15 +65,6 @@ static bool is_meant(const struct filters *f, const struct spool_entry *entry, s
            age >= (usec_t)f->older_s * USEC_S;
 }
 
-static const char *time_text(usec_t wall, char text[32])
-{
-    struct tm tm;
-    time_t t = (time_t)(wall / USEC_S);
-    (void)localtime_r(&t, &tm);
-    (void)strftime(text, 32, "%Y-%m-%d %H:%M:%S", &tm);
-    return text;
-}
-
 static const char *const states[] = { "waiting", "delivered", "failed", "failed, sender told" };
 
 static void print_entry(struct run *r, const struct spool_entry *entry, struct arena *a)
@@ -81,11 +72,11 @@ static void print_entry(struct run *r, const struct spool_entry *entry, struct a
     char received[32], next[32];
     const struct envelope *env = &entry->env;
     (void)printf("%.*s  %s  %8" PRIu64 "  ", STR_ARG(entry->id),
-                 time_text(env->received_at, received), entry->wire_octets);
+                 clock_print(env->received_at, received), entry->wire_octets);
     tool_print_text(print_path(&env->reverse_path, a), false);
     (void)printf("  %s\n", r->frozen             ? "frozen"
                            : entry->held         ? "held"
-                           : entry->next_try > 0 ? time_text(entry->next_try, next)
+                           : entry->next_try > 0 ? clock_print(entry->next_try, next)
                                                  : "new");
     for (size_t i = 0; i < env->recipient_count; i++) {
         if (entry->states[i] == DELIVERY_DONE)
@@ -130,7 +121,7 @@ static void show(const struct spool_entry *entry, bool frozen, struct arena *a)
     char text[32];
     const struct envelope *env = &entry->env;
     (void)printf("id        %.*s%s\n", STR_ARG(entry->id), frozen ? " (frozen)" : "");
-    (void)printf("received  %s\n", time_text(env->received_at, text));
+    (void)printf("received  %s\n", clock_print(env->received_at, text));
     (void)printf("size      %" PRIu64 "\nclient    ", entry->wire_octets);
     tool_print_text(env->client, false);
     (void)printf("  ");
@@ -143,7 +134,7 @@ static void show(const struct spool_entry *entry, bool frozen, struct arena *a)
         (void)printf("\nvia       %.*s", STR_ARG(entry->via));
     (void)printf("\ntries     %u", entry->tries);
     if (entry->next_try > 0)
-        (void)printf("\nnext try  %s", time_text(entry->next_try, text));
+        (void)printf("\nnext try  %s", clock_print(entry->next_try, text));
     (void)printf("%s\n", entry->held ? "\nheld" : "");
     for (size_t i = 0; i < env->recipient_count; i++) {
         (void)printf("to        ");
@@ -157,7 +148,7 @@ static void show(const struct spool_entry *entry, bool frozen, struct arena *a)
         (void)putchar('\n');
     }
     if (entry->history != NULL)
-        (void)printf("noted by the server before this one:\n");
+        (void)printf("history\n");
     for (const struct spool_line *line = entry->history; line != NULL; line = line->next) {
         (void)printf("    ");
         tool_print_text(line->text, false);

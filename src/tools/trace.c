@@ -237,19 +237,16 @@ static void print_now(struct str id)
     struct arena a AUTO_RELEASE_ARENA = { 0 };
     struct spool_entry entry;
     struct err e;
-    char text[32];
-    struct tm tm;
+    char text[CLOCK_TEXT_BYTES];
     if (!spool_id_is_valid(id))
         return;
     if (spool_open(id, &a, &entry, &e) == RC_OK) {
-        time_t next = (time_t)(entry.next_try / USEC_S);
-        (void)localtime_r(&next, &tm);
-        (void)strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
         (void)printf("  now: in the queue, tried %u times, %s%s\n", entry.tries,
                      entry.held           ? "held"
                      : entry.next_try > 0 ? "next try at "
                                           : "due",
-                     !entry.held && entry.next_try > 0 ? text : "");
+                     !entry.held && entry.next_try > 0 ? clock_print(entry.next_try, text)
+                                                       : "");
         spool_close(&entry);
     } else if (spool_open_frozen(id, &a, &entry, &e) == RC_OK) {
         (void)printf("  now: frozen\n");

@@ -159,6 +159,33 @@ class Routes(unittest.TestCase):
                 for rcpt, status in (("c@null", "5.1.10"), ("d@nowhere", "5.1.2"), ("e@noaddress", "5.1.2")):
                     self.assertRegex(text, rf"Final-Recipient: rfc822; {rcpt}.example\nAction: failed\nStatus: {status}\n")
 
+    def test_a_new_line_counts_at_once(self):
+        """Also for a domain whose route by the DNS is remembered."""
+        with Sink(name="old") as old, Sink(name="new") as new, FakeDns() as dns:
+            dns.a("plain.example", "127.0.0.1")
+            with Server(settings=dict(FAST, SmartDNSHost=f"127.0.0.1@{dns.port}", RemotePort=str(old.port))) as server:
+                send(server, ["a@plain.example"])
+                self.assertTrue(wait_until(lambda: old.messages))
+                server.append("smtpfwd.tab", ("plain.example", f"127.0.0.1:{new.port}"))
+                time.sleep(1)
+                send(server, ["b@plain.example"])
+                self.assertTrue(wait_until(lambda: new.messages))
+                self.assertEqual(len(old.messages), 1)
+
+    def test_dnssec(self):
+        """With a key for the root, an answer that isn't signed is no answer; the mail waits and says why."""
+        with Sink() as one, FakeDns() as dns:
+            dns.a("plain.example", "127.0.0.1")
+            server = Server(settings=dict(FAST, SmartDNSHost=f"127.0.0.1@{dns.port}", RemotePort=str(one.port)))
+            with open(server.path("root.key"), "w", encoding="utf-8") as f:
+                f.write(". IN DS 20326 8 2 " + "AB" * 32 + "\n")
+            server.set(DnssecAnchor=server.path("root.key"))
+            with server:
+                send(server, ["a@plain.example"])
+                self.assertTrue(wait_until(lambda: re.search("delivery deferred .*plain.example.*DNSSEC", server.log_text()), 60),
+                                server.log_text()[-2000:])
+                self.assertEqual(one.messages, [])
+
     def test_domains_of_one_server(self):
         """Their connections together stay within MaxPerDestination."""
         now, most, lock = [0], [0], threading.Lock()
@@ -377,6 +404,42 @@ class Reports(unittest.TestCase):
             self.assertIn("X-Mine: 1", last.get_content())
             self.assertNotIn("body text", r.as_string())
             self.assertTrue(wait_until(lambda: not entries(server)))
+
+    def test_settings(self):
+        """What happened, some lines of the message, a copy for ErrorsAdmin, PostMaster as the sender."""
+        tries = []
+
+        def later(_session, _line):
+            tries.append(1)
+            return "451 4.3.0 not yet" if len(tries) < 3 else "550 5.7.1 never"
+        with Sink({"RCPT": later}) as sink, gateway(sink, NotifySendLogToSender="1", NotifyMsgLinesExtra="2", NoSenderBounce="0",
+                                                    ErrorsAdmin=f"bob@{DOMAIN}", TempErrorsAdmin=f"bob@{DOMAIN}",
+                                                    NotifyTryPattern="1") as server:
+            send(server, ["a@far.example"], "Subject: original\r\n\r\nfirst\r\nsecond\r\nthird\r\n")
+            r = report(server, count=2)
+            human = r.get_body(("plain",)).get_content()
+            self.assertRegex(human, r"\n\d{4}-\d\d-\d\d \d\d:\d\d:\d\d a@far\.example deferred: 4\.3\.0 .*not yet\n")
+            self.assertRegex(human, r"\n\d{4}-\d\d-\d\d \d\d:\d\d:\d\d a@far\.example failed: 5\.7\.1 .*never\n")
+            self.assertEqual(r["Return-Path"], f"<alice@{DOMAIN}>")  # PostMaster
+            self.assertIn("first\nsecond\n", r.as_string())
+            self.assertNotIn("third", r.as_string())
+            report(server, "bob", count=2)
+            texts = [server.read("bob", n).decode() for n in server.mailbox("bob")]
+            self.assertEqual(sorted(re.search(r"\nAction: (\w+)", t)[1] for t in texts), ["delayed", "failed"])
+
+    def test_addresses_in_utf8(self):
+        """RFC 6533: a report about them is of the global kind."""
+        with Sink({"RCPT": "550 5.1.1 no"}, keywords=("PIPELINING", "SMTPUTF8", "8BITMIME")) as sink, gateway(sink) as server:
+            c = client(server)
+            c.ehlo()
+            c.sendmail(f"alice@{DOMAIN}", ["宛先@far.example"], "Subject: 題\r\n\r\nx\r\n".encode(), mail_options=["SMTPUTF8", "BODY=8BITMIME"])
+            r = report(server)
+            self.assertEqual(r.get_param("report-type"), "global-delivery-status")
+            kinds = [p.get_content_type() for p in r.walk()]
+            self.assertIn("message/global-delivery-status", kinds)
+            self.assertIn("message/global-headers", kinds)
+            text = server.read("alice", server.mailbox("alice")[0]).decode()
+            self.assertIn("\nFinal-Recipient: utf-8; 宛先@far.example\n", text)
 
     def test_japanese(self):
         with Sink({"RCPT": "550 5.1.1 no"}) as sink, gateway(sink, ReportLanguage=f"en,ja:{DOMAIN}") as server:
