@@ -232,19 +232,23 @@ bool destination_is_crowded(struct destinations *all, struct str place)
     return d != NULL && d->waiting >= CROWD;
 }
 
+/* Attempts that were under way when the place went down say nothing new by failing. Nor does it
+ * rest for longer than an entry would. */
 static void note_failure(struct destination *d, struct str reason, usec_t now)
 {
-    usec_t pause = DOWN_FIRST;
-    d->failures++;
+    usec_t pause = MIN(DOWN_FIRST, conf()->retry_first);
+    usec_t longest = MIN(DOWN_LONGEST, conf()->retry_longest);
+    bool news = d->failures < FAILURES_DOWN || now >= d->blocked_until;
+    d->failures += news;
     d->window = MAX(d->window / 2, 1u);
-    for (unsigned i = FAILURES_DOWN; i < d->failures && pause < DOWN_LONGEST; i++)
+    for (unsigned i = FAILURES_DOWN; i < d->failures && pause < longest; i++)
         pause *= 2;
-    if (d->failures >= FAILURES_DOWN)
-        d->blocked_until = now + MIN(pause, DOWN_LONGEST);
+    if (news && d->failures >= FAILURES_DOWN)
+        d->blocked_until = now + MIN(pause, longest);
     mem_free(&d->trouble);
     d->trouble = mem_new(reason.n + 1);
     memcpy(d->trouble, reason.p, reason.n);
-    if (d->failures == FAILURES_DOWN)
+    if (news && d->failures == FAILURES_DOWN)
         log_info(EV("destination is down"), KV("place", d->place), KS("reason", reason));
 }
 

@@ -1,5 +1,6 @@
 """sendmail as cron, PHP, mutt and git send-email call it; files in spool/local."""
 import email
+import email.header
 import os
 import subprocess
 import unittest
@@ -67,6 +68,22 @@ class Sendmail(unittest.TestCase):
             self.call(server, text="Subject: x\n\n", code=2)
             self.assertIn("No such user", self.call(server, f"nobody@{DOMAIN}", text="x\n", code=67))
             self.call(server, "--nonsense", to, code=64)
+
+    def test_mutt(self):
+        with Server(settings=FAST) as server:
+            self.call(server, f"bob@{DOMAIN}", text="Subject: first\n\nx\n")
+            rc = os.path.join(server.scratch, "muttrc")
+            with open(rc, "w", encoding="utf-8") as f:
+                f.write(f'set sendmail="{server.scratch}/sendmail -oem -oi"\nset from="me@{DOMAIN}"\nset use_envelope_from=yes\n'
+                        'set copy=no\nset send_charset="utf-8"\n')
+            subprocess.run(["mutt", "-n", "-F", rc, "-s", "飛脚", "-b", f"bob@{DOMAIN}", "--", f"alice@{DOMAIN}"], input="本文\n.\nend\n",
+                           text=True, timeout=60, check=True, env={**os.environ, "MAIL_ROOT": server.mailroot, "LC_ALL": "C.UTF-8"})
+            m = self.mail(server)
+            self.assertEqual(str(email.header.make_header(email.header.decode_header(m["Subject"]))), "飛脚")
+            self.assertEqual(m.get_payload(decode=True).decode(), "本文\n.\nend\n")
+            self.assertEqual(m["Return-Path"], f"<me@{DOMAIN}>")
+            self.assertIsNone(m["Bcc"])
+            self.mail(server, "bob", count=2)
 
     def test_without_a_server(self):
         server = Server(settings=FAST, words=["-Ll", "-Lt", "1"])
