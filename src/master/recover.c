@@ -32,7 +32,7 @@ static enum rc clear_pop3_locks(struct err *e)
 /* What XMail left in its spool, now and whenever it ran again in between. */
 static enum rc take_spool(struct err *e)
 {
-    struct takeover_spool found;
+    struct takeover_spool found = { 0 };
     enum rc rc = options_load(e);
     if (rc == RC_OK)
         rc = spool_init(NULL, e);

@@ -97,7 +97,7 @@ static void check_certificate(struct check *c)
 
 static void check_spool(struct check *c)
 {
-    struct takeover_spool found;
+    struct takeover_spool found = { 0 };
     struct err e;
     if (takeover_spool_look(NULL, &found, &e) != RC_OK)
         return;
