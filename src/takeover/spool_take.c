@@ -168,7 +168,7 @@ static struct address meaning(const struct take *t, const struct address *to, st
     return r.kind == RECIPIENT_EXTERNAL ? r.target : *to;
 }
 
-/* The data part, piece by piece. NULL out: only dots and 8-bit octets are looked for. */
+/* The data part, piece by piece. With eight_bit only dots and 8-bit octets are looked for. */
 static enum rc each_piece(int fd, uint64_t at, struct xmail_dots *dots, bool *eight_bit,
                           struct xmail_text *text, struct spool_put *out, struct err *e)
 {
@@ -183,7 +183,7 @@ static enum rc each_piece(int fd, uint64_t at, struct xmail_dots *dots, bool *ei
             return err_sys(e, "read a message of XMail's spool");
         struct str piece = str_from(chunk, (size_t)n);
         at += (uint64_t)n;
-        if (out == NULL) {
+        if (eight_bit != NULL) {
             xmail_dots_feed(dots, piece);
             *eight_bit = *eight_bit || !str_is_ascii(piece);
             continue;
@@ -241,7 +241,7 @@ static enum rc make_entry(struct take *t, const struct xmail_found *f, int fd,
                           const struct stat *st, struct err *e)
 {
     struct arena mem AUTO_RELEASE_ARENA = { 0 };
-    struct xmail_head h;
+    struct xmail_head h = { 0 };
     struct spool_past past;
     struct envelope env;
     struct spool_put *put = NULL;
@@ -441,8 +441,8 @@ static enum rc look_at(void *ctx, const struct xmail_found *f, struct err *e)
 {
     struct arena mem AUTO_RELEASE_ARENA = { 0 };
     struct look *l = ctx;
-    struct xmail_head h;
-    struct stat st;
+    struct xmail_head h = { 0 };
+    struct stat st = { 0 };
     struct str path = xmail_path(f->top, f->folder, xmail_kinds[f->kind], f->name, &mem);
     size_t *counts[] = { &l->report->fresh, &l->report->retried, &l->report->frozen };
     int fd AUTO_CLOSE = io_open(path.p, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOATIME, 0);

@@ -39,12 +39,10 @@ static bool make_words(struct web *w, struct str *words, size_t *out_count)
             BUG("too many words in a route");
         if (word.p[0] == '{')
             words[n] = path_value(w, str_head(name, name.n - 1));
-        else if (word.p[0] == '.' && !web_member(w, member, &words[n]))
-            return false;
-        else if (word.p[0] == '?' && !web_member_or_empty(w, member, &words[n]))
-            return false;
         else if (word.p[0] != '.' && word.p[0] != '?')
             words[n] = word;
+        else if (!(word.p[0] == '.' ? web_member : web_member_or_empty)(w, member, &words[n]))
+            return false;
         n++;
     }
     while (n > 1 && words[n - 1].n == 0) /* optional ones are the last */

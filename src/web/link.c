@@ -128,7 +128,7 @@ static enum rc talk(struct client *c, struct web *w, const struct str *words, si
                     struct str upload, struct control_answer *out, struct err *e)
 {
     struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
-    struct control_answer as;
+    struct control_answer as = { 0 };
     char ip[IP_TEXT_BYTES];
     struct arena *mem = web_mem(w);
     const struct str who[] = { STR("as"), w->who.name.n > 0 ? w->who.name : STR("web"),
