@@ -24,7 +24,7 @@ static const struct command_row commands[] = {
     { "trace", tool_trace, "what became of a message, an address's mail or a Message-ID" },
     { "sendmail", tool_sendmail, "take a message from a program (also called sendmail)" },
     { "users", tool_users, "list, add, change and remove accounts" },
-    { "lists", tool_lists, "mailing lists and their members" },
+    { "lists", tool_lists, "mailing lists, their members, posts that wait for a moderator" },
     { "domains", tool_domains, "domains and their other names" },
     { "aliases", tool_aliases, "other names of accounts" },
     { "undelete", tool_undelete, "bring a removed account or domain back" },

@@ -18,7 +18,7 @@ LAYERS = {"base": 0, "sys": 1, "conf": 2, "mail": 2, "wire": 3, "users": 3, "sto
           "smtpd": 4, "pop3d": 4, "queue": 4, "relay": 4, "control": 4, "fingerd": 4, "master": 5, "tools": 5}
 SIDEWAYS = {("conf", "mail"), ("wire", "users"), ("store", "users"), ("spool", "users"), ("spool", "store"),
             ("web", "users"), ("admin", "users"), ("admin", "store"), ("admin", "spool"),
-            ("lists", "users"), ("lists", "store"), ("lists", "spool"), ("gates", "users"),
+            ("lists", "users"), ("lists", "spool"), ("gates", "users"),
             ("process", "users"), ("process", "store"), ("process", "spool"),
             ("takeover", "users"), ("takeover", "store"), ("takeover", "spool"), ("takeover", "admin"),
             ("backup", "users"), ("backup", "store"), ("backup", "spool"), ("backup", "admin"),

@@ -25,6 +25,7 @@ FOLDERS = [
     ("store", "3: mailboxes."),
     ("spool", "3: queue entries on disk."),
     ("admin", "3: changes to tables and account folders; only the control role makes them."),
+    ("lists", "3: mailing lists: who may post, and the entries that go to the members."),
     ("gates", "3: who may connect, send and relay: decisions without a session."),
     ("takeover", "3: XMail's spool and MailRoot become ours, and go back."),
     ("smtpd", "4: SMTP and submission."),
@@ -48,6 +49,7 @@ TITLES = {
     "6152": "8BITMIME", "6409": "submission", "6531": "SMTPUTF8", "6856": "UTF8 for POP3",
     "7677": "SCRAM-SHA-256", "8018": "PBKDF2", "8098": "disposition notifications", "8446": "TLS 1.3",
     "1952": "gzip", "3986": "URI", "5789": "PATCH", "6265": "cookies", "9110": "HTTP", "9112": "HTTP/1.1",
+    "2369": "List- fields", "2919": "List-Id", "6068": "mailto",
     "8996": "TLS 1.0 and 1.1 retired", "9422": "LIMITS",
 }
 

@@ -451,3 +451,21 @@ void options_each_later(void (*fn)(void *ctx, const char *name, bool security), 
             fn(ctx, row->name, row->state == OPTION_LATER_SECURITY && !str_eq(text, STR("0")));
     }
 }
+
+bool options_report_in_japanese(struct str domain)
+{
+    struct str rest = conf()->report_language, word;
+    bool japanese = false, by_domain = false;
+    while (rest.n > 0 && str_cut(&rest, ',', &word)) {
+        struct str of = str_trim(word), language = { "", 0 };
+        (void)str_cut(&of, ':', &language);
+        bool ja = str_ieq(str_trim(language), STR("ja"));
+        if (of.p == NULL && !by_domain)
+            japanese = ja;
+        else if (of.p != NULL && str_ieq(str_trim(of), domain)) {
+            japanese = ja;
+            by_domain = true;
+        }
+    }
+    return japanese;
+}

@@ -80,6 +80,15 @@ struct user_options {
     struct str smtp_perms;
     bool max_message_size_set, smtp_perms_set;
     bool receive_enable, pop_enable, disable_emit_auth_user, pop3_scan_cur;
+    /* Of a mailing list. */
+    bool closed_ml, use_reply_to;
+    struct str real_name, list_sender, list_moderators;
+    uint64_t list_moderation; /* of enum list_moderation */
+};
+enum list_moderation {
+    MODERATE_NOTHING,
+    MODERATE_OTHERS, /* what the list would refuse is held instead */
+    MODERATE_ALL,
 };
 
 /* --- the settings in force --------------------------------------------------------------- */
@@ -99,6 +108,10 @@ enum conf_origin conf_origin_read(void);
 /* The flags of SmtpConfig for a listener: SmtpConfig-IP,PORT, else SmtpConfig-IP, else
  * SmtpConfig. */
 struct str options_smtp_flags(const struct options *o, const struct ip *ip, uint16_t port);
+
+/* ReportLanguage ("en", "ja", and "ja:example.jp" for a domain): is what people of this domain
+ * are told written in Japanese? */
+bool options_report_in_japanese(struct str domain);
 
 /* --- the command line -------------------------------------------------------------------- */
 

@@ -2,7 +2,7 @@
  */
 #include "conf/options.h"
 
-enum user_kind { USER_BOOL, USER_KB, USER_TEXT };
+enum user_kind { USER_BOOL, USER_KB, USER_TEXT, USER_MODERATION };
 
 /* clang-format off */
 static const struct {
@@ -17,13 +17,15 @@ static const struct {
     { "PopEnable",           USER_BOOL, offsetof(struct user_options, pop_enable) },
     { "DisableEmitAuthUser", USER_BOOL, offsetof(struct user_options, disable_emit_auth_user) },
     { "Pop3ScanCur",         USER_BOOL, offsetof(struct user_options, pop3_scan_cur) },
-    { "RealName",            USER_TEXT, SIZE_MAX },
+    { "RealName",            USER_TEXT, offsetof(struct user_options, real_name) },
     { "HomePage",            USER_TEXT, SIZE_MAX },
     { "Address",             USER_TEXT, SIZE_MAX },
     { "Telephone",           USER_TEXT, SIZE_MAX },
-    { "ClosedML",            USER_BOOL, SIZE_MAX },
-    { "ListSender",          USER_TEXT, SIZE_MAX },
-    { "UseReplyTo",          USER_BOOL, SIZE_MAX },
+    { "ClosedML",            USER_BOOL, offsetof(struct user_options, closed_ml) },
+    { "ListSender",          USER_TEXT, offsetof(struct user_options, list_sender) },
+    { "UseReplyTo",          USER_BOOL, offsetof(struct user_options, use_reply_to) },
+    { "ListModeration",      USER_MODERATION, offsetof(struct user_options, list_moderation) },
+    { "ListModerators",      USER_TEXT, offsetof(struct user_options, list_moderators) },
 };
 /* clang-format on */
 
@@ -43,6 +45,8 @@ static void apply(struct user_options *out, size_t i, struct str text)
         *(struct str *)m = text;
     else if (!str_to_u64(str_trim(text), &n))
         return;
+    else if (rows[i].kind == USER_MODERATION) /* anything strange: the safe side */
+        *(uint64_t *)m = MIN(n, (uint64_t)MODERATE_ALL);
     else if (rows[i].kind == USER_KB)
         *(uint64_t *)m = n;
     else
@@ -55,7 +59,11 @@ void user_options_parse(const struct tab *tab, struct user_options *out)
 {
     *out = (struct user_options){ .smtp_perms = STR(""),
                                   .receive_enable = true,
-                                  .pop_enable = true };
+                                  .pop_enable = true,
+                                  .use_reply_to = true,
+                                  .real_name = STR(""),
+                                  .list_sender = STR(""),
+                                  .list_moderators = STR("") };
     for (size_t k = 0; k < tab->row_count; k++) {
         size_t i = find(tab_value(&tab->rows[k], 0));
         if (i < ARRAY_LEN(rows) && rows[i].offset != SIZE_MAX && tab->rows[k].count >= 2)
@@ -71,8 +79,9 @@ enum rc user_options_check(struct str name, struct str value, struct err *e)
         return err_perm(e, "5.3.0", "unknown variable %.*s", STR_ARG(name));
     if (rows[i].kind == USER_TEXT)
         return RC_OK;
-    if (!str_to_u64(str_trim(value), &n) || (rows[i].kind == USER_BOOL && n > 1))
-        return err_perm(e, "5.3.0", "%.*s must be %s", STR_ARG(name),
-                        rows[i].kind == USER_BOOL ? "0 or 1" : "a number of kilobytes");
+    static const char *const wanted[] = { "0 or 1", "a number of kilobytes", "", "0, 1 or 2" };
+    static const uint64_t most[] = { 1, UINT64_MAX, 0, MODERATE_ALL };
+    if (!str_to_u64(str_trim(value), &n) || n > most[rows[i].kind])
+        return err_perm(e, "5.3.0", "%.*s must be %s", STR_ARG(name), wanted[rows[i].kind]);
     return RC_OK;
 }

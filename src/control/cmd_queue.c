@@ -170,7 +170,8 @@ enum admin_result ctrl_etrn(struct ctrl *c, struct err *e)
 /* Ours: "try|hold|release|delete|reroute" "id" ["hosts"]. */
 enum admin_result ctrl_queueorder(struct ctrl *c, struct err *e)
 {
-    static const char *const names[] = { "try", "hold", "release", "delete", "reroute" };
+    static const char *const names[] = { "try",     "hold",    "release", "delete",
+                                         "reroute", "approve", "reject" };
     (void)e;
     if (!spool_id_is_valid(ctrl_param(c, 2)))
         return ADMIN_NO_SPOOL_FILE;

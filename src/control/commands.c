@@ -47,7 +47,7 @@ const struct ctrl_command ctrl_commands[] = {
     { "poplnkdel",       5, 5, ctrl_poplnkdel,       false, "domain user server remote-user" },
     { "poplnkenable",    4, 6, ctrl_poplnkenable,    false, "1|0 domain user [server remote-user]" },
     { "poplnklist",      1, 3, ctrl_poplnklist,      false, "[domain [user]]" },
-    { "queueorder",      3, 4, ctrl_queueorder,      false, "try|hold|release|delete|reroute id [hosts]" },
+    { "queueorder",      3, 4, ctrl_queueorder,      false, "try|hold|release|delete|reroute|approve|reject id [hosts|reason]" },
     { "removedlist",     1, 1, ctrl_removedlist,     false, "" },
     { "undelete",        2, 2, ctrl_undelete,        true,  "id of removedlist" },
     { "useradd",         5, 5, ctrl_useradd,         true,  "domain user password U|M" },

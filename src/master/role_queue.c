@@ -73,7 +73,7 @@ static void on_note(void *ctx, const struct note *n, int fd)
         queue_notify(queue, n->u.queued.id);
     else if (n->type == NOTE_order && n->u.order.id.n == 0)
         queue_flush(queue, n->u.order.argument);
-    else if (n->type == NOTE_order && n->u.order.order <= QUEUE_REROUTE)
+    else if (n->type == NOTE_order && n->u.order.order <= QUEUE_ORDER_LAST)
         queue_order(queue, (enum queue_order)n->u.order.order, n->u.order.id,
                     n->u.order.argument);
     if (fd >= 0)

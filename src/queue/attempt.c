@@ -4,24 +4,12 @@
  * lost when the process dies at any point: what isn't recorded is looked at again.
  */
 #include "conf/logfiles.h"
-#include "queue/queue_int.h"
-#include "users/users.h"
+#include "queue/work.h"
 
 #define UNRECORDED_PAUSE (30 * USEC_S)
+#define PART_PAUSE (2 * USEC_S)        /* until the entry it was made of says so */
+#define MEMBERS_AT_ONCE ((size_t)1000) /* that one sync makes durable */
 #define GROUP_RCPTS 50u /* in one transaction (RFC 5321 4.5.3.1.8: at least 100 are taken) */
-
-/* An entry that is worked on. */
-struct work {
-    struct spool_entry opened, *entry; /* the same one */
-    bool planned;                      /* by the scheduler, for now */
-    usec_t now;
-    notify_fn *notify;
-    void *ctx;
-    struct attempt_result *out;
-    bool *tried;     /* by recipient: this attempt settled or deferred it */
-    bool *succeeded; /* and with which end */
-    bool *relayed;   /* by a server that sends no notice of success */
-};
 
 /* --- small things ------------------------------------------------------------------------ */
 
@@ -70,11 +58,18 @@ static size_t count_state(const struct spool_entry *entry, enum delivery_state s
     return n;
 }
 
+static void count_recipients(struct work *w)
+{
+    w->pending = count_state(w->entry, DELIVERY_PENDING);
+    w->failed =
+        count_state(w->entry, DELIVERY_FAILED) + count_state(w->entry, DELIVERY_REPORTED);
+}
+
 /* --- recording --------------------------------------------------------------------------- */
 
 /* A line of XMail's smail log. */
-static void record(const struct spool_entry *entry, size_t i, const char *medium,
-                   struct str reply)
+void work_record(const struct spool_entry *entry, size_t i, const char *medium,
+                 struct str reply)
 {
     struct arena a AUTO_RELEASE_ARENA = { 0 };
     const struct options *o = conf();
@@ -87,7 +82,7 @@ static void record(const struct spool_entry *entry, size_t i, const char *medium
                          address_print(&r->resolved, &a), reply);
 }
 
-static void journal_failed(const struct spool_entry *entry, const struct err *e)
+void work_journal_failed(const struct spool_entry *entry, const struct err *e)
 {
     log_error(EV("journal not written"), KS("id", entry->id), KE(e));
 }
@@ -105,9 +100,7 @@ static void tell(const struct spool_entry *entry, size_t i, enum queue_outcome o
              KS("status", why.status), KS("reason", why.text));
 }
 
-/* Recipient i is delivered, has failed, or waits. durable: the delivery itself is, so that its
- * record can be left out when the entry ends with it. */
-static void settle(struct work *w, size_t i, enum queue_outcome outcome, struct str reason)
+void work_settle(struct work *w, size_t i, enum queue_outcome outcome, struct str reason)
 {
     struct err e;
     struct spool_entry *entry = w->entry;
@@ -117,44 +110,23 @@ static void settle(struct work *w, size_t i, enum queue_outcome outcome, struct 
     if (outcome == OUTCOME_TEMP) {
         metric_add(METRIC_deferred, 1);
         if (spool_record_deferred(entry, i, reason, &e) != RC_OK)
-            journal_failed(entry, &e);
+            work_journal_failed(entry, &e);
         return;
     }
     bool sent = outcome == OUTCOME_SENT;
-    bool last =
-        count_state(entry, DELIVERY_PENDING) == 1 &&
-        count_state(entry, DELIVERY_FAILED) + count_state(entry, DELIVERY_REPORTED) == 0;
-    if (sent && last) {
+    if (sent && w->pending == 1 && w->failed == 0) {
         entry->states[i] = DELIVERY_DONE; /* the entry is removed next: that is the record */
     } else if (spool_record(entry, i, sent ? DELIVERY_DONE : DELIVERY_FAILED, reason, &e) !=
                RC_OK) {
-        journal_failed(entry, &e);
+        work_journal_failed(entry, &e);
         w->out->unrecorded = true;
         return;
     }
+    w->pending--;
+    w->failed += !sent;
     metric_add(sent ? METRIC_delivered : METRIC_failed, 1);
     w->out->delivered += sent;
     w->out->failed += !sent;
-}
-
-/* --- recipients here --------------------------------------------------------------------- */
-
-static void try_local(struct work *w, size_t i)
-{
-    struct arena a AUTO_RELEASE_ARENA = { 0 };
-    struct err e;
-    struct spool_entry *entry = w->entry;
-    enum rc rc = deliver_local(entry, i, &e);
-    const struct reason why = { str_from_c(e.dsn), STR(""), str_from_c(e.text) };
-    if (rc == RC_OK) {
-        record(entry, i, "LOCAL", STR(""));
-        settle(w, i, OUTCOME_SENT, STR("2.0.0 -"));
-    } else if (rc == RC_PERM) {
-        settle(w, i, OUTCOME_PERM, reason_print(&why, &a));
-    } else {
-        log_warn(EV("mailbox not written"), KS("entry", entry->id), KE(&e));
-        settle(w, i, OUTCOME_TEMP, reason_print(&why, &a));
-    }
 }
 
 /* --- recipients elsewhere ---------------------------------------------------------------- */
@@ -172,10 +144,8 @@ static uint64_t sender_of(const struct envelope *env)
 static void add_to_group(struct work *w, size_t i, struct str place, bool via)
 {
     struct arena a AUTO_RELEASE_ARENA = { 0 };
-    struct group *g = w->out->groups;
-    while (g != NULL && (g->count >= GROUP_RCPTS || !str_ieq(str_from_c(g->place), place)))
-        g = g->next;
-    if (g == NULL) {
+    struct group *g = map_get(&w->by_place, place);
+    if (g == NULL || g->count >= GROUP_RCPTS) {
         g = mem_new(sizeof(*g));
         *g = (struct group){ .next = w->out->groups,
                              .place = heap_text(place),
@@ -184,6 +154,7 @@ static void add_to_group(struct work *w, size_t i, struct str place, bool via)
                              .again = w->entry->tries > 0,
                              .sender = sender_of(&w->entry->env) };
         w->out->groups = g;
+        (void)map_put(&w->by_place, str_from_c(g->place), g);
     }
     struct str longer =
         g->count == 0 ? arena_printf(&a, "%zu", i) : arena_printf(&a, "%s %zu", g->rcpts, i);
@@ -219,9 +190,9 @@ static void report(struct work *w, enum report_kind kind, const bool *which, use
     for (size_t i = 0; i < entry->env.recipient_count; i++)
         if (kind == REPORT_FAILURE && which[i] &&
             spool_record(entry, i, DELIVERY_REPORTED, STR("-"), &e) != RC_OK)
-            journal_failed(entry, &e);
+            work_journal_failed(entry, &e);
     if (kind == REPORT_DELAY && spool_record_mark(entry, SPOOL_DELAY_NOTICE, &e) != RC_OK)
-        journal_failed(entry, &e);
+        work_journal_failed(entry, &e);
 }
 
 static void report_all(struct work *w)
@@ -278,7 +249,7 @@ static void plan(struct work *w)
         out->again = true;
         out->due = due;
         if (spool_record_retry(entry, entry->tries + 1, due, &e) != RC_OK)
-            journal_failed(entry, &e);
+            work_journal_failed(entry, &e);
         if (delay_is_told(entry->tries))
             tell_delay(w, entry->env.received_at + conf()->queue_lifetime);
         return;
@@ -293,7 +264,7 @@ static void plan(struct work *w)
                                   : arena_printf(&a, "could not be delivered in time%s%.*s",
                                                  last.text.n > 0 ? "; last: " : "",
                                                  STR_ARG(last.text)) };
-        settle(w, i, OUTCOME_PERM, reason_print(&why, &a));
+        work_settle(w, i, OUTCOME_PERM, reason_print(&why, &a));
     }
     report_all(w);
 }
@@ -321,7 +292,7 @@ static void finish(struct work *w)
          i++) /* which would have been the record */
         if (w->tried[i] && w->succeeded[i] &&
             spool_record(entry, i, DELIVERY_DONE, STR("-"), &e) != RC_OK) {
-            journal_failed(entry, &e);
+            work_journal_failed(entry, &e);
             w->out->unrecorded = true;
         }
     w->out->again = true;
@@ -339,6 +310,28 @@ static void end_attempt(struct work *w)
 
 /* --- a look ------------------------------------------------------------------------------ */
 
+/* By what the address means now. False: a mailbox here, to be delivered to with others. */
+static bool try_one(struct work *w, size_t i)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct recipient r = { .kind = RECIPIENT_UNKNOWN };
+    struct list_decision decision;
+    struct err e;
+    const struct spool_entry *entry = w->entry;
+    const struct address *to = &entry->env.recipients[i].resolved;
+    if (list_decision_parse(to, &a, &decision))
+        work_try_decision(w, i, &decision);
+    else if (users_resolve(to, &a, &r, &e) == RC_OK && r.kind == RECIPIENT_REMOTE)
+        add_to_group(w, i, entry->via.n > 0 ? entry->via : to->domain, entry->via.n > 0);
+    else if (r.kind == RECIPIENT_LIST)
+        work_try_list(w, i, &r.account);
+    else if (r.kind == RECIPIENT_ACCOUNT && list_is_part(entry))
+        return false;
+    else
+        work_try_local(w, i);
+    return true;
+}
+
 static void look(struct work *w)
 {
     struct spool_entry *entry = w->entry;
@@ -353,17 +346,20 @@ static void look(struct work *w)
         w->out->due = entry->next_try;
         return;
     }
-    for (size_t i = 0; i < entry->env.recipient_count; i++) {
-        const struct address *to = &entry->env.recipients[i].resolved;
-        if (entry->states[i] != DELIVERY_PENDING)
-            continue;
-        if (is_here(to))
-            try_local(w, i);
-        else if (entry->via.n > 0)
-            add_to_group(w, i, entry->via, true);
-        else
-            add_to_group(w, i, to->domain, false);
+    if (entry->tries == 0 && w->pending == entry->env.recipient_count &&
+        list_part_waits(entry)) {
+        w->out->again = true;
+        w->out->due = w->now + PART_PAUSE;
+        return;
     }
+    if (work_waits_for_moderator(w))
+        return;
+    size_t *members = arena_new_array(&w->mem, size_t, w->pending + 1), member_count = 0;
+    for (size_t i = 0; i < entry->env.recipient_count; i++)
+        if (entry->states[i] == DELIVERY_PENDING && !try_one(w, i))
+            members[member_count++] = i;
+    for (size_t at = 0; at < member_count; at += MEMBERS_AT_ONCE)
+        work_try_members(w, members + at, MIN(member_count - at, MEMBERS_AT_ONCE));
     if (w->out->groups == NULL)
         end_attempt(w);
 }
@@ -377,8 +373,8 @@ static void settle_outcomes(struct work *w, const struct outcome *outcomes)
         if (o->rcpt >= entry->env.recipient_count || entry->states[o->rcpt] != DELIVERY_PENDING)
             continue;
         w->relayed[o->rcpt] = !o->remote_dsn;
-        record(entry, o->rcpt, media[o->outcome], str_from_c(o->reason));
-        settle(w, o->rcpt, o->outcome, str_from_c(o->reason));
+        work_record(entry, o->rcpt, media[o->outcome], str_from_c(o->reason));
+        work_settle(w, o->rcpt, o->outcome, str_from_c(o->reason));
     }
     if (w->out->unrecorded) { /* not tried again before they are: it would be sent twice */
         w->out->again = true;
@@ -388,7 +384,7 @@ static void settle_outcomes(struct work *w, const struct outcome *outcomes)
     /* What other servers have taken must not be sent to them again after a power cut. */
     if (count_state(entry, DELIVERY_PENDING) > 0 && count_state(entry, DELIVERY_DONE) > 0 &&
         spool_record_sync(entry, &e) != RC_OK)
-        journal_failed(entry, &e);
+        work_journal_failed(entry, &e);
     end_attempt(w);
 }
 
@@ -396,8 +392,8 @@ static void settle_outcomes(struct work *w, const struct outcome *outcomes)
 
 static void obey(struct work *w, enum queue_order order, struct str argument)
 {
-    static const char *const names[] = { "tried now", "held", "released", "deleted",
-                                         "rerouted" };
+    static const char *const names[] = { "tried now", "held",     "released", "deleted",
+                                         "rerouted",  "approved", "rejected" };
     struct err e = { .text = "" };
     struct spool_entry *entry = w->entry;
     enum rc rc = RC_OK;
@@ -420,9 +416,16 @@ static void obey(struct work *w, enum queue_order order, struct str argument)
         if (rc == RC_OK)
             return;
         break;
+    case QUEUE_APPROVE:
+        rc = list_decide_open(entry, NULL, &e);
+        break;
+    case QUEUE_REJECT:
+        rc = list_decide_open(entry, &argument, &e);
+        break;
     case QUEUE_TRY:
         break;
     }
+    count_recipients(w);
     if (rc != RC_OK)
         log_error(EV("order not carried out"), KS("id", entry->id), KE(&e));
     entry->next_try = order == QUEUE_HOLD ? entry->next_try : 0;
@@ -436,24 +439,30 @@ enum job_kind { JOB_LOOK, JOB_SETTLE, JOB_ORDER };
 static void with_entry(struct str id, enum job_kind kind, const struct outcome *outcomes,
                        enum queue_order order, struct str argument, struct work *w)
 {
-    struct arena mem AUTO_RELEASE_ARENA = { 0 };
     struct err e;
-    enum rc rc = spool_open(id, &mem, &w->opened, &e);
+    enum rc rc = spool_open(id, &w->mem, &w->opened, &e);
     if (rc == RC_OK) {
         size_t n = w->opened.env.recipient_count + 1;
         w->entry = &w->opened;
-        w->tried = arena_new_array(&mem, bool, n);
-        w->succeeded = arena_new_array(&mem, bool, n);
-        w->relayed = arena_new_array(&mem, bool, n);
+        w->by_place = (struct map){ .fold = true };
+        count_recipients(w);
+        w->tried = arena_new_array(&w->mem, bool, n);
+        w->succeeded = arena_new_array(&w->mem, bool, n);
+        w->relayed = arena_new_array(&w->mem, bool, n);
         if (kind == JOB_LOOK)
             look(w);
         else if (kind == JOB_SETTLE)
             settle_outcomes(w, outcomes);
         else
             obey(w, order, argument);
+        map_release(&w->by_place);
         spool_close(&w->opened);
+        for (const struct made *made = w->made; made != NULL; made = made->next)
+            w->notify(w->ctx, made->id);
+        arena_release(&w->mem);
         return;
     }
+    arena_release(&w->mem);
     if (e.sys == ENOENT)
         return; /* finished meanwhile */
     if (rc == RC_PERM && spool_set_aside(id, str_from_c(e.text), &e) == RC_OK)

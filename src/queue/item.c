@@ -92,7 +92,7 @@ struct item *items_learn(struct items *all, struct str id, bool urgent)
     struct item *item = map_get(&all->known, id);
     if (item != NULL) {
         item->again = item->active;
-        if (urgent && !item->active && !item->held)
+        if (urgent && !item->active)
             items_hurry(all, item);
         return item;
     }

@@ -28,19 +28,6 @@ static bool take_path(struct str line, struct str word, struct arena *a, struct 
                               &e) == RC_OK;
 }
 
-/* What the address means now, where it isn't an account of ours. */
-static struct address meaning(const struct address *to, struct arena *a)
-{
-    struct recipient r;
-    struct err e;
-    if (users_resolve(to, a, &r, &e) != RC_OK)
-        return *to;
-    return r.kind == RECIPIENT_EXTERNAL ? r.target
-           : r.kind == RECIPIENT_ACCOUNT
-               ? (struct address){ .local = r.account.name, .domain = r.account.domain }
-               : *to;
-}
-
 enum rc lmail_parse(struct str text, struct lmail *f, struct err *e)
 {
     struct str line;
@@ -59,9 +46,9 @@ enum rc lmail_parse(struct str text, struct lmail *f, struct err *e)
             !take_path(line, STR("rcpt to:"), &f->mem, &to) || to.is_null)
             return err_perm(e, "5.5.2", "not a line of an envelope: %.*s",
                             (int)MIN(line.n, 80u), line.p);
-        f->rcpts[f->count++] = (struct envelope_recipient){ .address = to,
-                                                            .resolved = meaning(&to, &f->mem),
-                                                            .orcpt = STR("") };
+        f->rcpts[f->count++] = (struct envelope_recipient){
+            .address = to, .resolved = users_meaning(&to, &f->mem), .orcpt = STR("")
+        };
     }
     f->message = text.p == NULL ? STR("") : text;
     return has_sender && f->count > 0 ? RC_OK

@@ -6,6 +6,7 @@
  * commit log carries "ID RECIPIENT" with the message, so that after a power cut message and
  * record agree.
  */
+#include "lists/lists.h"
 #include "queue/queue_int.h"
 #include "store/delivery_headers.h"
 #include "store/store.h"
@@ -64,7 +65,7 @@ static enum rc copy_message(const struct spool_entry *entry, struct store_put *p
         if (n == 0)
             return err_temp(e, "4.3.0", "entry %.*s ends early", STR_ARG(entry->id));
         struct str text = str_from(chunk, (size_t)n);
-        size_t end = at == 0 ? header_end(text, true) : SIZE_MAX;
+        size_t end = at == 0 && !list_is_part(entry) ? header_end(text, true) : SIZE_MAX;
         enum rc rc = end == SIZE_MAX ? write_text(put, text, e)
                                      : write_around_end(entry, put, text, end, e);
         if (rc != RC_OK)
@@ -79,7 +80,8 @@ static enum rc write_all(const struct spool_entry *entry, const struct account *
 {
     struct buf front AUTO_RELEASE_BUF;
     buf_init(&front, 64 * 1024);
-    if (delivery_headers_front(&entry->env.reverse_path, account, &front) != RC_OK)
+    if (delivery_headers_front(&entry->env.reverse_path, list_is_part(entry) ? NULL : account,
+                               &front) != RC_OK)
         return err_temp(e, "4.3.0", "header fields can't be made");
     enum rc rc = write_text(put, buf_str(&front), e);
     return rc == RC_OK ? copy_message(entry, put, e) : rc;
@@ -104,14 +106,19 @@ static enum rc find_account(const struct address *to, struct arena *a, struct ac
     return rc;
 }
 
+struct str deliver_name(const struct spool_entry *entry, size_t i, struct arena *a)
+{
+    return arena_printf(a, "%" PRId64 ".Q%.*sR%zu.hikyaku", entry->env.received_at / USEC_S,
+                        STR_ARG(entry->id), i);
+}
+
 enum rc deliver_local(struct spool_entry *entry, size_t i, struct err *e)
 {
     struct arena mem AUTO_RELEASE_ARENA = { 0 };
     struct account account = { .id = 0 };
     struct user_options options = { .max_mb_size = 0 };
     struct store_put *put = NULL;
-    struct str name = arena_printf(&mem, "%" PRId64 ".Q%.*sR%zu.hikyaku",
-                                   entry->env.received_at / USEC_S, STR_ARG(entry->id), i);
+    struct str name = deliver_name(entry, i, &mem);
     struct str tag = arena_printf(&mem, "%.*s %zu", STR_ARG(entry->id), i);
     enum rc rc = find_account(&entry->env.recipients[i].resolved, &mem, &account, &options, e);
     if (rc != RC_OK || store_has(&account, name))

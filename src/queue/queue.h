@@ -51,8 +51,17 @@ void queue_relay_done(struct queue *q, uint64_t job, enum queue_outcome outcome,
 
 /* --- what the administrator wants (any thread) ------------------------------------------- */
 
-enum queue_order { QUEUE_TRY, QUEUE_HOLD, QUEUE_RELEASE, QUEUE_DELETE, QUEUE_REROUTE };
-/* argument: the hosts of QUEUE_REROUTE. */
+enum queue_order {
+    QUEUE_TRY,
+    QUEUE_HOLD,
+    QUEUE_RELEASE,
+    QUEUE_DELETE,
+    QUEUE_REROUTE,
+    QUEUE_APPROVE, /* of a list's post that waits for a moderator */
+    QUEUE_REJECT,
+};
+#define QUEUE_ORDER_LAST QUEUE_REJECT
+/* argument: the hosts of QUEUE_REROUTE, the reason of QUEUE_REJECT. */
 void queue_order(struct queue *q, enum queue_order order, struct str id, struct str argument);
 /* All that waits for places matching the pattern (domains; * and ?) is tried now (ETRN). */
 void queue_flush(struct queue *q, struct str pattern);

@@ -74,6 +74,25 @@ void attempt_order(struct str id, enum queue_order order, struct str argument, u
  * interrupted an earlier one after the message was in the mailbox. */
 enum rc deliver_local(struct spool_entry *entry, size_t i, struct err *e) CHECK_RESULT;
 
+/* The name of recipient i's file, without its sizes: always the same. In a. */
+struct str deliver_name(const struct spool_entry *entry, size_t i, struct arena *a);
+
+/* Recipients of a list's entry with their mailbox here (members.c). */
+enum member_result {
+    MEMBER_DONE,
+    MEMBER_FAILED, /* e says why: as deliver_local */
+    MEMBER_APART,  /* to be delivered on its own */
+};
+struct member {
+    size_t rcpt;
+    enum member_result result;
+    struct err e;
+};
+/* Into all these mailboxes, one file for all, durably; each with its result. RC_TEMP: none was
+ * tried. */
+enum rc deliver_members(struct spool_entry *entry, struct member *members, size_t count,
+                        struct err *e) CHECK_RESULT;
+
 /* --- reports (report.c) ------------------------------------------------------------------ */
 
 enum report_kind { REPORT_FAILURE, REPORT_DELAY, REPORT_SUCCESS };

@@ -27,25 +27,6 @@ static struct str postmaster(struct arena *a)
                                 : arena_printf(a, "postmaster@%.*s", STR_ARG(o->root_domain));
 }
 
-/* ReportLanguage: "en", "ja", and "ja:example.jp" for senders of a domain. */
-static bool is_japanese(struct str domain)
-{
-    struct str rest = conf()->report_language, word;
-    bool japanese = false, by_domain = false;
-    while (rest.n > 0 && str_cut(&rest, ',', &word)) {
-        struct str of = str_trim(word), language = { "", 0 };
-        (void)str_cut(&of, ':', &language);
-        bool ja = str_ieq(str_trim(language), STR("ja"));
-        if (of.p == NULL && !by_domain)
-            japanese = ja;
-        else if (of.p != NULL && str_ieq(str_trim(of), domain)) {
-            japanese = ja;
-            by_domain = true;
-        }
-    }
-    return japanese;
-}
-
 /* What of the message comes along: its header, with a few lines of its body where
  * NotifyMsgLinesExtra asks for them, or all of it. */
 static struct str read_original(const struct spool_entry *entry, bool whole, struct arena *a)
@@ -109,20 +90,6 @@ static void fill(const struct spool_entry *entry, size_t i, enum report_kind kin
         out->reason = (struct reason){ STR("2.0.0"), STR(""), STR("") };
 }
 
-/* Where a report to this address goes, by what the address means now. */
-static struct address meaning(const struct address *to, struct arena *a)
-{
-    struct recipient r;
-    struct err e;
-    if (users_resolve(to, a, &r, &e) != RC_OK)
-        return *to;
-    if (r.kind == RECIPIENT_EXTERNAL)
-        return r.target;
-    if (r.kind == RECIPIENT_ACCOUNT)
-        return (struct address){ .local = r.account.name, .domain = r.account.domain };
-    return *to;
-}
-
 static enum rc put(const struct dsn *d, const struct address *from, const struct address *to,
                    struct arena *a, notify_fn *notify, void *ctx, struct err *e)
 {
@@ -130,9 +97,10 @@ static enum rc put(const struct dsn *d, const struct address *from, const struct
     struct spool_put *spool = NULL;
     struct str id;
     buf_init(&text, REPORT_MAX);
-    struct envelope_recipient recipient = {
-        .address = *to, .resolved = meaning(to, a), .notify = NOTIFY_NEVER, .orcpt = STR("")
-    };
+    struct envelope_recipient recipient = { .address = *to,
+                                            .resolved = users_meaning(to, a),
+                                            .notify = NOTIFY_NEVER,
+                                            .orcpt = STR("") };
     struct envelope env = {
         .reverse_path = *from,
         .auth_user = STR(""),
@@ -220,7 +188,7 @@ enum rc report_send(const struct spool_entry *entry, enum report_kind kind, cons
         .arrived = env->received_at,
         .now = clock_wall(),
         .give_up = give_up,
-        .japanese = is_japanese(to.domain),
+        .japanese = options_report_in_japanese(to.domain),
         .is_utf8 = env->smtputf8,
         .recipients = list,
         .recipient_count = n,

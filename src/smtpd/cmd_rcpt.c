@@ -3,6 +3,7 @@
  * takes this message. Whatever can be known now is answered now, so that no bounce is needed
  * later.
  */
+#include "lists/lists.h"
 #include "smtpd/smtpd_int.h"
 
 /* What XMail's log calls a reason. */
@@ -13,6 +14,8 @@ static const char *record_status(const char *reason)
         { "disabled", "RCPT=EDSBL" },
         { "full", "RCPT=EFULL" },
         { "too large", "RCPT=ESIZE" },
+        { "closed list", "RCPT=EMLCLOSED" },
+        { "report to a list", "RCPT=EMLCLOSED" },
     };
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (strcmp(reason, names[i][0]) == 0)
@@ -89,30 +92,89 @@ static void keep(struct transaction *tx, const struct rcpt *r)
     kept->account.name = arena_str(&tx->mem, r->account.name);
     kept->account.folder = arena_str(&tx->mem, r->account.folder);
     kept->account.password = STR("");
+    kept->decision = arena_str(&tx->mem, r->decision);
     kept->orcpt = arena_str(&tx->mem, r->orcpt);
+}
+
+/* Does the list take what this client sends? */
+static bool list_takes(struct smtp *c, struct rcpt *r, enum step *out)
+{
+    struct list l;
+    struct err e = { .rc = RC_OK };
+    enum list_post may = LIST_POST_NO;
+    enum rc rc = list_load(&r->account, &c->s.tmp, &l, &e);
+    if (rc == RC_OK)
+        rc = list_may_post(&l, &c->tx->sender, c->login == NULL ? STR("") : c->login->name,
+                           &may, &e);
+    if (rc != RC_OK) {
+        *out = smtp_trouble(c, "mailing list", &e);
+        return false;
+    }
+    uint64_t limit = l.options.max_message_size * 1024;
+    r->max_message_kb = l.options.max_message_size;
+    if (!l.options.receive_enable)
+        *out = refused(c, &r->given, "disabled",
+                       smtp_refuse(c, "550 5.2.1", "This list is disabled"));
+    else if (limit > 0 && c->tx->size_octets > limit)
+        *out = refused(c, &r->given, "too large",
+                       smtp_refuse(c, "552 5.3.4", "Message too large for this list"));
+    else if (may == LIST_POST_NO && c->tx->sender.is_null)
+        *out = refused(c, &r->given, "report to a list",
+                       smtp_refuse(c, "550 5.7.1", "Reports don't go to lists"));
+    else if (may == LIST_POST_NO) /* 557: what XMail says */
+        *out = refused(c, &r->given, "closed list",
+                       smtp_refuse(c, "557 5.7.2", "You may not post to this list"));
+    else
+        return true;
+    return false;
+}
+
+/* A moderator's answer: is there something it decides? */
+static bool decision_is_good(struct smtp *c, struct rcpt *r, const struct list_decision *d,
+                             enum step *out)
+{
+    struct err e = { .rc = RC_OK };
+    enum rc rc = c->tx->sender.is_null ? err_perm(&e, "5.7.1", "reports decide nothing")
+                                       : list_decision_check(d, &e);
+    r->account = d->account;
+    r->is_list = true;
+    r->decision = r->given.local;
+    if (rc == RC_OK)
+        return true;
+    *out = rc == RC_PERM ? refused(c, &r->given, "unknown",
+                                   smtp_refuse(c, "550 5.1.1", "No message waits for this"))
+                         : smtp_trouble(c, "moderation", &e);
+    return false;
 }
 
 /* What the address means, into r. False: a reply has been written. */
 static bool resolve(struct smtp *c, struct rcpt *r, enum step *out)
 {
     struct recipient found;
+    struct list_decision decision;
     struct err e = { .rc = RC_OK };
     const struct address *to = &r->given;
-    if (users_resolve(to, &c->s.tmp, &found, &e) != RC_OK) {
+    bool decides = list_decision_parse(to, &c->s.tmp, &decision);
+    if (decides)
+        found = (struct recipient){ .kind = RECIPIENT_LIST, .account = decision.account };
+    else if (users_resolve(to, &c->s.tmp, &found, &e) != RC_OK) {
         *out = smtp_trouble(c, "recipient", &e);
         return false;
     }
     r->account = found.account;
+    r->is_list = found.kind == RECIPIENT_LIST;
     r->is_remote = found.kind == RECIPIENT_REMOTE || found.kind == RECIPIENT_EXTERNAL;
     r->remote = found.kind == RECIPIENT_EXTERNAL ? found.target : *to;
     if (!policy_rcpt(c, to, &found, out))
         return false;
-    bool handled = r->is_remote || (found.kind == RECIPIENT_ACCOUNT &&
-                                    !users_needs_processing(&found.account, &c->s.tmp));
-    if (!handled)
-        *out =
-            not_handled(c, to, found.kind == RECIPIENT_UNKNOWN ? found.kind : RECIPIENT_LIST);
-    return handled;
+    if (decides)
+        return decision_is_good(c, r, &decision, out);
+    if (r->is_list || r->is_remote)
+        return true;
+    if (found.kind == RECIPIENT_ACCOUNT && !users_needs_processing(&found.account, &c->s.tmp))
+        return true;
+    *out = not_handled(c, to, found.kind);
+    return false;
 }
 
 static enum step add_recipient(struct smtp *c, struct rcpt *r)
@@ -121,7 +183,10 @@ static enum step add_recipient(struct smtp *c, struct rcpt *r)
     if (!resolve(c, r, &step))
         return step;
     if (!transaction_has(c->tx, r)) {
-        if (!r->is_remote && !mailbox_takes(c, &r->given, r, &step))
+        bool takes =
+            r->is_remote || r->decision.n > 0 ||
+            (r->is_list ? list_takes(c, r, &step) : mailbox_takes(c, &r->given, r, &step));
+        if (!takes)
             return step;
         keep(c->tx, r);
     }
@@ -190,7 +255,7 @@ static const char *take_params(struct smtp *c, struct str rest, struct rcpt *r)
 enum step cmd_rcpt(struct session *s, struct str args)
 {
     struct smtp *c = smtp_of(s);
-    struct rcpt r = { .orcpt = STR("") };
+    struct rcpt r = { .orcpt = STR(""), .decision = STR("") };
     struct str rest;
     struct err e = { .rc = RC_OK };
     if (!smtp_skip_word(&args, STR("TO:")))

@@ -38,12 +38,14 @@ struct login {
     struct account account; /* has_account; without its password */
 };
 
-/* One mailbox, here or elsewhere, that the transaction leads to. */
+/* One mailbox or list, here or elsewhere, that the transaction leads to. */
 struct rcpt {
     struct address given; /* in RCPT TO */
     bool is_remote;
     struct address remote;  /* is_remote */
     struct account account; /* else */
+    bool is_list;           /* account is a mailing list */
+    struct str decision;    /* is_list: the local part is a moderator's answer */
     unsigned notify;        /* of enum notify */
     struct str orcpt;
     uint64_t max_mailbox_kb;

@@ -41,7 +41,8 @@ bool transaction_has(const struct transaction *tx, const struct rcpt *r)
             continue;
         if (r->is_remote ? address_eq(&other->remote, &r->remote)
                          : str_ieq(other->account.name, r->account.name) &&
-                               str_ieq(other->account.domain, r->account.domain))
+                               str_ieq(other->account.domain, r->account.domain) &&
+                               str_ieq(other->decision, r->decision))
             return true;
     }
     return false;
@@ -106,6 +107,14 @@ static enum rc write_front(struct smtp *c, struct err *e)
 
 /* --- where it goes ----------------------------------------------------------------------- */
 
+static struct address resolved(const struct rcpt *r)
+{
+    if (r->is_remote)
+        return r->remote;
+    return (struct address){ .local = r->decision.n > 0 ? r->decision : r->account.name,
+                             .domain = r->account.domain };
+}
+
 static enum rc open_queue(struct smtp *c, struct err *e)
 {
     struct transaction *tx = c->tx;
@@ -127,10 +136,7 @@ static enum rc open_queue(struct smtp *c, struct err *e)
     for (size_t i = 0; i < tx->rcpt_count; i++)
         env.recipients[i] = (struct envelope_recipient){
             .address = tx->rcpts[i].given,
-            .resolved = tx->rcpts[i].is_remote
-                            ? tx->rcpts[i].remote
-                            : (struct address){ .local = tx->rcpts[i].account.name,
-                                                .domain = tx->rcpts[i].account.domain },
+            .resolved = resolved(&tx->rcpts[i]),
             .notify = tx->rcpts[i].notify,
             .orcpt = tx->rcpts[i].orcpt,
         };
@@ -147,8 +153,6 @@ static enum rc open_mailbox(struct smtp *c, struct err *e)
     enum rc rc = store_put_begin(account, STR(""), &tx->mailbox, e);
     tx->id =
         arena_printf(&tx->mem, "%" PRIx64 ".%" PRIx64, (uint64_t)clock_wall(), c->s.number);
-    tx->data.delivered_to =
-        arena_printf(&tx->mem, "%.*s@%.*s", STR_ARG(account->name), STR_ARG(account->domain));
     return rc;
 }
 
@@ -168,9 +172,13 @@ enum rc transaction_open(struct smtp *c, enum data_mode mode, struct err *e)
     data_init(&c->tx->data, mode, size_limit(c));
     const struct rcpt *first = &c->tx->rcpts[0];
     /* A notice of success is the queue's to send. */
-    bool plain =
-        c->tx->rcpt_count == 1 && !first->is_remote && (first->notify & NOTIFY_SUCCESS) == 0;
+    bool plain = c->tx->rcpt_count == 1 && !first->is_remote && !first->is_list &&
+                 (first->notify & NOTIFY_SUCCESS) == 0;
     enum rc rc = plain ? open_mailbox(c, e) : open_queue(c, e);
+    if (c->tx->rcpt_count == 1 && !first->is_remote)
+        c->tx->data.delivered_to =
+            arena_printf(&c->tx->mem, "%.*s@%.*s", STR_ARG(first->account.name),
+                         STR_ARG(first->account.domain));
     c->tx->began = clock_mono();
     return rc == RC_OK ? write_front(c, e) : rc;
 }

@@ -5,7 +5,7 @@
  *     id 65f2c81a3b2c100a3f
  *     received 1764000000000000
  *     client [192.0.2.1]:4321     server [192.0.2.2]:25     helo name     auth login
- *     flags utf8 8bit full envid
+ *     flags utf8 8bit full envid [part-of part-number approval]
  *     from reverse-path
  *     to address-as-given resolved-address [notify orcpt]     (one line a recipient)
  *     <blank line>
@@ -106,6 +106,10 @@ enum rc envelope_print(const struct envelope *env, struct str id, uint64_t octet
                         env->body_8bit ? "8bit" : "-", ret_names[env->ret]);
     if (rc == RC_OK)
         rc = add_word(out, env->envid);
+    if (rc == RC_OK && env->part_of.n > 0)
+        rc = buf_printf(out, " %.*s %zu ", STR_ARG(env->part_of), env->part_number);
+    if (rc == RC_OK && env->part_of.n > 0)
+        rc = add_word(out, env->approval);
     if (rc == RC_OK)
         rc = buf_add_char(out, '\n');
     if (rc == RC_OK)
@@ -156,6 +160,23 @@ static bool parse_time(struct str word, struct envelope *env)
     return ok;
 }
 
+static bool parse_part(struct str rest, struct arena *a, struct envelope *env)
+{
+    struct str number, approval = STR("-");
+    uint64_t n = 0;
+    if (!str_cut(&rest, ' ', &env->part_of)) {
+        env->part_of = STR("");
+        return true;
+    }
+    if (!spool_id_is_valid(env->part_of) || !str_cut(&rest, ' ', &number) ||
+        !str_to_u64(number, &n))
+        return false;
+    (void)str_cut(&rest, ' ', &approval);
+    env->approval = word_value(approval, a);
+    env->part_number = (size_t)n;
+    return true;
+}
+
 /* What isn't there (entries of earlier versions) is as if it weren't given. */
 static bool parse_flags(struct str word, struct str rest, struct arena *a, struct envelope *env)
 {
@@ -169,7 +190,8 @@ static bool parse_flags(struct str word, struct str rest, struct arena *a, struc
         if (str_eq(ret, str_from_c(ret_names[i])))
             env->ret = (enum dsn_return)i;
     env->envid = word_value(envid, a);
-    return true;
+    env->approval = STR("");
+    return parse_part(rest, a, env);
 }
 
 static bool parse_recipient(struct str word, struct str rest, struct arena *a,

@@ -6,7 +6,7 @@
  *     checksum retry TRIES NEXT-TRY -
  *     checksum reported RECIPIENT 0 -      (the sender knows of its failure)
  *     checksum via 0 0 hosts
- *     checksum held|released|notice 0 0 -
+ *     checksum held|released|notice|approved 0 0 -
  *     checksum thawed 0 0 -      (failed recipients are pending again)
  *     checksum history 4294967295 0 line      (what a server before this one noted)
  * A line that a crash cut short has a wrong checksum and doesn't count, which at worst repeats
@@ -62,6 +62,8 @@ static bool apply_mark(struct str kind, struct spool_entry *entry)
         entry->held = str_eq(kind, STR("held"));
     } else if (str_eq(kind, STR("notice"))) {
         entry->delay_notices++;
+    } else if (str_eq(kind, STR("approved"))) {
+        entry->approved = true;
     } else if (str_eq(kind, STR("thawed"))) {
         entry->held = false;
         entry->tries = 0;

@@ -141,7 +141,10 @@ enum rc spool_adopt_begin(struct str id, const struct envelope *env, struct spoo
 {
     if (!spool_id_is_valid(id))
         return err_perm(e, "5.3.0", "not a queue id");
-    return begin(env, id, out, e);
+    enum rc rc = begin(env, id, out, e);
+    if (rc == RC_OK) /* what a process that died was making */
+        (void)io_unlink((*out)->tmp_path.p);
+    return rc;
 }
 
 /* Each line of the history, then what it came to. */

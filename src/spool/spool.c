@@ -82,6 +82,23 @@ struct str spool_journal_path(struct str id, struct arena *a)
     return arena_printf(a, "queue/%.2s/%.*s.journal", id.p + 11, STR_ARG(id));
 }
 
+struct str spool_body_path(struct str id, struct arena *a)
+{
+    return arena_printf(a, "queue/%.2s/%.*s.body", id.p + 11, STR_ARG(id));
+}
+
+struct str spool_part_id(struct str id, size_t recipient, size_t number, struct arena *a)
+{
+    struct str of = arena_printf(a, "%.*s %zu %zu", STR_ARG(id), recipient, number);
+    return arena_printf(a, "%.13s%08x", id.p, (unsigned)(hash_text(of, false, 2) >> 32));
+}
+
+bool spool_exists(struct str id)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    return spool_id_is_valid(id) && file_exists(spool_path(id, &mem).p);
+}
+
 /* --- scanning ---------------------------------------------------------------------------- */
 
 static int compare_ids(const void *x, const void *y)
@@ -281,12 +298,13 @@ enum rc spool_record_deferred(struct spool_entry *entry, size_t i, struct str re
 
 enum rc spool_record_mark(struct spool_entry *entry, enum spool_mark mark, struct err *e)
 {
-    static const char *const names[] = { "held", "released", "notice" };
+    static const char *const names[] = { "held", "released", "notice", "approved" };
     enum rc rc = append(entry->id, names[mark], 0, 0, STR("-"), e);
     if (rc != RC_OK)
         return rc;
     entry->held = mark == SPOOL_HELD || (entry->held && mark != SPOOL_RELEASED);
     entry->delay_notices += mark == SPOOL_DELAY_NOTICE;
+    entry->approved = entry->approved || mark == SPOOL_APPROVED;
     return RC_OK;
 }
 
@@ -318,11 +336,12 @@ enum rc spool_remove(struct spool_entry *entry, struct err *e)
 {
     struct arena mem AUTO_RELEASE_ARENA = { 0 };
     const char *paths[] = { spool_path(entry->id, &mem).p,
-                            spool_journal_path(entry->id, &mem).p };
+                            spool_journal_path(entry->id, &mem).p,
+                            spool_body_path(entry->id, &mem).p };
     for (size_t i = 0; i < entry->env.recipient_count; i++)
         if (entry->states[i] == DELIVERY_PENDING)
             BUG("spool_remove with a pending recipient");
-    return commit_remove(the_commit, paths, ARRAY_LEN(paths), e);
+    return commit_remove(the_commit, paths, entry->env.part_of.n > 0 ? 3 : 2, e);
 }
 
 /* The journal first: an entry never stands without what is known of it. */
@@ -343,6 +362,8 @@ enum rc spool_freeze(const struct spool_entry *entry, struct err *e)
 {
     struct arena mem AUTO_RELEASE_ARENA = { 0 };
     struct str id = entry->id;
+    if (entry->env.part_of.n > 0)
+        (void)io_unlink(spool_body_path(id, &mem).p); /* can be made again */
     return move(spool_path(id, &mem), spool_journal_path(id, &mem), frozen_path(id, "", &mem),
                 frozen_path(id, ".journal", &mem), e);
 }
@@ -378,6 +399,7 @@ enum rc spool_set_aside(struct str id, struct str reason, struct err *e)
               KS("file", aside));
     if (io_rename(spool_path(id, &mem).p, aside.p) < 0)
         return err_sys(e, "set aside entry %.*s", STR_ARG(id));
+    (void)io_unlink(spool_body_path(id, &mem).p);
     (void)io_rename(spool_journal_path(id, &mem).p,
                     arena_printf(&mem, "%s.journal", aside.p).p);
     return folder_sync("queue/damaged", e);

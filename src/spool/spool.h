@@ -35,6 +35,11 @@ struct envelope {
     bool smtputf8, body_8bit;
     enum dsn_return ret;
     struct str envid; /* ENVID as given (xtext); may be empty */
+    /* Made for a mailing list, from recipient part_number of the entry part_of, which records
+     * that before this entry is worked on. Empty: not. */
+    struct str part_of;
+    size_t part_number;
+    struct str approval; /* it waits for a moderator, who knows this word; empty: not */
     size_t recipient_count;
     struct envelope_recipient *recipients;
 };
@@ -46,6 +51,11 @@ enum rc spool_init(struct commit *commit, struct err *e) CHECK_RESULT;
 struct spool_put;
 enum rc spool_put_begin(const struct envelope *env, struct spool_put **out,
                         struct err *e) CHECK_RESULT;
+/* The id of part `number` that is made of a recipient of the entry: always the same one, and
+ * beside it. In a. */
+struct str spool_part_id(struct str id, size_t recipient, size_t number, struct arena *a);
+/* Is there an entry of that id in the queue? */
+bool spool_exists(struct str id);
 /* The id that names the entry in logs, Received and replies. */
 struct str spool_put_id(const struct spool_put *put);
 enum rc spool_put_write(struct spool_put *put, struct str octets, uint64_t wire_octets,
@@ -65,8 +75,9 @@ struct spool_past {
     struct str history; /* lines for people; may be empty */
     bool frozen, held;
 };
-/* As spool_put_begin with an id of the caller's, who runs alone: an entry of that id that is
- * there already is replaced. Ended by spool_adopt_commit or spool_put_abort. */
+/* As spool_put_begin with an id of the caller's, who is alone with it: an entry of that id that
+ * is there already is replaced. Ended by spool_adopt_commit, spool_put_commit or
+ * spool_put_abort. */
 enum rc spool_adopt_begin(struct str id, const struct envelope *env, struct spool_put **out,
                           struct err *e) CHECK_RESULT;
 /* The entry stands in the queue, or in queue/frozen; durable when the caller has synced queue/.
@@ -87,6 +98,7 @@ struct spool_entry {
     enum delivery_state *states;     /* one a recipient */
     struct str *reasons;             /* what was said of it last; may be empty */
     bool held;                       /* by the administrator */
+    bool approved;                   /* by a moderator */
     struct str via;                  /* hosts that he sends it to; or empty */
     unsigned delay_notices;          /* told so far */
     struct spool_line *history;      /* what happened; what a server before this one noted */
@@ -114,8 +126,9 @@ enum rc spool_record(struct spool_entry *entry, size_t i, enum delivery_state st
 /* The same for a failure for now: the recipient stays pending, with the reason. */
 enum rc spool_record_deferred(struct spool_entry *entry, size_t i, struct str reason,
                               struct err *e) CHECK_RESULT;
-/* Held or released by the administrator; a notice of delay was sent. */
-enum spool_mark { SPOOL_HELD, SPOOL_RELEASED, SPOOL_DELAY_NOTICE };
+/* Held or released by the administrator; a notice of delay (or to moderators) was sent; a
+ * moderator approved. */
+enum spool_mark { SPOOL_HELD, SPOOL_RELEASED, SPOOL_DELAY_NOTICE, SPOOL_APPROVED };
 enum rc spool_record_mark(struct spool_entry *entry, enum spool_mark mark,
                           struct err *e) CHECK_RESULT;
 /* From now on it goes to these hosts (as in smtpfwd.tab); empty: where its domains' mail goes.
@@ -139,6 +152,20 @@ enum rc spool_scan_frozen(bool (*fn)(void *ctx, struct str id), void *ctx,
                           struct err *e) CHECK_RESULT;
 enum rc spool_remove_frozen(struct str id, struct err *e) CHECK_RESULT;
 enum rc spool_set_aside(struct str id, struct str reason, struct err *e) CHECK_RESULT;
+
+/* --- one body for many mailboxes ---------------------------------------------------------- */
+
+/*
+ * `front`, then the entry's message, as a file of its own, "queue/XX/ID.body", that mailboxes
+ * here link to; synced, and gone when the entry is. One that is there already is kept.
+ */
+struct spool_body {
+    struct str path; /* in the entry's memory */
+    uint64_t disk_octets, wire_octets;
+    bool made; /* it wasn't there */
+};
+enum rc spool_body(struct spool_entry *entry, struct str front, struct spool_body *out,
+                   struct err *e) CHECK_RESULT;
 
 /* commit_recover's callback: a recovered mailbox put with tag "ID RECIPIENT" is a recipient
  * done. */

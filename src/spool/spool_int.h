@@ -17,6 +17,8 @@ struct str spool_id_new(struct arena *a);
 /* "queue/3f/ID", and with ".journal" behind. */
 struct str spool_path(struct str id, struct arena *a);
 struct str spool_journal_path(struct str id, struct arena *a);
+/* The same with ".body" behind. */
+struct str spool_body_path(struct str id, struct arena *a);
 
 /* The envelope's lines, up to and with the blank line; sizes as fixed-width numbers. */
 enum rc envelope_print(const struct envelope *env, struct str id, uint64_t octets,

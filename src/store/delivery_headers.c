@@ -18,7 +18,9 @@ enum rc delivery_headers_front(const struct address *sender, const struct accoun
     struct address local;
     const struct address *shown = local_sender(sender, &a, &local) ? &local : sender;
     enum rc rc = trace_print_return_path(shown, out);
-    return rc == RC_OK ? trace_print_delivered_to(account->name, account->domain, out) : rc;
+    return rc == RC_OK && account != NULL
+               ? trace_print_delivered_to(account->name, account->domain, out)
+               : rc;
 }
 
 enum rc delivery_headers_end(const struct address *sender, struct buf *out)

@@ -11,7 +11,8 @@
 #include "users/users.h"
 
 /* Appends Return-Path (an external alias shows as the local address it stands for) and
- * Delivered-To. Fails only as buf_add does. */
+ * Delivered-To (account NULL: not that, for list mail, which has its list's). Fails only as
+ * buf_add does. */
 enum rc delivery_headers_front(const struct address *sender, const struct account *account,
                                struct buf *out) CHECK_RESULT;
 /*

@@ -47,6 +47,26 @@ enum rc store_fits(const struct account *account, uint64_t max_mailbox_kb, uint6
  * folder: for use after a crash. */
 bool store_has(const struct account *account, struct str fixed_name);
 
+/* The same message into many mailboxes at once. */
+struct store_link_file {
+    const char *path; /* whole and synced: Return-Path first, then the message, LF */
+    uint64_t disk_octets, wire_octets;
+    bool may_stand; /* an earlier try may have made some of the links */
+};
+enum store_link_result {
+    STORE_LINK_DONE,   /* in the mailbox, durable, counted, announced */
+    STORE_LINK_FAILED, /* e says why: as store_put_commit */
+    STORE_LINK_APART,  /* this mailbox needs a copy of its own */
+};
+struct store_link {
+    struct account account;
+    struct str name; /* as store_put_begin's fixed_name */
+    uint64_t max_mailbox_kb;
+    enum store_link_result result;
+    struct err e;
+};
+void store_link_all(struct store_link *links, size_t count, const struct store_link_file *f);
+
 /* --- reading a mailbox ------------------------------------------------------------------- */
 
 struct mailbox;

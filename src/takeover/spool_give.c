@@ -138,7 +138,9 @@ static bool is_meant(const struct give *g, enum delivery_state state)
 static enum rc stage(struct give *g, const struct spool_entry *entry, struct err *e)
 {
     struct arena a AUTO_RELEASE_ARENA = { 0 };
-    const char *kind = g->frozen ? "froz" : "mess";
+    /* What a person keeps back must not go out because XMail knows nothing of that. */
+    bool frozen = g->frozen || entry->held || (entry->env.approval.n > 0 && !entry->approved);
+    const char *kind = frozen ? "froz" : "mess";
     enum rc rc = RC_OK;
     for (size_t i = 0; i < entry->env.recipient_count && rc == RC_OK; i++) {
         if (!is_meant(g, entry->states[i]))
@@ -147,11 +149,11 @@ static enum rc stage(struct give *g, const struct spool_entry *entry, struct err
         struct str front = arena_printf(&a, EXPORT "/%.*s", STR_ARG(entry->id));
         rc = write_message(entry, i,
                            arena_printf(&a, "%s.%s.%.*s", front.p, kind, STR_ARG(name)).p, e);
-        if (rc == RC_OK && g->frozen)
+        if (rc == RC_OK && frozen)
             rc = write_log(entry, i, arena_printf(&a, "%s.slog.%.*s", front.p, STR_ARG(name)).p,
                            e);
         g->report.files++;
-        g->report.frozen += g->frozen;
+        g->report.frozen += frozen;
     }
     return rc;
 }

@@ -159,13 +159,7 @@ static struct str entry_id(const struct xmail_found *f, usec_t at, struct arena 
 /* What the address means here now, as when a session takes it. */
 static struct address meaning(const struct take *t, const struct address *to, struct arena *a)
 {
-    struct recipient r;
-    struct err e;
-    if (!t->has_index || users_resolve(to, a, &r, &e) != RC_OK)
-        return *to;
-    if (r.kind == RECIPIENT_ACCOUNT)
-        return (struct address){ .local = r.account.name, .domain = r.account.domain };
-    return r.kind == RECIPIENT_EXTERNAL ? r.target : *to;
+    return t->has_index ? users_meaning(to, a) : *to;
 }
 
 /* The data part, piece by piece. With eight_bit only dots and 8-bit octets are looked for. */

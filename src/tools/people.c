@@ -76,6 +76,8 @@ static int usage(const char *noun)
         if (strcmp(verbs[i].noun, noun) == 0)
             (void)fprintf(stderr, "  %-9s %-32s %s\n", verbs[i].name, verbs[i].syntax,
                           verbs[i].help);
+    if (strcmp(noun, "lists") == 0)
+        (void)fputs(tool_list_posts_usage, stderr);
     if (strcmp(noun, "users") == 0)
         (void)fputs("Passwords are asked for, or come from --password-file FILE (-: standard "
                     "input), or are made by --generate.\n",
@@ -350,6 +352,8 @@ int tool_users(int argc, char **argv)
 
 int tool_lists(int argc, char **argv)
 {
+    if (argc > 0 && tool_list_posts_takes(argv[0]))
+        return tool_list_posts(argc, argv);
     return with_verb("lists", argc, argv);
 }
 

@@ -4,9 +4,7 @@
  */
 #include "conf/options.h"
 #include "mail/reason.h"
-#include "master/master.h"
 #include "spool/spool.h"
-#include "sys/client.h"
 #include "tools/tools.h"
 #include "tools/tools_int.h"
 #include <getopt.h>
@@ -35,8 +33,7 @@ struct run {
     bool json, frozen, dry_run;
     bool first;
     size_t matched;
-    struct client *server;
-    bool failed;
+    struct orders orders;
 };
 
 /* --- one entry --------------------------------------------------------------------------- */
@@ -156,44 +153,6 @@ static void show(const struct spool_entry *entry, bool frozen, struct arena *a)
     }
 }
 
-/* --- orders ------------------------------------------------------------------------------ */
-
-static bool connect_server(struct run *r)
-{
-    struct err e;
-    struct str line;
-    if (r->server != NULL)
-        return true;
-    if (client_open_local(master_control_socket, 60 * USEC_S, &r->server, &e) == RC_OK &&
-        client_line(r->server, &line, &e) == RC_OK)
-        return true;
-    (void)fprintf(stderr, "hikyaku queue: no running server takes orders: %s\n", e.text);
-    r->failed = true;
-    return false;
-}
-
-static bool order(struct run *r, const struct str *words, size_t count)
-{
-    struct buf row AUTO_RELEASE_BUF;
-    struct err e;
-    struct str line;
-    buf_init(&row, TAB_LINE_MAX);
-    if (!connect_server(r))
-        return false;
-    enum rc rc = tab_print_row(&row, words, count, "\r\n", &e);
-    if (rc == RC_OK)
-        rc = client_write(r->server, buf_str(&row), &e);
-    if (rc == RC_OK)
-        rc = client_line(r->server, &line, &e);
-    if (rc == RC_OK && str_starts(line, STR("+")))
-        return true;
-    (void)fprintf(stderr, "hikyaku queue: %.*s: %.*s\n", STR_ARG(words[count > 2 ? 2 : 1]),
-                  rc == RC_OK ? (int)line.n : (int)strlen(e.text),
-                  rc == RC_OK ? line.p : e.text);
-    r->failed = true;
-    return false;
-}
-
 /* --- all of them ------------------------------------------------------------------------- */
 
 static bool each(void *ctx, struct str id)
@@ -219,7 +178,8 @@ static bool each(void *ctx, struct str id)
     if (meant && !lists && !r->dry_run) {
         const struct str words[] = { STR("queueorder"), str_from_c(r->verb), id,
                                      str_from_c(r->hosts) };
-        go_on = order(r, words, r->hosts == NULL ? 3 : 4) || r->server != NULL;
+        go_on = orders_send(&r->orders, words, r->hosts == NULL ? 3 : 4) ||
+                r->orders.server != NULL;
     }
     spool_close(&entry);
     return go_on;
@@ -248,7 +208,7 @@ static int with_filters(struct run *r)
     else if (!r->json)
         (void)printf("%zu %s%s\n", r->matched, r->frozen ? "frozen" : "messages",
                      r->dry_run ? " would be meant; nothing was done" : "");
-    return rc != RC_OK || r->failed ? 1 : 0;
+    return rc != RC_OK || r->orders.failed ? 1 : 0;
 }
 
 static int show_one(const char *id)
@@ -277,10 +237,10 @@ static int frozen_orders(struct run *r)
     for (size_t i = 0; i < r->id_count; i++) {
         const struct str words[] = { str_from_c(command), STR("0"), STR("0"),
                                      str_from_c(r->ids[i]) };
-        if (!order(r, words, ARRAY_LEN(words)) && r->server == NULL)
+        if (!orders_send(&r->orders, words, ARRAY_LEN(words)) && r->orders.server == NULL)
             return 1;
     }
-    return r->failed ? 1 : 0;
+    return r->orders.failed ? 1 : 0;
 }
 
 /* --- the command line -------------------------------------------------------------------- */
@@ -366,7 +326,7 @@ int tool_queue(int argc, char **argv)
     static const char *const orders[] = {
         "list", "try", "hold", "release", "delete", "reroute"
     };
-    struct run r = { .mailroot = NULL };
+    struct run r = { .orders = { .tool = "queue" } };
     struct err e = { .text = "" };
     int code = 3;
     if (!read_arguments(&r, argc, argv)) {
@@ -389,6 +349,6 @@ int tool_queue(int argc, char **argv)
         code = frozen_orders(&r);
     else if (code == 3)
         (void)fputs(usage, stderr);
-    client_close(&r.server);
+    client_close(&r.orders.server);
     return code;
 }

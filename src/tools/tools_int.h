@@ -3,6 +3,7 @@
 #define HIKYAKU_TOOLS_TOOLS_INT_H
 
 #include "base/base.h"
+#include "sys/client.h"
 
 /* --- text.c ------------------------------------------------------------------------------ */
 
@@ -38,5 +39,23 @@ enum rc tool_find_user(const char *name, struct err *e) CHECK_RESULT;
 /* Nothing else works on the MailRoot while *out_lock is open: RC_TEMP when a server does, ours
  * or XMail, or another tool. RC_PERM: a newer version wrote it. */
 enum rc tool_take_mailroot(int *out_lock, struct err *e) CHECK_RESULT;
+
+/* --- orders.c ---------------------------------------------------------------------------- */
+
+/* A connection to the running server, made for the first order; client_close(&o.server). */
+struct orders {
+    const char *tool; /* its name, for messages */
+    struct client *server;
+    bool failed; /* an order was */
+};
+/* A command of the control protocol. False: it failed, which has been said. */
+bool orders_send(struct orders *o, const struct str *words, size_t count);
+
+/* --- lists_tool.c ------------------------------------------------------------------------ */
+
+/* Is it a verb of `hikyaku lists` about posts? Then argv[0] is it. */
+bool tool_list_posts_takes(const char *verb);
+int tool_list_posts(int argc, char **argv);
+extern const char tool_list_posts_usage[];
 
 #endif

@@ -449,3 +449,14 @@ bool users_may_send_as(const struct account *account, const struct address *from
         return true;
     return users_external_alias(from, a, &local) && leads_to(ix, &local, account, a);
 }
+
+struct address users_meaning(const struct address *to, struct arena *a)
+{
+    struct recipient r = { .kind = RECIPIENT_UNKNOWN };
+    struct err e;
+    if (users_resolve(to, a, &r, &e) != RC_OK)
+        return *to;
+    if (r.kind == RECIPIENT_ACCOUNT || r.kind == RECIPIENT_LIST)
+        return (struct address){ .local = r.account.name, .domain = r.account.domain };
+    return r.kind == RECIPIENT_EXTERNAL ? r.target : *to;
+}

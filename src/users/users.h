@@ -94,6 +94,9 @@ struct recipient {
  */
 enum rc users_resolve(const struct address *to, struct arena *a, struct recipient *out,
                       struct err *e) CHECK_RESULT;
+/* Where a queue entry for the address leads now: the account's or list's own address, what an
+ * alias stands for elsewhere, else (also while that isn't known) the address itself. In a. */
+struct address users_meaning(const struct address *to, struct arena *a);
 bool users_domain_is_local(struct str domain);
 /* The exact entries of the tables, for changing them: no aliases, alias domains or tags. */
 bool users_domain_find(struct str domain, struct arena *a, struct str *out_name);

@@ -1,0 +1,231 @@
+/*
+ * expand.c - from a post to the entries that go to the members. Called by the queue role.
+ *
+ * INVARIANTS
+ * 1. The ids of the parts come from the entry and the recipient's number, so a repetition after
+ * a crash finds those that stand.
+ * 2. No part is worked on before the entry it was made from says, durably, that the list has
+ * its post; so none can be finished and then made a second time.
+ * 3. A list never sends a message that was through it before.
+ */
+#include "lists/lists_int.h"
+#include "mail/data.h"
+#include "sys/io.h"
+#include <sys/random.h>
+
+#define MEMBERS_IN_PART ((size_t)20000)
+#define CHUNK_BYTES ((size_t)128 * 1024)
+
+enum rc list_read_header(const struct spool_entry *entry, struct arena *a, struct str *out,
+                         uint64_t *out_end, struct err *e)
+{
+    size_t want = (size_t)MIN(entry->message_octets, (uint64_t)LIST_HEADER_MAX), n = 0, end = 0;
+    char *p = arena_new(a, want + 1);
+    while (n < want) {
+        ssize_t got = io_pread(entry->message_fd, p + n, MIN(want - n, CHUNK_BYTES),
+                               entry->message_offset + n);
+        if (got <= 0)
+            return err_temp(e, "4.3.0", "entry %.*s can't be read", STR_ARG(entry->id));
+        size_t from = n > 0 ? n - 1 : 0;
+        n += (size_t)got;
+        end = str_find_str(str_from(p + from, n - from), STR("\n\n"));
+        bool at_once = p[0] == '\n';
+        if (at_once || end != SIZE_MAX) {
+            *out = str_from(p, at_once ? 0 : from + end + 1);
+            *out_end = out->n;
+            return RC_OK;
+        }
+    }
+    if (n < entry->message_octets)
+        return err_perm(e, "5.6.0", "the header is too large for a list");
+    *out = str_from(p, n); /* a header alone */
+    *out_end = n;
+    return RC_OK;
+}
+
+enum rc list_copy(const struct spool_entry *entry, uint64_t at, struct spool_put *put,
+                  struct err *e)
+{
+    char *chunk AUTO_FREE = mem_try(CHUNK_BYTES);
+    if (chunk == NULL)
+        return err_temp(e, "4.3.1", "out of memory");
+    while (at < entry->message_octets) {
+        size_t want = (size_t)MIN((uint64_t)CHUNK_BYTES, entry->message_octets - at);
+        ssize_t n = io_pread(entry->message_fd, chunk, want, entry->message_offset + at);
+        if (n <= 0)
+            return err_temp(e, "4.3.0", "entry %.*s can't be read", STR_ARG(entry->id));
+        struct str text = str_from(chunk, (size_t)n);
+        enum rc rc = spool_put_write(put, text, data_wire_octets(text), e);
+        if (rc != RC_OK)
+            return rc;
+        at += (uint64_t)n;
+    }
+    return RC_OK;
+}
+
+/* --- members ----------------------------------------------------------------------------- */
+
+/* Those who receive, each place once whatever addresses lead there. */
+static enum rc collect(const struct list *l, struct arena *a, struct envelope_recipient **out,
+                       size_t *out_count, struct err *e)
+{
+    struct list_members m;
+    struct map seen = { .fold = true };
+    enum rc rc = list_members_read(l, a, &m, e);
+    size_t count = 0;
+    if (rc != RC_OK)
+        return rc;
+    struct envelope_recipient *list =
+        arena_new_array(a, struct envelope_recipient, m.count + 1);
+    for (size_t i = 0; i < m.count; i++) {
+        const struct address *to = &m.members[i].address;
+        if (!m.members[i].receives)
+            continue;
+        struct address resolved = users_meaning(to, a);
+        if (map_put(&seen, address_print(&resolved, a), list) == NULL)
+            list[count++] = (struct envelope_recipient){ .address = *to,
+                                                         .resolved = resolved,
+                                                         .orcpt = STR("") };
+    }
+    map_release(&seen);
+    *out = list;
+    *out_count = count;
+    return RC_OK;
+}
+
+/* --- parts ------------------------------------------------------------------------------- */
+
+/* The envelope of a part, but for its recipients. */
+static struct envelope part_envelope(const struct spool_entry *entry, size_t i)
+{
+    struct envelope env = entry->env;
+    env.part_of = entry->id;
+    env.part_number = i;
+    env.approval = STR("");
+    env.envid = STR("");
+    env.ret = RET_NOT_GIVEN;
+    return env;
+}
+
+static enum rc put_part(const struct spool_entry *entry, struct str id,
+                        const struct envelope *env, struct str header, uint64_t end,
+                        struct err *e)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    struct spool_put *put = NULL;
+    struct str ignored;
+    enum rc rc = spool_adopt_begin(id, env, &put, e);
+    if (rc == RC_OK)
+        rc = spool_put_write(put, header, data_wire_octets(header), e);
+    if (rc == RC_OK)
+        rc = list_copy(entry, end, put, e);
+    if (rc == RC_OK)
+        return spool_put_commit(&put, &mem, &ignored, e);
+    spool_put_abort(&put);
+    return rc;
+}
+
+static enum rc make_parts(const struct spool_entry *entry, size_t i, const struct list *l,
+                          list_made_fn *made, void *ctx, enum list_outcome *out, struct err *e)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    struct buf header AUTO_RELEASE_BUF;
+    struct envelope_recipient *members = NULL;
+    struct str old = STR("");
+    uint64_t end = 0;
+    size_t count = 0;
+    bool loop = false;
+    buf_init(&header, 2 * LIST_HEADER_MAX);
+    enum rc rc = list_read_header(entry, &mem, &old, &end, e);
+    if (rc == RC_OK && list_header(l, old, &header, &loop) != RC_OK)
+        rc = err_perm(e, "5.6.0", "the header is too large for a list");
+    if (rc == RC_OK && !loop)
+        rc = collect(l, &mem, &members, &count, e);
+    *out = loop ? LIST_LOOPS : count == 0 ? LIST_EMPTY : LIST_SENT;
+    struct envelope env = part_envelope(entry, i);
+    if (!l->sender.is_null)
+        env.reverse_path = l->sender;
+    for (size_t at = 0, part = 0; rc == RC_OK && at < count; at += MEMBERS_IN_PART, part++) {
+        struct str id = spool_part_id(entry->id, i, part, &mem);
+        env.recipients = members + at;
+        env.recipient_count = MIN(count - at, MEMBERS_IN_PART);
+        for (size_t k = at; k < at + env.recipient_count; k++)
+            env.smtputf8 = env.smtputf8 || members[k].resolved.needs_utf8;
+        if (!spool_exists(id))
+            rc = put_part(entry, id, &env, buf_str(&header), end, e);
+        if (rc == RC_OK)
+            made(ctx, id);
+    }
+    return rc;
+}
+
+enum rc list_hold(const struct spool_entry *entry, size_t i, const struct list *l,
+                  list_made_fn *made, void *ctx, struct err *e)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    unsigned char octets[6];
+    struct envelope_recipient to = entry->env.recipients[i];
+    struct envelope env = part_envelope(entry, i);
+    struct str id = spool_part_id(entry->id, i, 0, &mem);
+    to.resolved = l->address;
+    env.recipients = &to;
+    env.recipient_count = 1;
+    if (getrandom(octets, sizeof(octets), 0) != (ssize_t)sizeof(octets))
+        return err_temp(e, "4.3.0", "no random octets");
+    env.approval = arena_printf(&mem, "%02x%02x%02x%02x%02x%02x", octets[0], octets[1],
+                                octets[2], octets[3], octets[4], octets[5]);
+    enum rc rc = spool_exists(id) ? RC_OK : put_part(entry, id, &env, STR(""), 0, e);
+    if (rc == RC_OK)
+        made(ctx, id);
+    return rc;
+}
+
+/* Entries that came in by SMTP were checked there; so were posts of other lists. */
+static enum rc check_right(const struct spool_entry *entry, const struct list *l,
+                           enum list_post *out, struct err *e)
+{
+    const struct envelope *env = &entry->env;
+    *out = LIST_POST_YES;
+    if (list_is_part(entry) || entry->approved)
+        return RC_OK;
+    enum rc rc = list_may_post(l, &env->reverse_path, env->auth_user, out, e);
+    if (rc == RC_OK && *out == LIST_POST_NO && env->client.n > 0 && !env->reverse_path.is_null)
+        *out = LIST_POST_YES;
+    return rc;
+}
+
+enum rc list_expand(const struct spool_entry *entry, size_t i, const struct list *l,
+                    list_made_fn *made, void *ctx, enum list_outcome *out, struct err *e)
+{
+    enum list_post may = LIST_POST_NO;
+    enum rc rc = check_right(entry, l, &may, e);
+    if (rc != RC_OK)
+        return rc;
+    if (may == LIST_POST_NO)
+        return err_perm(e, "5.7.2", "the sender may not post to this list");
+    if (may == LIST_POST_YES)
+        return make_parts(entry, i, l, made, ctx, out, e);
+    *out = LIST_HELD;
+    return list_hold(entry, i, l, made, ctx, e);
+}
+
+bool list_is_part(const struct spool_entry *entry)
+{
+    return entry->env.part_of.n > 0 && entry->env.approval.n == 0;
+}
+
+bool list_part_waits(const struct spool_entry *entry)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    const struct envelope *env = &entry->env;
+    struct spool_entry whole;
+    struct err e;
+    if (env->part_of.n == 0 || !spool_exists(env->part_of))
+        return false;
+    if (spool_open(env->part_of, &mem, &whole, &e) != RC_OK)
+        return e.sys != ENOENT && e.rc != RC_PERM;
+    bool waits = env->part_number < whole.env.recipient_count &&
+                 whole.states[env->part_number] == DELIVERY_PENDING;
+    spool_close(&whole);
+    return waits;
+}

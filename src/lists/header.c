@@ -1,0 +1,111 @@
+/*
+ * header.c - the header of a post as the members get it. Pure: lines in, lines out; what isn't
+ * ours to change stays octet for octet.
+ */
+#include "lists/lists_int.h"
+#include "mail/trace.h"
+
+/* Fields that another list put there, or that this one replaces. */
+static bool is_replaced(const struct list *l, struct str name)
+{
+    static const char *const of_lists[] = { "List-Id",          "List-Post",
+                                            "List-Unsubscribe", "List-Help",
+                                            "List-Owner",       "List-Subscribe",
+                                            "List-Archive",     "List-Unsubscribe-Post" };
+    for (size_t i = 0; i < ARRAY_LEN(of_lists); i++)
+        if (str_ieq(name, str_from_c(of_lists[i])))
+            return true;
+    return l->options.use_reply_to && str_ieq(name, STR("Reply-To"));
+}
+
+/* The next field with its folded lines and its line end; *out_name: empty for a line that is
+ * none. */
+static struct str next_field(struct str *rest, struct str *out_name)
+{
+    size_t end = 0;
+    do {
+        size_t lf = str_find(str_skip(*rest, end), '\n');
+        end = lf == SIZE_MAX ? rest->n : end + lf + 1;
+    } while (end < rest->n && (rest->p[end] == ' ' || rest->p[end] == '\t'));
+    struct str field = str_head(*rest, end);
+    size_t colon = str_find(field, ':'), lf = str_find(field, '\n');
+    *out_name = colon == SIZE_MAX || colon > lf ? STR("") : str_trim(str_head(field, colon));
+    *rest = str_skip(*rest, end);
+    return field;
+}
+
+static bool is_own_mark(const struct list *l, struct str field, struct arena *a)
+{
+    struct str value = str_trim(str_skip(field, str_find(field, ':') + 1));
+    return str_ieq(value, arena_printf(a, "%.*s@%.*s", STR_ARG(l->address.local),
+                                       STR_ARG(l->address.domain)));
+}
+
+/* RealName as a quoted string and a blank; nothing when it isn't plain text, or the "??" that
+ * new lists have. */
+static struct str phrase(const struct list *l, struct arena *a)
+{
+    struct str name = str_trim(l->options.real_name);
+    if (name.n == 0 || name.n > 200 || str_eq(name, STR("??")) || !str_is_ascii(name) ||
+        str_has_control(name) || str_has_any(name, "\"\\"))
+        return STR("");
+    return arena_printf(a, "\"%.*s\" ", STR_ARG(name));
+}
+
+/* Octets of an address that stand for something else in a URL are coded (RFC 6068 2). */
+static struct str mailto(const struct list *l, struct arena *a)
+{
+    struct str text = address_print(&l->address, a);
+    char *p = arena_new(a, 3 * text.n + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < text.n; i++) {
+        unsigned char c = (unsigned char)text.p[i];
+        if (ascii_is_alnum((char)c) || strchr("@.-_+!$'*~", c) != NULL)
+            p[n++] = (char)c;
+        else
+            n += (size_t)snprintf(p + n, 4, "%%%02X", c);
+    }
+    return str_from(p, n);
+}
+
+/* The list's name as the domain-like label of List-Id: dots for what isn't allowed there. */
+static struct str label(const struct list *l, struct arena *a)
+{
+    char *p = arena_c(a, l->address.local);
+    for (size_t i = 0; i < l->address.local.n; i++)
+        p[i] = ascii_is_alnum(p[i]) || p[i] == '-' || p[i] == '_' || p[i] == '.'
+                   ? ascii_lower(p[i])
+                   : '-';
+    return str_from(p, l->address.local.n);
+}
+
+static enum rc add_fields(const struct list *l, struct buf *out)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    enum rc rc = RC_OK;
+    if (l->options.use_reply_to)
+        rc = buf_printf(out, "Reply-To: %.*s\n", STR_ARG(address_print(&l->address, &mem)));
+    if (rc == RC_OK)
+        rc = buf_printf(out, "List-Id: %.*s<%.*s.%.*s>\n", STR_ARG(phrase(l, &mem)),
+                        STR_ARG(label(l, &mem)), STR_ARG(l->address.domain));
+    return rc == RC_OK ? buf_printf(out, "List-Post: <mailto:%.*s>\n", STR_ARG(mailto(l, &mem)))
+                       : rc;
+}
+
+enum rc list_header(const struct list *l, struct str header, struct buf *out, bool *out_loop)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    struct str name;
+    *out_loop = false;
+    enum rc rc = trace_print_delivered_to(l->address.local, l->address.domain, out);
+    while (rc == RC_OK && header.n > 0) {
+        struct str field = next_field(&header, &name);
+        if (str_ieq(name, STR("Delivered-To")) && is_own_mark(l, field, &mem))
+            *out_loop = true;
+        if (!is_replaced(l, name))
+            rc = buf_add_str(out, field);
+    }
+    if (rc == RC_OK && out->p[out->n - 1] != '\n')
+        rc = buf_add_char(out, '\n');
+    return rc == RC_OK ? add_fields(l, out) : rc;
+}

@@ -1,0 +1,53 @@
+/* work.h - one attempt at one entry, on a worker: what attempt.c and here.c share. */
+#ifndef HIKYAKU_QUEUE_WORK_H
+#define HIKYAKU_QUEUE_WORK_H
+
+#include "lists/lists.h"
+#include "queue/queue_int.h"
+#include "users/users.h"
+
+/* An entry that is worked on. */
+struct work {
+    struct spool_entry opened, *entry; /* the same one */
+    bool planned;                      /* by the scheduler, for now */
+    usec_t now;
+    notify_fn *notify;
+    void *ctx;
+    struct attempt_result *out;
+    bool *tried;            /* by recipient: this attempt settled or deferred it */
+    bool *succeeded;        /* and with which end */
+    bool *relayed;          /* by a server that sends no notice of success */
+    size_t pending, failed; /* recipients now */
+    struct map by_place;    /* the newest group of each place */
+    struct made *made;      /* entries to be named when this one's job is done */
+    struct arena mem;       /* the entry's, and what is made during the attempt */
+};
+
+struct made {
+    struct made *next;
+    struct str id;
+};
+
+/* --- recording (attempt.c) --------------------------------------------------------------- */
+
+/* Recipient i is delivered, has failed, or waits; an attempt calls this once for each that it
+ * tried. The record of a success is left out when the entry ends with it. */
+void work_settle(struct work *w, size_t i, enum queue_outcome outcome, struct str reason);
+/* A line of XMail's smail log. */
+void work_record(const struct spool_entry *entry, size_t i, const char *medium,
+                 struct str reply);
+void work_journal_failed(const struct spool_entry *entry, const struct err *e);
+
+/* --- recipients here (here.c) ------------------------------------------------------------ */
+
+/* One mailbox. */
+void work_try_local(struct work *w, size_t i);
+/* Those whose mailboxes get the same file. */
+void work_try_members(struct work *w, const size_t *which, size_t count);
+void work_try_list(struct work *w, size_t i, const struct account *account);
+/* A moderator's answer. */
+void work_try_decision(struct work *w, size_t i, const struct list_decision *d);
+/* True: the entry waits for a moderator, who has been told; *w->out says how long. */
+bool work_waits_for_moderator(struct work *w);
+
+#endif
