@@ -364,18 +364,35 @@ static void look(struct work *w)
         end_attempt(w);
 }
 
+static void settle_outcome(struct work *w, const struct outcome *o)
+{
+    struct spool_entry *entry = w->entry;
+    if (o->rcpt >= entry->env.recipient_count || entry->states[o->rcpt] != DELIVERY_PENDING)
+        return;
+    w->relayed[o->rcpt] = !o->remote_dsn;
+    work_record(entry, o->rcpt, "SMTP", str_from_c(o->reason));
+    work_settle(w, o->rcpt, o->outcome, str_from_c(o->reason));
+}
+
+/* But those whose success is to be reported: that is done when the attempt ends. */
+static void note_outcomes(struct work *w, const struct outcome *outcomes)
+{
+    struct err e;
+    const struct envelope *env = &w->entry->env;
+    for (const struct outcome *o = outcomes; o != NULL && w->pending > 1; o = o->next)
+        if (o->rcpt < env->recipient_count &&
+            (env->recipients[o->rcpt].notify & NOTIFY_SUCCESS) == 0)
+            settle_outcome(w, o);
+    if (spool_record_sync(w->entry, &e) != RC_OK)
+        work_journal_failed(w->entry, &e);
+}
+
 static void settle_outcomes(struct work *w, const struct outcome *outcomes)
 {
-    static const char *const media[] = { "SMTP", "SMTP", "SMTP" };
     struct err e;
     struct spool_entry *entry = w->entry;
-    for (const struct outcome *o = outcomes; o != NULL; o = o->next) {
-        if (o->rcpt >= entry->env.recipient_count || entry->states[o->rcpt] != DELIVERY_PENDING)
-            continue;
-        w->relayed[o->rcpt] = !o->remote_dsn;
-        work_record(entry, o->rcpt, media[o->outcome], str_from_c(o->reason));
-        work_settle(w, o->rcpt, o->outcome, str_from_c(o->reason));
-    }
+    for (const struct outcome *o = outcomes; o != NULL; o = o->next)
+        settle_outcome(w, o);
     if (w->out->unrecorded) { /* not tried again before they are: it would be sent twice */
         w->out->again = true;
         w->out->due = w->now + UNRECORDED_PAUSE;
@@ -434,7 +451,7 @@ static void obey(struct work *w, enum queue_order order, struct str argument)
 
 /* --- the three jobs ---------------------------------------------------------------------- */
 
-enum job_kind { JOB_LOOK, JOB_SETTLE, JOB_ORDER };
+enum job_kind { JOB_LOOK, JOB_NOTE, JOB_SETTLE, JOB_ORDER };
 
 static void with_entry(struct str id, enum job_kind kind, const struct outcome *outcomes,
                        enum queue_order order, struct str argument, struct work *w)
@@ -451,6 +468,8 @@ static void with_entry(struct str id, enum job_kind kind, const struct outcome *
         w->relayed = arena_new_array(&w->mem, bool, n);
         if (kind == JOB_LOOK)
             look(w);
+        else if (kind == JOB_NOTE)
+            note_outcomes(w, outcomes);
         else if (kind == JOB_SETTLE)
             settle_outcomes(w, outcomes);
         else
@@ -463,8 +482,8 @@ static void with_entry(struct str id, enum job_kind kind, const struct outcome *
         return;
     }
     arena_release(&w->mem);
-    if (e.sys == ENOENT)
-        return; /* finished meanwhile */
+    if (e.sys == ENOENT || kind == JOB_NOTE)
+        return; /* finished meanwhile; or the settling will tell */
     if (rc == RC_PERM && spool_set_aside(id, str_from_c(e.text), &e) == RC_OK)
         return;
     log_error(EV("entry can't be opened"), KS("id", id), KE(&e));
@@ -481,6 +500,13 @@ void attempt_look(struct str id, bool planned, usec_t now, notify_fn *notify, vo
     };
     *out = (struct attempt_result){ .again = false };
     with_entry(id, JOB_LOOK, NULL, QUEUE_TRY, STR(""), &w);
+}
+
+void attempt_note(struct str id, const struct outcome *outcomes)
+{
+    struct attempt_result ignored = { .again = false };
+    struct work w = { .now = clock_wall(), .out = &ignored };
+    with_entry(id, JOB_NOTE, outcomes, QUEUE_TRY, STR(""), &w);
 }
 
 void attempt_settle(struct str id, const struct outcome *outcomes, usec_t now,

@@ -2,6 +2,8 @@
  * time. */
 #include "queue/queue_int.h"
 
+#define RCPTS_MAX ((uint64_t)1 << 24) /* more than an envelope can hold */
+
 /* --- the heap ---------------------------------------------------------------------------- */
 
 static void heap_swap(struct items *all, size_t i, size_t j)
@@ -66,6 +68,7 @@ struct item *items_pop(struct items *all)
 static void item_free(struct item **item)
 {
     outcomes_free(&(*item)->outcomes);
+    mem_free(&(*item)->known);
     while ((*item)->orders != NULL) {
         struct order *o = (*item)->orders;
         (*item)->orders = o->next;
@@ -74,6 +77,90 @@ static void item_free(struct item **item)
     mem_free(&(*item)->place);
     mem_free(item);
 }
+
+/* --- outcomes ---------------------------------------------------------------------------- */
+
+static bool is_known(const struct item *item, uint64_t rcpt)
+{
+    return rcpt < item->known_n && item->known[rcpt];
+}
+
+static void know(struct item *item, size_t rcpt)
+{
+    if (rcpt >= item->known_n) {
+        size_t n = MAX(2 * item->known_n, rcpt + 64);
+        bool *more = mem_new(n * sizeof(*more));
+        if (item->known_n > 0)
+            memcpy(more, item->known, item->known_n * sizeof(*more));
+        mem_free(&item->known);
+        item->known = more;
+        item->known_n = n;
+    }
+    item->known[rcpt] = true;
+}
+
+void item_outcome_for_all(struct item *item, const char *rcpts, enum queue_outcome outcome,
+                          bool remote_dsn, struct str reason)
+{
+    struct str rest = str_from_c(rcpts), word;
+    uint64_t i = 0;
+    while (rest.n > 0 && str_cut(&rest, ' ', &word)) {
+        if (!str_to_u64(word, &i) || i >= RCPTS_MAX || is_known(item, i))
+            continue;
+        item->outcomes = outcome_new((size_t)i, outcome, remote_dsn, reason, item->outcomes);
+        item->unnoted += outcome != OUTCOME_TEMP;
+        know(item, (size_t)i);
+    }
+}
+
+bool item_drop_known(const struct item *item, struct group *g)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct str rest = str_from_c(g->rcpts), word, left = STR("");
+    uint64_t i = 0;
+    if (item->outcomes == NULL)
+        return true;
+    while (rest.n > 0 && str_cut(&rest, ' ', &word))
+        if (str_to_u64(word, &i) && !is_known(item, i))
+            left = arena_printf(&a, "%.*s%s%" PRIu64, STR_ARG(left), left.n > 0 ? " " : "", i);
+    char *p = mem_new(left.n + 1);
+    memcpy(p, left.p, left.n);
+    mem_free(&g->rcpts);
+    g->rcpts = p;
+    return left.n > 0;
+}
+
+struct outcome *item_give_outcomes(struct item *item)
+{
+    struct outcome *list = item->outcomes;
+    item->outcomes = NULL;
+    item->unnoted = 0;
+    item->known_n = 0;
+    mem_free(&item->known);
+    return list;
+}
+
+void item_take_outcomes(struct item *item, struct outcome *list)
+{
+    item->outcomes = list;
+    for (; list != NULL; list = list->next)
+        know(item, list->rcpt);
+}
+
+struct outcome *item_copy_unnoted(struct item *item)
+{
+    struct outcome *copies = NULL;
+    for (struct outcome *o = item->outcomes; o != NULL && !o->noted; o = o->next) {
+        if (o->outcome != OUTCOME_TEMP)
+            copies =
+                outcome_new(o->rcpt, o->outcome, o->remote_dsn, str_from_c(o->reason), copies);
+        o->noted = true;
+    }
+    item->unnoted = 0;
+    return copies;
+}
+
+/* --- the heap of those that wait --------------------------------------------------------- */
 
 void items_hurry(struct items *all, struct item *item)
 {

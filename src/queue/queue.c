@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #define JOBS_AT_ONCE 8u
+#define NOTE_AT 100u               /* recipients of an entry known and not yet recorded */
 #define TASKS_MOST ((size_t)20000) /* waiting for the relay role; then no further look */
 #define CLOCK_STEP (2 * USEC_S)    /* less is drift */
 #define CROWD_PAUSE (30 * USEC_S)
@@ -19,7 +20,7 @@ struct job {
     struct item *item;
     struct order *order;      /* else NULL */
     struct outcome *outcomes; /* settling */
-    bool settles, planned;
+    bool settles, notes, planned;
     pool_ticket ticket;
 };
 
@@ -88,44 +89,6 @@ static void settle_later(struct queue *q, struct item *item)
     q->settling = item;
 }
 
-static bool is_known(const struct item *item, uint64_t rcpt)
-{
-    for (const struct outcome *o = item->outcomes; o != NULL; o = o->next)
-        if (o->rcpt == rcpt)
-            return true;
-    return false;
-}
-
-/* All recipients of a group have the same outcome. */
-static void outcome_for_all(struct item *item, const char *rcpts, enum queue_outcome outcome,
-                            bool remote_dsn, struct str reason)
-{
-    struct str rest = str_from_c(rcpts), word;
-    uint64_t i = 0;
-    while (rest.n > 0 && str_cut(&rest, ' ', &word))
-        if (str_to_u64(word, &i) && !is_known(item, i))
-            item->outcomes =
-                outcome_new((size_t)i, outcome, remote_dsn, reason, item->outcomes);
-}
-
-/* What is known of a recipient already (from a relay role that died before it had told of all,
- * or of an attempt that the process before this one asked for) isn't asked for again. False:
- * nobody of the group is left. */
-static bool drop_known(const struct item *item, struct group *g)
-{
-    struct arena a AUTO_RELEASE_ARENA = { 0 };
-    struct str rest = str_from_c(g->rcpts), word, left = STR("");
-    uint64_t i = 0;
-    if (item->outcomes == NULL)
-        return true;
-    while (rest.n > 0 && str_cut(&rest, ' ', &word))
-        if (str_to_u64(word, &i) && !is_known(item, i))
-            left = arena_printf(&a, "%.*s%s%" PRIu64, STR_ARG(left), left.n > 0 ? " " : "", i);
-    mem_free(&g->rcpts);
-    g->rcpts = heap_text(left);
-    return left.n > 0;
-}
-
 static void send_groups(struct queue *q, struct item *item, struct group *groups)
 {
     mem_free(&item->place);
@@ -137,7 +100,7 @@ static void send_groups(struct queue *q, struct item *item, struct group *groups
         g->next = NULL;
         if (destination_is_down(&q->destinations, str_from_c(g->place), clock_mono(),
                                 &reason)) {
-            outcome_for_all(item, g->rcpts, OUTCOME_TEMP, false, reason);
+            item_outcome_for_all(item, g->rcpts, OUTCOME_TEMP, false, reason);
             group_free(&g);
             continue;
         }
@@ -156,7 +119,7 @@ static void job_finished(struct queue *q, struct item *item, struct attempt_resu
 {
     q->active--;
     if (unrecorded != NULL)
-        item->outcomes = unrecorded;
+        item_take_outcomes(item, unrecorded);
     if (result->groups != NULL) {
         send_groups(q, item, result->groups);
         return;
@@ -174,6 +137,8 @@ static void job_finished(struct queue *q, struct item *item, struct attempt_resu
         items_wait(&q->items, item);
 }
 
+static void start_noting(struct queue *q, struct item *item);
+
 /* --- the relay role ---------------------------------------------------------------------- */
 
 static struct task *task_of(struct queue *q, uint64_t job)
@@ -186,7 +151,17 @@ static void task_over(struct queue *q, struct task *t)
     struct item *item = t->item;
     group_free(&t->group);
     mem_free(&t);
-    if (--item->tasks == 0)
+    if (--item->tasks == 0 && !item->noting)
+        settle_later(q, item);
+    else if (item->tasks > 0 && !item->noting && item->unnoted >= NOTE_AT)
+        start_noting(q, item);
+}
+
+static void noted(struct queue *q, struct item *item)
+{
+    q->active--;
+    item->noting = false;
+    if (item->tasks == 0)
         settle_later(q, item);
 }
 
@@ -196,7 +171,7 @@ static void give_up_waiting(struct queue *q, struct destination *d, struct str r
     struct task *t = destination_drain(&q->destinations, d);
     while (t != NULL) {
         struct task *next = t->next;
-        outcome_for_all(t->item, t->group->rcpts, OUTCOME_TEMP, false, reason);
+        item_outcome_for_all(t->item, t->group->rcpts, OUTCOME_TEMP, false, reason);
         task_over(q, t);
         t = next;
     }
@@ -209,8 +184,8 @@ static void orphan_result(struct queue *q, const struct letter *letter)
     if (id.n == 0 || letter->outcome == OUTCOME_TEMP)
         return;
     struct item *item = items_learn(&q->items, id, true);
-    outcome_for_all(item, letter->rcpts, letter->outcome,
-                    (letter->flags & QUEUE_REMOTE_DSN) != 0, str_from_c(letter->text));
+    item_outcome_for_all(item, letter->rcpts, letter->outcome,
+                         (letter->flags & QUEUE_REMOTE_DSN) != 0, str_from_c(letter->text));
 }
 
 static void relay_done(struct queue *q, const struct letter *letter)
@@ -230,8 +205,8 @@ static void relay_done(struct queue *q, const struct letter *letter)
     }
     char *place = heap_text(str_from_c(d->place));
     (void)map_remove(&q->tasks, str_from((const char *)&t->job, sizeof(t->job)));
-    outcome_for_all(t->item, t->group->rcpts, letter->outcome,
-                    (letter->flags & QUEUE_REMOTE_DSN) != 0, reason);
+    item_outcome_for_all(t->item, t->group->rcpts, letter->outcome,
+                         (letter->flags & QUEUE_REMOTE_DSN) != 0, reason);
     bool reached = (letter->flags & QUEUE_UNREACHABLE) == 0;
     task_over(q, t);
     destination_done(&q->destinations, d, reached, reason, clock_mono());
@@ -247,8 +222,8 @@ static void relay_result(struct queue *q, const struct letter *letter)
     if (t == NULL)
         orphan_result(q, letter);
     else
-        outcome_for_all(t->item, letter->rcpts, letter->outcome,
-                        (letter->flags & QUEUE_REMOTE_DSN) != 0, str_from_c(letter->text));
+        item_outcome_for_all(t->item, letter->rcpts, letter->outcome,
+                             (letter->flags & QUEUE_REMOTE_DSN) != 0, str_from_c(letter->text));
 }
 
 /* The relay role has nothing under way: what it was asked for before, and has told nothing of,
@@ -281,7 +256,7 @@ static void start_tasks(struct queue *q)
         struct task *t = destination_next(&q->destinations);
         if (t == NULL)
             return;
-        if (!drop_known(t->item, t->group)) {
+        if (!item_drop_known(t->item, t->group)) {
             destination_forget(&q->destinations, t);
             task_over(q, t);
             continue;
@@ -311,6 +286,9 @@ static void read_letter(struct queue *q, struct letter *letter)
         break;
     case LETTER_JOB_DONE:
         job_finished(q, letter->item, &letter->result, letter->outcomes);
+        break;
+    case LETTER_NOTED:
+        noted(q, letter->item);
         break;
     case LETTER_ORDER:
         take_order(q, letter);
@@ -351,11 +329,13 @@ static void job_run(struct pool *pool, void *object, unsigned events)
 {
     struct job *job = object;
     struct queue *q = job->queue;
-    struct letter *letter = letter_new(LETTER_JOB_DONE, STR(""));
+    struct letter *letter = letter_new(job->notes ? LETTER_NOTED : LETTER_JOB_DONE, STR(""));
     usec_t now = clock_wall();
     (void)events;
     letter->item = job->item;
-    if (job->settles)
+    if (job->notes)
+        attempt_note(job->item->id, job->outcomes);
+    else if (job->settles)
         attempt_settle(job->item->id, job->outcomes, now, new_entry, q, &letter->result);
     else if (job->order != NULL)
         attempt_order(job->item->id, job->order->order, str_from_c(job->order->argument), now,
@@ -383,8 +363,7 @@ static bool start_job(struct queue *q, struct item *item, bool settles)
     /* What an attempt of the process before led to is settled first. */
     job->settles = settles || item->outcomes != NULL;
     if (job->settles) {
-        job->outcomes = item->outcomes;
-        item->outcomes = NULL;
+        job->outcomes = item_give_outcomes(item);
     } else if (item->orders != NULL) {
         job->order = item->orders;
         item->orders = job->order->next;
@@ -398,13 +377,34 @@ static bool start_job(struct queue *q, struct item *item, bool settles)
     q->active--;
     item->active = settles; /* as it was */
     if (job->settles)
-        item->outcomes = job->outcomes;
+        item_take_outcomes(item, job->outcomes);
     if (job->order != NULL) {
         job->order->next = item->orders;
         item->orders = job->order;
     }
     mem_free(&job);
     return false;
+}
+
+/* What is known of a large entry is recorded while the rest of it is under way: a crash repeats
+ * little. */
+static void start_noting(struct queue *q, struct item *item)
+{
+    struct err e;
+    if (q->active >= JOBS_AT_ONCE)
+        return; /* with the next group */
+    struct job *job = mem_new(sizeof(*job));
+    *job = (struct job){ .queue = q, .item = item, .notes = true };
+    job->outcomes = item_copy_unnoted(item);
+    item->noting = true;
+    q->active++;
+    if (pool_add(q->pool, job, job_run, -1, &job->ticket, &e) == RC_OK)
+        return;
+    log_error(EV("outcomes not recorded yet"), KE(&e));
+    q->active--;
+    item->noting = false;
+    outcomes_free(&job->outcomes);
+    mem_free(&job);
 }
 
 static bool scan_one(void *ctx, struct str id)

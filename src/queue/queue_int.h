@@ -31,6 +31,7 @@ struct outcome {
     size_t rcpt;
     enum queue_outcome outcome;
     bool remote_dsn;
+    bool noted;    /* given to attempt_note; those behind it in the list are, too */
     char reason[]; /* ends with NUL */
 };
 struct outcome *outcome_new(size_t rcpt, enum queue_outcome outcome, bool remote_dsn,
@@ -66,6 +67,9 @@ void attempt_look(struct str id, bool planned, usec_t now, notify_fn *notify, vo
 /* The groups are done: records the outcomes, reports, plans or finishes. */
 void attempt_settle(struct str id, const struct outcome *outcomes, usec_t now,
                     notify_fn *notify, void *ctx, struct attempt_result *out);
+/* Records those of the outcomes that are final, while the rest of the entry is under way. What
+ * can't be recorded now is with attempt_settle. */
+void attempt_note(struct str id, const struct outcome *outcomes);
 /* An order of the administrator, carried out on the entry; then as attempt_look. */
 void attempt_order(struct str id, enum queue_order order, struct str argument, usec_t now,
                    notify_fn *notify, void *ctx, struct attempt_result *out);
@@ -129,12 +133,29 @@ struct item {
     bool planned;             /* due is when an attempt said */
     size_t at;                /* in the heap */
     unsigned tasks;           /* groups with the relay role */
-    struct outcome *outcomes; /* what came of them */
-    struct order *orders;     /* to be carried out next */
-    char *place;              /* where all of it goes, when that is one place; else NULL */
-    struct item *next;        /* settling */
+    struct outcome *outcomes; /* what came of them, newest first */
+    bool *known;              /* by recipient: there is an outcome */
+    size_t known_n;
+    unsigned unnoted;     /* final outcomes that attempt_note wasn't given */
+    bool noting;          /* a job records some */
+    struct order *orders; /* to be carried out next */
+    char *place;          /* where all of it goes, when that is one place; else NULL */
+    struct item *next;    /* settling */
     char id_text[];
 };
+
+/* All recipients ("0 3 17") that nothing is known of have the same outcome. */
+void item_outcome_for_all(struct item *item, const char *rcpts, enum queue_outcome outcome,
+                          bool remote_dsn, struct str reason);
+/* What is known of a recipient already (from a relay role that died before it had told of all,
+ * or of an attempt that the process before this one asked for) isn't asked for again. False:
+ * nobody of the group is left. */
+bool item_drop_known(const struct item *item, struct group *g);
+/* The outcomes, for a job to settle; nothing is known then. Back again when it couldn't. */
+struct outcome *item_give_outcomes(struct item *item);
+void item_take_outcomes(struct item *item, struct outcome *list);
+/* The final ones that no job was given to record, which counts as done from now on. */
+struct outcome *item_copy_unnoted(struct item *item);
 
 struct order {
     struct order *next;
@@ -174,6 +195,7 @@ void items_free(struct items *all);
 enum letter_kind {
     LETTER_NOTICE,
     LETTER_JOB_DONE,
+    LETTER_NOTED, /* a job of attempt_note is over */
     LETTER_ORDER,
     LETTER_FLUSH,
     LETTER_READY,

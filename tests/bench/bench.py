@@ -3,7 +3,7 @@
 
     bench.py PROGRAM [--quick] [--journal] [part ...]
 
-Parts: deliver, relay, queue, large, pop3, idle, memory, useradd, full (mailbox of many messages). Each figure is the
+Parts: deliver, relay, queue, lists, large, pop3, idle, memory, useradd, full (mailbox of many messages). Each figure is the
 median of three runs (one with --quick). Needs root, for the peers and for --journal, which measures on
 an ext4 with a journal in a loop-mounted file. Everything listens on loopback only.
 """
@@ -433,6 +433,78 @@ class Bench:
             server.stop()
             shutil.rmtree(server.root)
 
+    def make_list(self, server, name, members):
+        folder = os.path.join(server.root, "domains", DOMAIN, name)
+        os.makedirs(folder)
+        with open(os.path.join(folder, "user.tab"), "w", encoding="utf-8") as f:
+            f.write('"ClosedML"\t"0"\n')
+        with open(os.path.join(folder, "mlusers.tab"), "w", encoding="utf-8") as f:
+            f.writelines(f'"{m}"\t"R"\n' for m in members)
+        with open(os.path.join(server.root, "mailusers.tab"), "a", encoding="utf-8") as f:
+            f.write(f'"{DOMAIN}"\t"{name}"\t""\t"{99000 + len(name)}"\t"{name}"\t"M"\n')
+
+    def post(self, server, name):
+        """Seconds until nothing of one post is left in the queue."""
+        queue = os.path.join(server.root, "queue")
+        began = time.monotonic()
+        self.run_load("smtp", "127.0.0.1", server.ports["smtp"], 1, 1, 2048, f"{name}@{DOMAIN}")
+        while any(os.listdir(os.path.join(queue, f"{i:02x}")) for i in range(256)):
+            if time.monotonic() - began > 600:
+                raise RuntimeError("the post is still in the queue")
+            time.sleep(0.005)
+        return time.monotonic() - began
+
+    def bare_links(self, count):
+        """Seconds for as many links into as many folders, each folder synced."""
+        folder = tempfile.mkdtemp(prefix="links-", dir=self.folder)
+        for i in range(count):
+            os.mkdir(os.path.join(folder, str(i)))
+        body = os.path.join(folder, "body")
+        with open(body, "wb") as f:
+            f.write(b"x" * 2048)
+        os.sync()
+        began = time.monotonic()
+        for i in range(count):
+            path = os.path.join(folder, str(i))
+            os.link(body, path + "/message")
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            os.fsync(fd)
+            os.close(fd)
+        return time.monotonic() - began
+
+    def lists(self):
+        count = 10000 // (5 if self.quick else 1)
+        print(f"\n## One message to a list of {count} members\n", flush=True)
+        port, sink_file = free_port(), os.path.join(self.folder, "sink")
+        sink = subprocess.Popen([self.load, "sink", "127.0.0.1", str(port), sink_file])
+        wait_port(port)
+        server = Hikyaku(self.program, self.folder, accounts=count, relay=port)
+        try:
+            for i in range(count):
+                for name in ("tmp", "new", "cur"):
+                    os.makedirs(os.path.join(server.mailbox(f"person{i:06d}"), name))
+                with open(os.path.join(server.mailbox(f"person{i:06d}"), "../user.tab"), "w", encoding="utf-8") as f:
+                    f.write('"MaxMBSize"\t"0"\n')
+            self.make_list(server, "here", [f"person{i:06d}@{DOMAIN}" for i in range(count)])
+            self.make_list(server, "away", [f"u{i}@far{i % 10}.example" for i in range(count)])
+            os.sync()
+            time.sleep(3)
+            here = statistics.median(self.post(server, "here") for _ in range(self.runs))
+            found = sum(len(os.listdir(os.path.join(server.mailbox(f"person{i:06d}"), "new"))) for i in range(count))
+            bare = statistics.median(self.bare_links(count) for _ in range(self.runs))
+            print(f"mailboxes here: {here:.2f} s; as many links and synced folders by a bare loop: {bare:.2f} s; "
+                  f"ratio {here / bare:.2f}; {found} of {count * self.runs} arrived")
+            with open(sink_file, "rb") as f:
+                before = int.from_bytes(f.read(8), "little")
+            away = self.post(server, "away")
+            with open(sink_file, "rb") as f:
+                print(f"on 10 domains elsewhere: {away:.2f} s, "
+                      f"{int.from_bytes(f.read(8), 'little') - before} transactions", flush=True)
+        finally:
+            sink.kill()
+            server.stop()
+            shutil.rmtree(server.root)
+
     def large(self):
         print("\n## 1 MB messages against the disk\n")
         server = Hikyaku(self.program, self.folder)
@@ -632,7 +704,7 @@ def main():
         return 2
     program = os.path.abspath(words[0])
     flags = [w for w in words[1:] if w.startswith("--")]
-    parts = [w for w in words[1:] if not w.startswith("--")] or ["deliver", "relay", "queue", "large", "pop3", "idle", "memory", "useradd", "full"]
+    parts = [w for w in words[1:] if not w.startswith("--")] or ["deliver", "relay", "queue", "lists", "large", "pop3", "idle", "memory", "useradd", "full"]
     if os.geteuid() != 0:
         print("the peers need root; run `sudo make bench`")
         return 1

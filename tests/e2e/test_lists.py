@@ -261,6 +261,21 @@ class Posts(unittest.TestCase):
             self.assertEqual(subjects, [f"round {i}" for i in range(6)])
 
 
+    def test_large_list_and_a_crash(self):
+        """What is known of a large list is recorded while the rest is under way."""
+        self.sink.script["dot"] = 0.3
+        self.server.set(RelayThreads="4")
+        add_list(self.server, "team", [(f"m{i}@far.example", "R") for i in range(600)], ClosedML="0")
+        self.server.start()
+        post(self.server)
+        self.assertTrue(wait_until(lambda: len(self.sink.messages) >= 8, 30), self.server.log_text())
+        os.kill(self.server.role_pid("queue"), 9)
+        self.assertTrue(wait_until(lambda: not queue(self.server), 60), self.server.log_text())
+        got = [r for m in self.sink.messages for r in m["rcpts"]]
+        self.assertEqual(len(set(got)), 600)
+        self.assertLessEqual(len(got) - 600, 300)
+
+
 class Moderation(unittest.TestCase):
     """Posts that wait."""
 
