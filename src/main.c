@@ -17,6 +17,8 @@ static const struct command_row commands[] = {
     { "init", tool_init, "make a MailRoot for a domain" },
     { "check", tool_check, "read a whole MailRoot and report every problem" },
     { "takeover", tool_takeover, "an XMail MailRoot: what will happen to it; then do it" },
+    { "backup", tool_backup, "a copy of the MailRoot, also while the server runs" },
+    { "restore", tool_restore, "from a backup: all, a domain, a user, a folder" },
     { "export-spool", tool_export_spool, "give the queue back to XMail" },
     { "status", master_status, "show what a running server does" },
     { "metrics", master_metrics, "the server's counters, for Prometheus" },

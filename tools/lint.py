@@ -21,7 +21,7 @@ SIDEWAYS = {("conf", "mail"), ("wire", "users"), ("store", "users"), ("spool", "
             ("lists", "users"), ("lists", "spool"), ("gates", "users"),
             ("process", "users"), ("process", "store"), ("process", "spool"),
             ("takeover", "users"), ("takeover", "store"), ("takeover", "spool"), ("takeover", "admin"),
-            ("backup", "users"), ("backup", "store"), ("backup", "spool"), ("backup", "admin"),
+            
             ("tools", "master")}
 
 LINE_MAX, FUNCTION_MAX, FILE_MAX, TEST_FILE_MAX, NESTING_MAX = 100, 60, 600, 800, 3

@@ -27,6 +27,7 @@ FOLDERS = [
     ("admin", "3: changes to tables and account folders; only the control role makes them."),
     ("lists", "3: mailing lists: who may post, and the entries that go to the members."),
     ("gates", "3: who may connect, send and relay: decisions without a session."),
+    ("backup", "3: copies of a MailRoot, and bringing them back."),
     ("takeover", "3: XMail's spool and MailRoot become ours, and go back."),
     ("smtpd", "4: SMTP and submission."),
     ("pop3d", "4: POP3."),

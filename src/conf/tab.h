@@ -57,6 +57,8 @@ struct str tab_value(const struct tab_row *row, size_t i);
 enum rc tab_print_row(struct buf *b, const struct str *values, size_t count, const char *eol,
                       struct err *e) CHECK_RESULT;
 
+/* Nobody changes a table while *out_fd is open. Waits. */
+enum rc tab_lock(int *out_fd, struct err *e) CHECK_RESULT;
 /* Adds one row at the end of the table (made when missing): appended under the table's lock and
  * synced; a last line without a line end gets one first; the file's own kind of line end is
  * used. */

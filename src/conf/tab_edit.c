@@ -9,7 +9,7 @@
 #define LOCK_FILE "hikyaku/tables.lock"
 #define TRIES 10
 
-static enum rc lock_tables(int *out_fd, struct err *e)
+enum rc tab_lock(int *out_fd, struct err *e)
 {
     enum rc rc = folder_make("hikyaku", 0750, e);
     return rc == RC_OK ? file_lock(LOCK_FILE, true, out_fd, e) : rc;
@@ -75,7 +75,7 @@ static enum rc append_row(int fd, const struct str *values, size_t count, struct
 enum rc tab_append(const char *path, const struct str *values, size_t count, struct err *e)
 {
     int lock AUTO_CLOSE = -1;
-    enum rc rc = lock_tables(&lock, e);
+    enum rc rc = tab_lock(&lock, e);
     if (rc != RC_OK)
         return rc;
     if (!file_exists(path)) {
@@ -187,7 +187,7 @@ enum rc tab_edit_more(const char *path, tab_edit_fn *edit, tab_more_fn *more, vo
                       size_t *out_changed, struct err *e)
 {
     int lock AUTO_CLOSE = -1;
-    enum rc rc = lock_tables(&lock, e);
+    enum rc rc = tab_lock(&lock, e);
     for (int i = 0; i < TRIES && rc == RC_OK; i++) {
         rc = edit_once(path, edit, more, ctx, out_changed, e);
         if (rc != RC_AGAIN)
@@ -210,7 +210,7 @@ enum rc tab_replace(const char *path, struct str text, struct err *e)
     bool open = false;
     const char *eol = "\n";
     buf_init(&lines, TAB_FILE_MAX);
-    enum rc rc = lock_tables(&lock, e);
+    enum rc rc = tab_lock(&lock, e);
     if (rc != RC_OK || text.n == 0)
         return rc == RC_OK ? file_remove(path, e) : rc;
     int fd AUTO_CLOSE = io_open(path, O_RDONLY, 0);
@@ -243,7 +243,7 @@ static enum rc sweep_one(const char *folder, bool *out_found, struct err *e)
     folder_close(&f);
     *out_found = path.n > 0;
     if (rc == RC_OK && path.n > 0)
-        rc = lock_tables(&lock, e); /* then nobody is writing it, or it is gone */
+        rc = tab_lock(&lock, e); /* then nobody is writing it, or it is gone */
     return rc == RC_OK && path.n > 0 ? file_remove(path.p, e) : rc;
 }
 

@@ -40,6 +40,9 @@ int io_unlink(const char *path);
 int io_mkdir(const char *path, mode_t mode);
 int io_rmdir(const char *path);
 int io_chmod(const char *path, mode_t mode);
+/* Gives the open file the mode and time of modification that `like` has, and, for root, its
+ * owner. */
+int io_set_like(int fd, const struct stat *like);
 
 static inline void io_close_at(int *fd)
 {

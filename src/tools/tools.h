@@ -43,6 +43,8 @@ int tool_mkusers(int argc, char **argv);
 /* `hikyaku queue list|show|try|hold|release|delete|reroute|submit|drop`. 0; 1 failed; 3 usage.
  */
 int tool_queue(int argc, char **argv);
+int tool_backup(int argc, char **argv);
+int tool_restore(int argc, char **argv);
 
 /* `hikyaku trace ID|ADDRESS|MESSAGE-ID`. 0; 1 nothing found, or failed; 3 usage. */
 int tool_trace(int argc, char **argv);
