@@ -28,6 +28,7 @@ FOLDERS = [
     ("lists", "3: mailing lists: who may post, and the entries that go to the members."),
     ("gates", "3: who may connect, send and relay: decisions without a session."),
     ("backup", "3: copies of a MailRoot, and bringing them back."),
+    ("import", "3: mail from other systems."),
     ("takeover", "3: XMail's spool and MailRoot become ours, and go back."),
     ("smtpd", "4: SMTP and submission."),
     ("pop3d", "4: POP3."),

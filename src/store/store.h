@@ -67,6 +67,26 @@ struct store_link {
 };
 void store_link_all(struct store_link *links, size_t count, const struct store_link_file *f);
 
+/* --- mail that another system kept (bulk.c) ----------------------------------------------- */
+
+struct store_bulk;
+/* May a folder of a Maildir have this name ("Sent"; levels with dots between)? Empty: INBOX. */
+bool store_folder_is_good(struct str folder);
+/* Makes the mailbox, or the folder of its Maildir, where it is missing. No quota counts. */
+enum rc store_bulk_open(const struct account *account, struct str folder,
+                        struct store_bulk **out, struct err *e) CHECK_RESULT;
+/* Is there a message of that name (up to its sizes and flags)? */
+bool store_bulk_has(const struct store_bulk *b, struct str base);
+/* One message: begin, octets with LF, then end or drop. */
+enum rc store_bulk_begin(struct store_bulk *b, struct err *e) CHECK_RESULT;
+enum rc store_bulk_write(struct store_bulk *b, struct str octets, struct err *e) CHECK_RESULT;
+/* flags: Maildir's letters; p NULL: a new one. Durable after store_bulk_sync. */
+enum rc store_bulk_end(struct store_bulk *b, struct str base, struct str flags, usec_t arrived,
+                       struct err *e) CHECK_RESULT;
+void store_bulk_drop(struct store_bulk *b);
+enum rc store_bulk_sync(struct store_bulk *b, struct err *e) CHECK_RESULT;
+void store_bulk_close(struct store_bulk **b);
+
 /* --- reading a mailbox ------------------------------------------------------------------- */
 
 struct mailbox;

@@ -45,6 +45,7 @@ int tool_mkusers(int argc, char **argv);
 int tool_queue(int argc, char **argv);
 int tool_backup(int argc, char **argv);
 int tool_restore(int argc, char **argv);
+int tool_import(int argc, char **argv);
 
 /* `hikyaku trace ID|ADDRESS|MESSAGE-ID`. 0; 1 nothing found, or failed; 3 usage. */
 int tool_trace(int argc, char **argv);
