@@ -19,7 +19,7 @@ static const struct command_row commands[] = {
     { "takeover", tool_takeover, "an XMail MailRoot: what will happen to it; then do it" },
     { "backup", tool_backup, "a copy of the MailRoot, also while the server runs" },
     { "restore", tool_restore, "from a backup: all, a domain, a user, a folder" },
-    { "import", tool_import, "mail from other systems: Maildir, mbox" },
+    { "import", tool_import, "mail from other systems: Maildir, mbox, hMailServer" },
     { "export-spool", tool_export_spool, "give the queue back to XMail" },
     { "status", master_status, "show what a running server does" },
     { "metrics", master_metrics, "the server's counters, for Prometheus" },

@@ -22,6 +22,8 @@ enum rc import_has(struct import_target *t, struct str base, bool *out,
 enum rc import_begin(struct import_target *t, struct err *e) CHECK_RESULT;
 /* Octets of the source: CRLF becomes LF. */
 enum rc import_write(struct import_target *t, struct str octets, struct err *e) CHECK_RESULT;
+/* The whole of an open file. */
+enum rc import_copy(struct import_target *t, int fd, struct err *e) CHECK_RESULT;
 enum rc import_end(struct import_target *t, struct str base, struct str flags, usec_t arrived,
                    struct err *e) CHECK_RESULT;
 /* All is durable; the target is empty again. */

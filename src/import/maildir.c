@@ -3,8 +3,6 @@
 #include "import/import_int.h"
 #include <dirent.h>
 
-#define CHUNK_BYTES ((size_t)128 * 1024)
-
 static void say(struct import *im, const char *path, const char *what)
 {
     im->say(im->ctx, str_from_c(path), str_from_c(what));
@@ -34,29 +32,6 @@ static struct str flags_of(struct str name, bool in_cur, struct arena *a)
     return in_cur ? str_from(p, n) : str_from(NULL, 0);
 }
 
-static enum rc copy(struct import_target *t, int fd, const char *path, struct err *e)
-{
-    char *chunk AUTO_FREE = mem_try(CHUNK_BYTES);
-    if (chunk == NULL)
-        return err_temp(e, "4.3.1", "out of memory");
-    for (uint64_t at = 0;;) {
-        ssize_t n = io_pread(fd, chunk, CHUNK_BYTES, at);
-        if (n < 0)
-            return err_sys(e, "read %s", path);
-        if (n == 0)
-            return RC_OK;
-        at += (uint64_t)n;
-        /* A CR at the end waits for what follows. */
-        if (chunk[n - 1] == '\r' && n > 1) {
-            n--;
-            at--;
-        }
-        enum rc rc = import_write(t, str_from(chunk, (size_t)n), e);
-        if (rc != RC_OK)
-            return rc;
-    }
-}
-
 static enum rc take(struct import_target *t, const char *folder, struct str name, bool in_cur,
                     struct err *e)
 {
@@ -80,7 +55,7 @@ static enum rc take(struct import_target *t, const char *folder, struct str name
         return rc;
     rc = import_begin(t, e);
     if (rc == RC_OK)
-        rc = copy(t, fd, path, e);
+        rc = import_copy(t, fd, e);
     return rc == RC_OK ? import_end(t, base, flags_of(name, in_cur, &a),
                                     (usec_t)st.st_mtim.tv_sec * USEC_S, e)
                        : rc;

@@ -3,6 +3,7 @@
 #include "import/import_int.h"
 
 #define SYNC_AT 2000u
+#define CHUNK_BYTES ((size_t)128 * 1024)
 
 static enum rc open_target(struct import_target *t, struct err *e)
 {
@@ -35,6 +36,29 @@ enum rc import_write(struct import_target *t, struct str octets, struct err *e)
         octets = str_skip(octets, cr == SIZE_MAX ? octets.n : cr + 1);
     }
     return rc;
+}
+
+enum rc import_copy(struct import_target *t, int fd, struct err *e)
+{
+    char *chunk AUTO_FREE = mem_try(CHUNK_BYTES);
+    if (chunk == NULL)
+        return err_temp(e, "4.3.1", "out of memory");
+    for (uint64_t at = 0;;) {
+        ssize_t n = io_pread(fd, chunk, CHUNK_BYTES, at);
+        if (n < 0)
+            return err_sys(e, "read a message");
+        if (n == 0)
+            return RC_OK;
+        at += (uint64_t)n;
+        /* A CR at the end waits for what follows. */
+        if (chunk[n - 1] == '\r' && n > 1) {
+            n--;
+            at--;
+        }
+        enum rc rc = import_write(t, str_from(chunk, (size_t)n), e);
+        if (rc != RC_OK)
+            return rc;
+    }
 }
 
 enum rc import_end(struct import_target *t, struct str base, struct str flags, usec_t arrived,

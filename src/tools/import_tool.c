@@ -1,11 +1,9 @@
 /* import_tool.c - `hikyaku import`: mail from other systems, rehearsed first. */
-#include "conf/tab.h"
-#include "import/import.h"
 #include "store/store.h"
 #include "sys/file.h"
 #include "sys/trace.h"
+#include "tools/import_int.h"
 #include "tools/tools.h"
-#include "tools/tools_int.h"
 #include <dirent.h>
 #include <limits.h>
 #include <unistd.h>
@@ -16,6 +14,7 @@ static const char usage[] =
     "       hikyaku import maildirs DIR DOMAIN             a tree: DIR/USER or "
     "DIR/USER/Maildir\n"
     "       hikyaku import mboxes DIR DOMAIN               a tree: a file a user\n"
+    "       hikyaku import hmailserver DATA DUMP.sql       its data folder and database\n"
     "Says what would be imported, and changes nothing.\n"
     "  --do            do it; also beside a running server. Can be repeated: no message comes "
     "twice\n"
@@ -28,7 +27,8 @@ struct run {
     const char *mailroot, *kind, *source, *to;
     struct arena mem;
     struct tab users;
-    size_t accounts, without; /* sources with and without an account here */
+    size_t without; /* sources without an account here */
+    struct import_hmail_counts hmail;
     bool shown;
 };
 
@@ -62,9 +62,18 @@ static void progress(void *ctx, uint64_t messages, uint64_t octets)
 static int report(struct run *r)
 {
     const struct import_report *p = &r->im.report;
+    const struct import_hmail_counts *h = &r->hmail;
     clear_line(r);
-    (void)printf("%zu accounts, %" PRIu64 " messages, %" PRIu64 " MB", r->accounts, p->messages,
-                 p->octets >> 20);
+    if (strcmp(r->kind, "hmailserver") == 0)
+        (void)printf("%zu domains, %zu accounts, %zu aliases, %zu lists with %zu members%s\n",
+                     h->domains, h->accounts, h->aliases, h->lists, h->members,
+                     r->im.really ? " made" : "");
+    if (h->without_password > 0)
+        (void)printf("%zu accounts have a password that nobody knows\n", h->without_password);
+    if (h->refused + h->broken_rows > 0)
+        (void)printf("%zu refused; %zu rows of the dump are broken\n", h->refused,
+                     h->broken_rows);
+    (void)printf("%" PRIu64 " messages, %" PRIu64 " MB", p->messages, p->octets >> 20);
     if (r->im.really)
         (void)printf(": %" PRIu64 " put into mailboxes, %" PRIu64 " were there already\n",
                      p->put, p->present);
@@ -78,16 +87,16 @@ static int report(struct run *r)
         (void)printf("%" PRIu64 " can't be read\n", p->bad);
     if (p->skipped > 0)
         (void)printf("%" PRIu64 " that are no files were left out\n", p->skipped);
-    return p->bad + r->without > 0 ? 2 : 0;
+    return p->bad + r->without + h->refused + h->broken_rows > 0 ? 2 : 0;
 }
 
 /* --- accounts ---------------------------------------------------------------------------- */
 
-static bool find_account(const struct run *r, struct str user, struct str domain,
-                         struct arena *a, struct account *out)
+bool tool_find_account(const struct tab *users, struct str user, struct str domain,
+                       struct arena *a, struct account *out)
 {
-    for (size_t i = 0; i < r->users.row_count; i++) {
-        const struct tab_row *row = &r->users.rows[i];
+    for (size_t i = 0; i < users->row_count; i++) {
+        const struct tab_row *row = &users->rows[i];
         struct str dir = tab_value(row, 4);
         if (!str_ieq(tab_value(row, 0), domain) || !str_ieq(tab_value(row, 1), user) ||
             str_ieq(tab_value(row, 5), STR("M")))
@@ -111,13 +120,12 @@ static enum rc one(struct run *r, bool maildir, const char *source, struct str u
 {
     struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
     struct account account;
-    if (!find_account(r, user, domain, &a, &account)) {
+    if (!tool_find_account(&r->users, user, domain, &a, &account)) {
         say(r, str_from_c(source),
             arena_printf(&a, "there is no account %.*s@%.*s", STR_ARG(user), STR_ARG(domain)));
         r->without++;
         return RC_OK;
     }
-    r->accounts++;
     return maildir ? import_maildir(&r->im, source, &account, e)
                    : import_mbox(&r->im, source, &account, folder, e);
 }
@@ -176,7 +184,8 @@ static enum rc tree(struct run *r, struct err *e)
 
 static bool read_arguments(struct run *r, int argc, char **argv)
 {
-    static const char *const kinds[] = { "maildir", "mbox", "maildirs", "mboxes" };
+    static const char *const kinds[] = { "maildir", "mbox", "maildirs", "mboxes",
+                                         "hmailserver" };
     char here[PATH_MAX];
     const char **words[] = { &r->kind, &r->source, &r->to };
     size_t n = 0;
@@ -192,8 +201,11 @@ static bool read_arguments(struct run *r, int argc, char **argv)
     }
     if (n < ARRAY_LEN(words))
         return false;
-    if (r->source[0] != '/' && getcwd(here, sizeof(here)) != NULL)
+    bool known_here = getcwd(here, sizeof(here)) != NULL;
+    if (r->source[0] != '/' && known_here)
         r->source = arena_printf(&r->mem, "%s/%s", here, r->source).p;
+    if (r->to[0] != '/' && known_here && strcmp(r->kind, "hmailserver") == 0)
+        r->to = arena_printf(&r->mem, "%s/%s", here, r->to).p;
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
         if (strcmp(r->kind, kinds[i]) == 0)
             return true;
@@ -213,6 +225,8 @@ static enum rc run(struct run *r, struct err *e)
     if (rc != RC_OK)
         return rc;
     store_init(NULL);
+    if (strcmp(r->kind, "hmailserver") == 0)
+        return import_hmailserver(&r->im, r->source, r->to, &r->hmail, e);
     return is_tree ? tree(r, e) : single(r, e);
 }
 

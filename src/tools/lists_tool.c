@@ -206,6 +206,6 @@ int tool_list_posts(int argc, char **argv)
         return 1;
     }
     int code = run(&r, argc - optind, argv + optind);
-    client_close(&r.orders.server);
+    orders_close(&r.orders);
     return code;
 }

@@ -10,7 +10,6 @@
 #include "tools/tools.h"
 #include "tools/tools_int.h"
 
-#define TIMEOUT (120 * USEC_S)
 #define WORDS_MAX 8
 
 /*
@@ -255,28 +254,6 @@ static enum rc print_lines(struct call *c, struct client *server, struct err *e)
 
 /* --- the dialogue ------------------------------------------------------------------------ */
 
-static int serve_ourselves(int fd)
-{
-    struct err e;
-    if (tool_become_owner(&e) != RC_OK) {
-        (void)fprintf(stderr, "hikyaku: %s\n", e.text);
-        return 1;
-    }
-    return master_control_once(fd);
-}
-
-static enum rc reach_server(struct client **out, pid_t *out_child, struct err *e)
-{
-    int fd = -1;
-    enum rc rc = client_open_local(master_control_socket, TIMEOUT, out, e);
-    if (rc == RC_OK || (e->sys != ENOENT && e->sys != ECONNREFUSED))
-        return rc;
-    rc = child_serve(serve_ourselves, &fd, out_child, e);
-    if (rc == RC_OK)
-        *out = client_take(fd, TIMEOUT);
-    return rc;
-}
-
 static enum rc ask(struct call *c, struct client *server, bool *out_done, struct err *e)
 {
     struct buf row AUTO_RELEASE_BUF;
@@ -313,7 +290,7 @@ static int run(struct call *c)
         return usage(c->verb->noun);
     c->first = true;
     if (rc == RC_OK)
-        rc = reach_server(&server, &child, &e);
+        rc = orders_reach(&server, &child, &e);
     if (rc == RC_OK)
         rc = ask(c, server, &done, &e);
     if (rc != RC_OK)

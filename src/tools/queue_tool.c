@@ -349,6 +349,6 @@ int tool_queue(int argc, char **argv)
         code = frozen_orders(&r);
     else if (code == 3)
         (void)fputs(usage, stderr);
-    client_close(&r.orders.server);
+    orders_close(&r.orders);
     return code;
 }

@@ -42,14 +42,22 @@ enum rc tool_take_mailroot(int *out_lock, struct err *e) CHECK_RESULT;
 
 /* --- orders.c ---------------------------------------------------------------------------- */
 
-/* A connection to the running server, made for the first order; client_close(&o.server). */
+/* The running server's local socket, or, when none runs, a process of ours that is the control
+ * role for one session: *out_child, which ends after the connection. */
+enum rc orders_reach(struct client **out, pid_t *out_child, struct err *e) CHECK_RESULT;
+/* A connection to the running server, made for the first order. */
 struct orders {
     const char *tool; /* its name, for messages */
+    bool ourselves;   /* or orders_reach's process */
     struct client *server;
+    pid_t child;
     bool failed; /* an order was */
 };
 /* A command of the control protocol. False: it failed, which has been said. */
 bool orders_send(struct orders *o, const struct str *words, size_t count);
+/* The same with its answer, good or not, valid until the next. False: there was none. */
+bool orders_ask(struct orders *o, const struct str *words, size_t count, struct str *out_line);
+void orders_close(struct orders *o);
 
 /* --- lists_tool.c ------------------------------------------------------------------------ */
 

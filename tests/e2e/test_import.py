@@ -148,6 +148,77 @@ class Import(unittest.TestCase):
         self.run_import("mboxes", self.source, DOMAIN, "--do")
         self.assertEqual((len(self.stored("alice")), len(self.stored("bob"))), (4, 4))
 
+    HMAIL = """-- MySQL dump
+CREATE TABLE `hm_domains` (`domainid` int(11) NOT NULL, `domainname` varchar(80), `domainactive` tinyint(4), PRIMARY KEY (`domainid`));
+INSERT INTO `hm_domains` VALUES (1,'old.example',1),(2,'%(here)s',1);
+INSERT INTO `hm_domain_aliases` (`daid`,`dadomainid`,`daalias`) VALUES (1,1,'older.example');
+INSERT INTO `hm_accounts` (`accountid`,`accountdomainid`,`accountaddress`,`accountpassword`,`accountactive`,`accountmaxsize`,
+ `accountpwencryption`,`accountforwardenabled`,`accountforwardaddress`,`accountvacationmessageon`) VALUES
+ (1,1,'ann@old.example','clear-text-1',1,100,0,0,'',0),(2,1,'ben@old.example','a1b2c3d4e5f6',1,0,3,1,'ben@far.example',1),
+ (3,2,'alice@%(here)s','x',1,0,3,0,'',0),(4,1,'off@old.example','clear-text-2',0,0,0,0,'',0);
+INSERT INTO `hm_aliases` (`aliasid`,`aliasname`,`aliasvalue`,`aliasactive`) VALUES (1,'sales@old.example','ann@old.example',1),
+ (2,'gone@old.example','ann@old.example',0);
+INSERT INTO `hm_distributionlists` (`distributionlistid`,`distributionlistaddress`,`distributionlistenabled`,
+ `distributionlistmode`,`distributionlistrequireaddress`) VALUES (1,'all@old.example',1,1,''),(2,'news@old.example',1,2,'ann@old.example');
+INSERT INTO `hm_distributionlistsrecipients` (`distributionlistrecipientlistid`,`distributionlistrecipientaddress`) VALUES
+ (1,'ann@old.example'),(1,'ben@old.example'),(2,'ben@old.example');
+INSERT INTO `hm_imapfolders` (`folderid`,`folderaccountid`,`folderparentid`,`foldername`) VALUES (1,1,-1,'INBOX'),(2,1,-1,'Work'),
+ (3,1,2,'2024.old'),(4,3,-1,'INBOX');
+INSERT INTO `hm_messages` (`messageid`,`messageaccountid`,`messagefolderid`,`messagefilename`,`messagetype`,`messageflags`,`messagecreatetime`) VALUES
+ (1,1,1,'{AB000000-0000-0000-0000-000000000001}.eml',2,1,'2020-01-02 03:04:05'),
+ (2,1,3,'{CD000000-0000-0000-0000-000000000002}.eml',2,12,'2020-01-02 03:04:06'),
+ (3,1,1,'{EF000000-0000-0000-0000-000000000003}.eml',2,32,'2020-01-02 03:04:07'),
+ (4,1,1,'C:\\\\Data\\\\x\\\\{GH000000-0000-0000-0000-000000000004}.eml',2,32,'2020-01-02 03:04:07'),
+ (5,0,0,'{QQ000000-0000-0000-0000-000000000005}.eml',1,32,'2020-01-02 03:04:07'),
+ (6,3,4,'{AB000000-0000-0000-0000-000000000006}.eml',2,0,'2020-01-02 03:04:07'),
+ (7,1,1,'../../../../etc/passwd',2,0,'2020-01-02 03:04:07');
+"""
+
+    def test_hmailserver(self):
+        data, dump = os.path.join(self.server.scratch, "Data"), os.path.join(self.server.scratch, "dump.sql")
+        with open(dump, "w", encoding="utf-8") as f:
+            f.write(self.HMAIL % {"here": DOMAIN})
+        for user, name in (("old.example/ann", "AB/{AB000000-0000-0000-0000-000000000001}.eml"),
+                           ("old.example/ann", "CD/{CD000000-0000-0000-0000-000000000002}.eml"),
+                           ("old.example/ann", "{GH000000-0000-0000-0000-000000000004}.eml"),
+                           (f"{DOMAIN}/alice", "AB/{AB000000-0000-0000-0000-000000000006}.eml")):
+            path = os.path.join(data, user, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as f:
+                f.write(f"Subject: {name[-7:-5]}\r\n\r\n.x\r\n".encode())
+        out = self.run_import("hmailserver", data, dump, code=2)
+        self.assertIn("4 messages", out)
+        self.assertFalse(os.path.exists(self.server.path("domains", "old.example")))
+        for _ in range(2):
+            out = self.run_import("hmailserver", data, dump, "--do", code=2)
+            self.assertIn("the file of a message is missing", out)
+            self.assertIn("forwarded its mail to ben@far.example", out)
+            box = self.server.path("domains", "old.example", "ann", "Maildir")
+            got = {p[len(box) + 1:]: open(p, "rb").read() for p in glob.glob(box + "/[nc]*/*") + glob.glob(box + "/.W*/[nc]*/*")}
+            self.assertEqual(sorted(got.values()), [b"Subject: 01\n\n.x\n", b"Subject: 02\n\n.x\n", b"Subject: 04\n\n.x\n"])
+            self.assertEqual([os.path.dirname(n) for n, text in sorted(got.items(), key=lambda x: x[1])],
+                             ["cur", ".Work.2024_old/cur", "new"])
+            self.assertEqual([n.split(":2,")[1] for n, text in sorted(got.items(), key=lambda x: x[1]) if ":" in n], ["S", "FR"])
+            self.assertEqual(len(self.stored()), 1)
+        with open(self.server.path("mailusers.tab"), encoding="utf-8") as f:
+            text = f.read()
+        self.assertEqual(text.count('"old.example"\t"ann"'), 1)
+        with open(self.server.path("domains/old.example/all/mlusers.tab"), encoding="utf-8") as f:
+            self.assertEqual(f.read().replace("\r", ""), '"ann@old.example"\t"RW"\n"ben@old.example"\t"RW"\n')
+        with open(self.server.path("domains/old.example/news/mlusers.tab"), encoding="utf-8") as f:
+            self.assertEqual(f.read().replace("\r", ""), '"ann@old.example"\t"RW"\n"ben@old.example"\t"R"\n')
+        with open(self.server.path("aliases.tab"), encoding="utf-8") as f:
+            self.assertIn('"sales"', f.read())
+        self.server.start()
+        pop = poplib.POP3("127.0.0.1", self.server.ports["pop3"], timeout=20)
+        pop.user("ann@old.example")
+        pop.pass_("clear-text-1")
+        pop.quit()
+        self.assertIn("0 put", self.run_import("hmailserver", data, dump, "--do", code=2))
+        with open(dump, "wb") as f:
+            f.write("INSERT".encode("utf-16"))
+        self.assertIn("UTF-16", self.run_import("hmailserver", data, dump, code=1))
+
     def test_wrong_words(self):
         for words in ((), ("maildir",), ("maildir", "/tmp"), ("what", "a", "b"), ("mbox", "a", "b", "c"), ("mbox", "-x", "b")):
             self.run_import(*words, code=3)
