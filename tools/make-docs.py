@@ -51,7 +51,7 @@ TITLES = {
     "6152": "8BITMIME", "6409": "submission", "6531": "SMTPUTF8", "6856": "UTF8 for POP3",
     "7677": "SCRAM-SHA-256", "8018": "PBKDF2", "8098": "disposition notifications", "8446": "TLS 1.3",
     "1952": "gzip", "3986": "URI", "5789": "PATCH", "6265": "cookies", "9110": "HTTP", "9112": "HTTP/1.1",
-    "2369": "List- fields", "2919": "List-Id", "6068": "mailto",
+    "7489": "DMARC", "2369": "List- fields", "2919": "List-Id", "6068": "mailto",
     "8996": "TLS 1.0 and 1.1 retired", "9422": "LIMITS",
 }
 

@@ -83,7 +83,13 @@ struct user_options {
     /* Of a mailing list. */
     bool closed_ml, use_reply_to;
     struct str real_name, list_sender, list_moderators;
-    uint64_t list_moderation; /* of enum list_moderation */
+    uint64_t list_moderation;   /* of enum list_moderation */
+    uint64_t list_from_rewrite; /* of enum list_from_rewrite */
+};
+enum list_from_rewrite {
+    FROM_STAYS,
+    FROM_BY_POLICY, /* is the list's when the author's domain asks for it (DMARC) */
+    FROM_IS_LIST,
 };
 enum list_moderation {
     MODERATE_NOTHING,

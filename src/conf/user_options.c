@@ -2,7 +2,7 @@
  */
 #include "conf/options.h"
 
-enum user_kind { USER_BOOL, USER_KB, USER_TEXT, USER_MODERATION };
+enum user_kind { USER_BOOL, USER_KB, USER_TEXT, USER_THREE };
 
 /* clang-format off */
 static const struct {
@@ -24,7 +24,8 @@ static const struct {
     { "ClosedML",            USER_BOOL, offsetof(struct user_options, closed_ml) },
     { "ListSender",          USER_TEXT, offsetof(struct user_options, list_sender) },
     { "UseReplyTo",          USER_BOOL, offsetof(struct user_options, use_reply_to) },
-    { "ListModeration",      USER_MODERATION, offsetof(struct user_options, list_moderation) },
+    { "ListModeration",      USER_THREE, offsetof(struct user_options, list_moderation) },
+    { "ListFromRewrite",     USER_THREE, offsetof(struct user_options, list_from_rewrite) },
     { "ListModerators",      USER_TEXT, offsetof(struct user_options, list_moderators) },
 };
 /* clang-format on */
@@ -45,8 +46,8 @@ static void apply(struct user_options *out, size_t i, struct str text)
         *(struct str *)m = text;
     else if (!str_to_u64(str_trim(text), &n))
         return;
-    else if (rows[i].kind == USER_MODERATION) /* anything strange: the safe side */
-        *(uint64_t *)m = MIN(n, (uint64_t)MODERATE_ALL);
+    else if (rows[i].kind == USER_THREE) /* 0, 1, 2; more is most */
+        *(uint64_t *)m = MIN(n, UINT64_C(2));
     else if (rows[i].kind == USER_KB)
         *(uint64_t *)m = n;
     else
@@ -80,7 +81,7 @@ enum rc user_options_check(struct str name, struct str value, struct err *e)
     if (rows[i].kind == USER_TEXT)
         return RC_OK;
     static const char *const wanted[] = { "0 or 1", "a number of kilobytes", "", "0, 1 or 2" };
-    static const uint64_t most[] = { 1, UINT64_MAX, 0, MODERATE_ALL };
+    static const uint64_t most[] = { 1, UINT64_MAX, 0, 2 };
     if (!str_to_u64(str_trim(value), &n) || n > most[rows[i].kind])
         return err_perm(e, "5.3.0", "%.*s must be %s", STR_ARG(name), wanted[rows[i].kind]);
     return RC_OK;

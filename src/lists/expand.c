@@ -43,6 +43,16 @@ enum rc list_read_header(const struct spool_entry *entry, struct arena *a, struc
     return RC_OK;
 }
 
+enum rc list_author_domain(const struct spool_entry *entry, struct arena *a, struct str *out,
+                           struct err *e)
+{
+    struct str header = STR("");
+    uint64_t end = 0;
+    enum rc rc = list_read_header(entry, a, &header, &end, e);
+    *out = rc == RC_OK ? list_author(header, a) : STR("");
+    return rc == RC_PERM ? RC_OK : rc;
+}
+
 enum rc list_copy(const struct spool_entry *entry, uint64_t at, struct spool_put *put,
                   struct err *e)
 {

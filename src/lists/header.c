@@ -69,15 +69,90 @@ static struct str mailto(const struct list *l, struct arena *a)
 }
 
 /* The list's name as the domain-like label of List-Id: dots for what isn't allowed there. */
-static struct str label(const struct list *l, struct arena *a)
+static struct str label_of(struct str name, struct arena *a)
 {
-    char *p = arena_c(a, l->address.local);
-    for (size_t i = 0; i < l->address.local.n; i++)
+    char *p = arena_c(a, name);
+    for (size_t i = 0; i < name.n; i++)
         p[i] = ascii_is_alnum(p[i]) || p[i] == '-' || p[i] == '_' || p[i] == '.'
                    ? ascii_lower(p[i])
                    : '-';
-    return str_from(p, l->address.local.n);
+    return str_from(p, name.n);
 }
+
+static struct str label(const struct list *l, struct arena *a)
+{
+    return label_of(l->address.local, a);
+}
+
+/* --- From -------------------------------------------------------------------------------- */
+
+/* The field's value on one line. */
+static struct str unfolded(struct str field, struct arena *a)
+{
+    char *p = arena_c(a, str_trim(str_skip(field, str_find(field, ':') + 1)));
+    for (char *c = p; *c != '\0'; c++)
+        if (*c == '\n' || *c == '\r' || *c == '\t')
+            *c = ' ';
+    return str_from_c(p);
+}
+
+/* The first address in a From's value, and the words before it. */
+static bool author_of(struct str value, struct arena *a, struct str *out_phrase,
+                      struct address *out)
+{
+    size_t open = SIZE_MAX;
+    bool quoted = false;
+    for (size_t i = 0; i < value.n && open == SIZE_MAX; i++) {
+        i += quoted && value.p[i] == '\\';
+        if (i < value.n && value.p[i] == '"')
+            quoted = !quoted;
+        else if (i < value.n && !quoted && value.p[i] == '<')
+            open = i;
+    }
+    struct str address = value;
+    *out_phrase = STR("");
+    if (open != SIZE_MAX) {
+        address = str_skip(value, open + 1);
+        address = str_head(address, str_find(address, '>'));
+        *out_phrase = str_trim(str_head(value, open));
+    } else {
+        address = str_head(value, str_find(value, ','));
+        address = str_trim(str_head(address, str_find(address, '(')));
+    }
+    return list_address(address, a, out);
+}
+
+struct str list_author(struct str header, struct arena *a)
+{
+    struct str name, phrase;
+    struct address author;
+    while (header.n > 0) {
+        struct str field = next_field(&header, &name);
+        if (str_ieq(name, STR("From")) && author_of(unfolded(field, a), a, &phrase, &author))
+            return author.domain;
+    }
+    return STR("");
+}
+
+/* From as the list's, with the author's name; and where he is answered, if not at the list. */
+static enum rc rewrite_from(const struct list *l, struct str field, bool has_reply_to,
+                            struct arena *a, struct buf *out)
+{
+    struct str value = unfolded(field, a), phrase;
+    struct address author;
+    if (!author_of(value, a, &phrase, &author))
+        return buf_add_str(out, field);
+    if (phrase.n == 0)
+        phrase = arena_printf(a, "\"%.*s\"", STR_ARG(label_of(author.local, a)));
+    enum rc rc = buf_printf(out, "From: %.*s via %.*s\n <%.*s>\nX-Original-From: %.*s\n",
+                            STR_ARG(phrase), STR_ARG(label(l, a)),
+                            STR_ARG(address_print(&l->address, a)), STR_ARG(value));
+    return rc == RC_OK && !has_reply_to
+               ? buf_printf(out, "Reply-To: %.*s\n", STR_ARG(address_print(&author, a)))
+               : rc;
+}
+
+/* --- all of it --------------------------------------------------------------------------- */
 
 static enum rc add_fields(const struct list *l, struct buf *out)
 {
@@ -95,14 +170,21 @@ static enum rc add_fields(const struct list *l, struct buf *out)
 enum rc list_header(const struct list *l, struct str header, struct buf *out, bool *out_loop)
 {
     struct arena mem AUTO_RELEASE_ARENA = { 0 };
-    struct str name;
+    struct str name, rest = header;
+    bool has_reply_to = l->options.use_reply_to;
     *out_loop = false;
+    while (rest.n > 0 && !has_reply_to) {
+        (void)next_field(&rest, &name);
+        has_reply_to = str_ieq(name, STR("Reply-To"));
+    }
     enum rc rc = trace_print_delivered_to(l->address.local, l->address.domain, out);
     while (rc == RC_OK && header.n > 0) {
         struct str field = next_field(&header, &name);
         if (str_ieq(name, STR("Delivered-To")) && is_own_mark(l, field, &mem))
             *out_loop = true;
-        if (!is_replaced(l, name))
+        if (l->rewrites_from && str_ieq(name, STR("From")))
+            rc = rewrite_from(l, field, has_reply_to, &mem, out);
+        else if (!is_replaced(l, name))
             rc = buf_add_str(out, field);
     }
     if (rc == RC_OK && out->p[out->n - 1] != '\n')

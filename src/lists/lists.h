@@ -17,6 +17,7 @@ struct list {
     struct address address; /* account.name@account.domain */
     struct user_options options;
     struct address sender; /* ListSender; is_null: the poster's own reverse-path stays */
+    bool rewrites_from;    /* set by the caller of list_expand: From becomes the list's */
 };
 /* user.tab of the account. RC_TEMP: unreadable. A ListSender that is no address counts as none.
  */
@@ -41,13 +42,19 @@ enum rc list_may_post(const struct list *l, const struct address *from, struct s
 /*
  * The header (with LF, up to the blank line, without it) as members get it, appended to out:
  * Delivered-To in front; List-Id and List-Post for other lists' List- fields (RFC 2919, RFC
- * 2369); Reply-To with UseReplyTo. *out_loop: the message was through this list already.
- * RC_PERM: too large. Pure.
+ * 2369); Reply-To with UseReplyTo. With rewrites_from From becomes "author via list" <list>,
+ * the old one X-Original-From, and the author's address Reply-To where that isn't the list.
+ * *out_loop: the message was through this list already. RC_PERM: too large. Pure.
  */
 enum rc list_header(const struct list *l, struct str header, struct buf *out,
                     bool *out_loop) CHECK_RESULT;
 
 /* --- the queue role ---------------------------------------------------------------------- */
+
+/* The domain of the author (the first address of From); empty: none. In a. RC_TEMP: the entry
+ * can't be read. */
+enum rc list_author_domain(const struct spool_entry *entry, struct arena *a, struct str *out,
+                           struct err *e) CHECK_RESULT;
 
 typedef void list_made_fn(void *ctx, struct str id);
 enum list_outcome { LIST_SENT, LIST_HELD, LIST_LOOPS, LIST_EMPTY };

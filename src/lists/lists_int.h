@@ -29,6 +29,9 @@ enum rc list_members_read(const struct list *l, struct arena *a, struct list_mem
 enum rc list_read_header(const struct spool_entry *entry, struct arena *a, struct str *out,
                          uint64_t *out_end, struct err *e) CHECK_RESULT;
 
+/* The domain of the first address in the header's From; empty: none. In a. */
+struct str list_author(struct str header, struct arena *a);
+
 /* The entry that waits for a moderator, made of recipient i. */
 enum rc list_hold(const struct spool_entry *entry, size_t i, const struct list *l,
                   list_made_fn *made, void *ctx, struct err *e) CHECK_RESULT;

@@ -38,6 +38,12 @@ static bool ask_relay(const struct queue_relay *r)
     return send_to_relay(&n);
 }
 
+static void ask_policy(struct str domain)
+{
+    struct note n = { .type = NOTE_policy_ask, .u.policy_ask.domain = domain };
+    (void)send_to_relay(&n);
+}
+
 static void on_relay_note(void *ctx, const struct note *n, int fd)
 {
     (void)ctx;
@@ -61,6 +67,8 @@ static void on_relay_note(void *ctx, const struct note *n, int fd)
         queue_relay_done(queue, n->u.relay_done.job, (enum queue_outcome)n->u.relay_done.state,
                          (unsigned)n->u.relay_done.flags, n->u.relay_done.reason,
                          n->u.relay_done.id, n->u.relay_done.rcpts);
+    } else if (n->type == NOTE_policy_told && n->u.policy_told.policy <= QUEUE_POLICY_STRICT) {
+        queue_policy_told(n->u.policy_told.domain, (enum queue_policy)n->u.policy_told.policy);
     }
 }
 
@@ -140,6 +148,8 @@ static enum rc start(const struct role_env *env, struct pool **pool, struct comm
     }
     if (rc == RC_OK)
         rc = role_watch_signals(*pool, NULL, e);
+    if (rc == RC_OK)
+        queue_set_policy_asker(ask_policy);
     if (rc == RC_OK)
         rc = queue_start(*pool, ask_relay, &queue, e);
     if (rc == RC_OK)

@@ -69,6 +69,14 @@ static void on_done(uint64_t job, enum relay_state state, unsigned flags, struct
     begin_if_idle();
 }
 
+static struct pool *the_pool;
+
+static void on_policy(struct str domain, enum relay_policy is)
+{
+    struct note n = { .type = NOTE_policy_told, .u.policy_told = { domain, (uint64_t)is } };
+    tell(&n);
+}
+
 static void on_note(void *ctx, const struct note *n, int fd)
 {
     (void)ctx;
@@ -81,6 +89,8 @@ static void on_note(void *ctx, const struct note *n, int fd)
         begin_if_idle();
         return;
     }
+    if (n->type == NOTE_policy_ask)
+        relay_ask_policy(the_pool, n->u.policy_ask.domain, on_policy);
     if (n->type != NOTE_relay)
         return;
     lock_take(&state_lock);
@@ -106,6 +116,7 @@ static enum rc start(const struct role_env *env, struct pool **pool, struct err 
     int channel = env->channels[role_number(ROLE_QUEUE)];
     struct note hello = { .type = NOTE_relay_ready, .u.relay_ready.pid = 0 };
     enum rc rc = pool_new((unsigned)conf()->relay_threads + 8, 8192, pool, e);
+    the_pool = *pool;
     if (rc == RC_OK)
         rc = relay_init(*pool, &hooks, e);
     if (rc == RC_OK)

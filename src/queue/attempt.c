@@ -352,7 +352,7 @@ static void look(struct work *w)
         w->out->due = w->now + PART_PAUSE;
         return;
     }
-    if (work_waits_for_moderator(w))
+    if (work_waits_for_moderator(w) || work_waits_for_policy(w))
         return;
     size_t *members = arena_new_array(&w->mem, size_t, w->pending + 1), member_count = 0;
     for (size_t i = 0; i < entry->env.recipient_count; i++)

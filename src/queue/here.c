@@ -5,6 +5,8 @@
 #include "queue/work.h"
 
 #define NOTICE_PAUSE (60 * USEC_S)
+#define POLICY_PAUSE (USEC_S / 2)
+#define POLICY_WAIT (60 * USEC_S) /* then the list's name is taken: that is never wrong */
 
 /* What came of it here, and where. */
 static void settle_here(struct work *w, size_t i, const char *medium, enum rc rc,
@@ -71,12 +73,14 @@ void work_try_list(struct work *w, size_t i, const struct account *account)
     static const char *const events[] = { "list expanded", "post held for moderators",
                                           "post to a list loops", "list has no members" };
     struct arena a AUTO_RELEASE_ARENA = { 0 };
-    struct list l;
+    struct list l = { .rewrites_from = false };
     struct err e = { .rc = RC_OK };
     enum list_outcome outcome = LIST_EMPTY;
     enum rc rc = list_load(account, &a, &l, &e);
     if (rc == RC_OK && !l.options.receive_enable)
         rc = err_perm(&e, "5.2.1", "the list doesn't take mail");
+    l.rewrites_from = l.options.list_from_rewrite == FROM_IS_LIST ||
+                      (l.options.list_from_rewrite == FROM_BY_POLICY && w->rewrites_from);
     if (rc == RC_OK)
         rc = list_expand(w->entry, i, &l, add_made, w, &outcome, &e);
     if (rc == RC_OK)
@@ -122,5 +126,41 @@ bool work_waits_for_moderator(struct work *w)
         log_warn(EV("moderators not told"), KS("id", entry->id), KE(&e));
         w->out->due = w->now + NOTICE_PAUSE;
     }
+    return true;
+}
+
+/* Is a list that wants to know among the recipients that wait? */
+static bool wants_policy(const struct work *w)
+{
+    const struct envelope *env = &w->entry->env;
+    for (size_t i = 0; i < env->recipient_count; i++) {
+        struct arena a AUTO_RELEASE_ARENA = { 0 };
+        struct recipient r;
+        struct user_options o;
+        struct err e;
+        if (w->entry->states[i] == DELIVERY_PENDING &&
+            users_resolve(&env->recipients[i].resolved, &a, &r, &e) == RC_OK &&
+            r.kind == RECIPIENT_LIST && users_options(&r.account, &a, &o, &e) == RC_OK &&
+            o.list_from_rewrite == FROM_BY_POLICY)
+            return true;
+    }
+    return false;
+}
+
+bool work_waits_for_policy(struct work *w)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct str domain;
+    struct err e;
+    if (!wants_policy(w) || list_author_domain(w->entry, &a, &domain, &e) != RC_OK ||
+        domain.n == 0)
+        return false;
+    enum queue_policy is = queue_policy_of(domain);
+    bool patient = w->now - w->entry->env.received_at < POLICY_WAIT;
+    w->rewrites_from = is != QUEUE_POLICY_OPEN;
+    if (is != QUEUE_POLICY_UNKNOWN || !patient)
+        return false;
+    w->out->again = true;
+    w->out->due = w->now + POLICY_PAUSE;
     return true;
 }

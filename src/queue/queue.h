@@ -49,6 +49,15 @@ void queue_relay_result(struct queue *q, uint64_t job, uint64_t recipient,
 void queue_relay_done(struct queue *q, uint64_t job, enum queue_outcome outcome, unsigned flags,
                       struct str reason, struct str id, struct str rcpts);
 
+/* --- policies of authors' domains (any thread; policy.c) ---------------------------------- */
+
+/* Does a domain ask that mail in its name which others pass on is refused (DMARC)? */
+enum queue_policy { QUEUE_POLICY_UNKNOWN, QUEUE_POLICY_OPEN, QUEUE_POLICY_STRICT };
+typedef void queue_ask_policy_fn(struct str domain);
+/* Who is asked; he answers by queue_policy_told. Before queue_start. */
+void queue_set_policy_asker(queue_ask_policy_fn *ask);
+void queue_policy_told(struct str domain, enum queue_policy is);
+
 /* --- what the administrator wants (any thread) ------------------------------------------- */
 
 enum queue_order {

@@ -97,6 +97,9 @@ struct member {
 enum rc deliver_members(struct spool_entry *entry, struct member *members, size_t count,
                         struct err *e) CHECK_RESULT;
 
+/* What is known of the domain; QUEUE_POLICY_UNKNOWN: it is asked for, look again soon. */
+enum queue_policy queue_policy_of(struct str domain);
+
 /* --- reports (report.c) ------------------------------------------------------------------ */
 
 enum report_kind { REPORT_FAILURE, REPORT_DELAY, REPORT_SUCCESS };

@@ -19,6 +19,7 @@ struct work {
     bool *relayed;          /* by a server that sends no notice of success */
     size_t pending, failed; /* recipients now */
     struct map by_place;    /* the newest group of each place */
+    bool rewrites_from;     /* the author's domain asks for it, or doesn't answer */
     struct made *made;      /* entries to be named when this one's job is done */
     struct arena mem;       /* the entry's, and what is made during the attempt */
 };
@@ -47,6 +48,8 @@ void work_try_members(struct work *w, const size_t *which, size_t count);
 void work_try_list(struct work *w, size_t i, const struct account *account);
 /* A moderator's answer. */
 void work_try_decision(struct work *w, size_t i, const struct list_decision *d);
+/* True: it waits until it is known what the author's domain says of mail that lists pass on. */
+bool work_waits_for_policy(struct work *w);
 /* True: the entry waits for a moderator, who has been told; *w->out says how long. */
 bool work_waits_for_moderator(struct work *w);
 

@@ -38,6 +38,11 @@ enum rc relay_init(struct pool *pool, const struct relay_hooks *hooks,
                    struct err *e) CHECK_RESULT;
 /* Starts an attempt; its end comes by the hooks. */
 void relay_start(const struct relay_request *request);
+/* Does a domain ask that mail in its name which others pass on is refused or put aside? */
+enum relay_policy { RELAY_POLICY_UNKNOWN, RELAY_POLICY_OPEN, RELAY_POLICY_STRICT };
+typedef void relay_policy_fn(struct str domain, enum relay_policy is);
+/* Asks the DNS on a worker, which calls `told`. */
+void relay_ask_policy(struct pool *pool, struct str domain, relay_policy_fn *told);
 /* Closes connections that wait for another message too long; call every second. */
 void relay_tick(void);
 

@@ -138,4 +138,7 @@ enum rc message_send(struct connection *c, struct message *m, bool *out_again,
 void message_settle(struct message *m, enum relay_state state, struct str status,
                     struct str host, struct str text);
 
+/* Asks the DNS and waits. (policy.c) */
+enum relay_policy relay_find_policy(struct str domain);
+
 #endif

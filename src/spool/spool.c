@@ -422,6 +422,49 @@ enum rc spool_recover_tag(void *ctx, struct str tag, const char *final_path, str
     return append(id, "done", recipient, 0, STR("recovered"), e);
 }
 
+/* What belongs to an entry, by its name. */
+static bool is_orphan(const char *folder, struct str name)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    size_t dot = str_find(name, '.');
+    struct str id = str_head(name, dot);
+    bool belongs = str_ends(name, STR(".journal")) || str_ends(name, STR(".body"));
+    return belongs && spool_id_is_valid(id) &&
+           !file_exists(arena_printf(&mem, "%s/%.*s", folder, STR_ARG(id)).p);
+}
+
+static enum rc find_orphans(const char *folder, bool repair, void (*fn)(void *, const char *),
+                            void *ctx, struct err *e)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    struct folder *f = NULL;
+    struct str name;
+    unsigned char type = 0;
+    enum rc rc = folder_exists(folder) ? folder_open(folder, &f, e) : RC_OK;
+    while (rc == RC_OK && folder_next(f, &name, &type)) {
+        const char *path = arena_printf(&mem, "%s/%.*s", folder, STR_ARG(name)).p;
+        if (type != DT_REG || !is_orphan(folder, name))
+            continue;
+        fn(ctx, path);
+        if (repair && io_unlink(path) < 0)
+            rc = err_sys(e, "remove %s", path);
+    }
+    folder_close(&f);
+    return rc;
+}
+
+enum rc spool_find_orphans(bool repair, void (*fn)(void *ctx, const char *path), void *ctx,
+                           struct err *e)
+{
+    enum rc rc = find_orphans("queue/frozen", repair, fn, ctx, e);
+    for (unsigned i = 0; i < 256 && rc == RC_OK; i++) {
+        char folder[16];
+        (void)snprintf(folder, sizeof(folder), "queue/%02x", i);
+        rc = find_orphans(folder, repair, fn, ctx, e);
+    }
+    return rc;
+}
+
 static enum rc clear(const char *path, unsigned depth, struct err *e)
 {
     struct arena mem AUTO_RELEASE_ARENA = { 0 };

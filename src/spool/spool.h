@@ -171,6 +171,11 @@ enum rc spool_body(struct spool_entry *entry, struct str front, struct spool_bod
  * done. */
 enum rc spool_recover_tag(void *ctx, struct str tag, const char *final_path, struct err *e);
 
+/* Journals and bodies in the queue whose entries are gone: each is named, and removed with
+ * `repair` (no server may run then). */
+enum rc spool_find_orphans(bool repair, void (*fn)(void *ctx, const char *path), void *ctx,
+                           struct err *e) CHECK_RESULT;
+
 /* Removes what a crash left in queue/tmp. Part of recovery, before any role runs. */
 enum rc spool_clear_tmp(struct err *e) CHECK_RESULT;
 

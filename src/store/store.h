@@ -67,6 +67,20 @@ struct store_link {
 };
 void store_link_all(struct store_link *links, size_t count, const struct store_link_file *f);
 
+/* --- is it as it should be? (verify.c) ---------------------------------------------------- */
+
+struct store_verified {
+    uint64_t messages, octets;
+    uint64_t bad;       /* files that aren't as their names say */
+    uint64_t leftovers; /* of deliveries that were interrupted long ago */
+    bool counter_off;   /* the counter would be believed, and is wrong */
+};
+typedef void store_bad_fn(void *ctx, const char *path, const char *what);
+/* Looks at one mailbox and names bad files. repair: removes leftovers, has the mailbox counted
+ * anew. No message is touched. */
+void store_verify(const struct account *account, bool repair, store_bad_fn *bad, void *ctx,
+                  struct store_verified *out);
+
 /* --- mail that another system kept (bulk.c) ----------------------------------------------- */
 
 struct store_bulk;

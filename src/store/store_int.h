@@ -125,6 +125,8 @@ enum rc usage_begin(const struct account *account, const struct place *place, ui
 void usage_end(const struct account *account, const struct place *place,
                const struct usage_change *change, bool kept, uint64_t octets_removed,
                uint64_t messages_removed);
+/* Is there a record that would be believed, and is wrong? */
+bool usage_is_off(const struct account *account, const struct place *place);
 /* What is in the mailbox isn't known any more: the next question walks. */
 void usage_forget(const struct account *account);
 

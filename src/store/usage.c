@@ -244,6 +244,18 @@ void usage_forget(const struct account *account)
         (void)io_ftruncate(fd, 0);
 }
 
+bool usage_is_off(const struct account *account, const struct place *place)
+{
+    struct count_record r, counted = { .generation = 0 };
+    struct err e;
+    int fd AUTO_CLOSE = -1;
+    if (record_hold(account, false, &fd, &e) != RC_OK || fd < 0 || !record_read(fd, &r) ||
+        r.pending > 0 || !record_is_current(&r, place) ||
+        count_all(account, place, &counted, &e) != RC_OK)
+        return false; /* it would be counted before it is believed */
+    return r.octets != counted.octets || r.messages != counted.messages;
+}
+
 enum rc store_usage(const struct account *account, uint64_t *out_octets, uint64_t *out_messages,
                     struct err *e)
 {

@@ -81,7 +81,7 @@ static bool read_arguments(int argc, char **argv, const char **mailroot, bool *j
 }
 
 /* The settings as a server would read them; the log would say twice what we report. */
-static bool enter(const char *mailroot)
+bool check_enter(const char *mailroot)
 {
     struct err e;
     log_set_level(LOG_LEVEL_ERROR);
@@ -104,8 +104,7 @@ static bool enter(const char *mailroot)
     return false;
 }
 
-/* What can be put right without asking anybody. */
-static enum rc repair(bool json, struct err *e)
+enum rc check_repair(bool json, struct err *e)
 {
     struct users_report report;
     size_t made = 0;
@@ -151,7 +150,7 @@ void check_release(struct check *c)
     arena_release(&c->mem);
 }
 
-static int finish(struct check *c)
+int check_finish(struct check *c)
 {
     size_t notes = c->counts[CHECK_NOTE], warnings = c->counts[CHECK_WARNING],
            errors = c->counts[CHECK_ERROR];
@@ -178,12 +177,12 @@ int tool_check(int argc, char **argv)
         (void)fputs(usage, stderr);
         return 3;
     }
-    if (!enter(mailroot))
+    if (!check_enter(mailroot))
         return 3;
-    if (repairs && repair(c.json, &e) != RC_OK) {
+    if (repairs && check_repair(c.json, &e) != RC_OK) {
         (void)fprintf(stderr, "hikyaku check: %s\n", e.text);
         return 3;
     }
     check_all(&c);
-    return finish(&c);
+    return check_finish(&c);
 }

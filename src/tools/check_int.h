@@ -34,6 +34,14 @@ void check_say(struct check *c, enum check_level level, const char *path, unsign
 struct str check_key(struct check *c, struct str name, struct str domain);
 struct str check_domain_key(struct check *c, struct str domain);
 
+/* Enters the MailRoot (NULL: MAIL_ROOT, else /var/MailRoot); false: it has been said why not.
+ */
+bool check_enter(const char *mailroot);
+/* Completes what a crash interrupted, makes folders that are missing. RC_TEMP 4.2.0: a server
+ * runs. */
+enum rc check_repair(bool json, struct err *e) CHECK_RESULT;
+/* Prints the sum, frees what c holds; the exit code. */
+int check_finish(struct check *c);
 /* All parts; c->counts tells. check_release frees what c holds. */
 void check_all(struct check *c);
 void check_release(struct check *c);

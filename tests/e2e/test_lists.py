@@ -10,6 +10,7 @@ import unittest
 
 from harness import DOMAIN, PASSWORD, PROGRAM, Server, wait_until
 from sink import Sink
+from test_relay import FakeDns
 
 FAST = {"RetryFirst": "1", "RetryLongest": "2", "LoginDelay": "0", "SmartDNSHost": "127.0.0.1@9",
         "DnssecAnchor": "", "RemoteTimeout": "4", "SmtpNoTLSAuths": "PLAIN LOGIN"}
@@ -274,6 +275,34 @@ class Posts(unittest.TestCase):
         got = [r for m in self.sink.messages for r in m["rcpts"]]
         self.assertEqual(len(set(got)), 600)
         self.assertLessEqual(len(got) - 600, 300)
+
+
+    def test_from_by_policy(self):
+        """ListFromRewrite 1: only where the author's domain asks for it, or doesn't answer."""
+        dns = FakeDns()
+        self.addCleanup(dns.sock.close)
+        dns.txt("_dmarc.strict.example", "v=DMARC1; p=reject")
+        dns.txt("_dmarc.open.example", "v=DMARC1; p=none; sp=quarantine")
+        self.server.set(SmartDNSHost=f"127.0.0.1@{dns.port}")
+        add_list(self.server, "team", [(f"bob@{DOMAIN}", "R")], ClosedML="0", UseReplyTo="0", ListFromRewrite="1")
+        add_list(self.server, "always", [(f"carol@{DOMAIN}", "R")], ClosedML="0", ListFromRewrite="2")
+        self.server.start()
+        rows = [('"A, b" <amy@strict.example>', '"A, b" via team', "amy@strict.example"),
+                ("amy@strict.example", '"amy" via team', "amy@strict.example"),
+                ("amy@sub.open.example", '"amy" via team', "amy@sub.open.example"),
+                ("Amy <amy@open.example>", None, None),
+                ("=?utf-8?B?44GC?= <amy@none.example>", None, None)]
+        for count, (author, name, reply) in enumerate(rows, 1):
+            post(self.server, sender="x@far.example", text=f"From: {author}\r\nSubject: {count}\r\n\r\nx\r\n")
+            m = next(m for m in mails(self.server, "bob", count) if m["Subject"] == str(count))
+            with self.subTest(author=author):
+                self.assertEqual(m.get_all("From"), [author] if name is None else [f"{name}\n <{LIST}>"])
+                self.assertEqual(m["X-Original-From"], author if name else None)
+                self.assertEqual(m["Reply-To"], reply)
+        post(self.server, f"always@{DOMAIN}", sender="x@far.example", text="From: a@none.example\r\nSubject: z\r\n\r\nx\r\n")
+        m = mails(self.server, "carol")[0]
+        self.assertEqual(m["From"], f'"a" via always\n <always@{DOMAIN}>')
+        self.assertEqual(m.get_all("Reply-To"), [f"always@{DOMAIN}"])
 
 
 class Moderation(unittest.TestCase):

@@ -334,6 +334,9 @@ class FakeDns:
     def mx(self, name, *servers):
         self.records[(name, 15)] = [struct.pack(">H", p) + self.wire(s) for p, s in servers]
 
+    def txt(self, name, text):
+        self.records[(name, 16)] = [bytes([len(text)]) + text.encode()]
+
     def cname(self, name, target):
         self.records[(name, 5)] = [self.wire(target)]
 
