@@ -65,12 +65,36 @@ struct gate_decision {
 /* "spammers.tab:17", or "SmtpConfig": names a decision in logs, traces and `explain`. In a. */
 struct str gate_decision_id(const struct gate_decision *d, struct arena *a);
 
+/* What gates want to know from the DNS. */
+enum gate_question {
+    GATE_ASK_REVERSE, /* name: below in-addr.arpa or ip6.arpa */
+    GATE_ASK_LISTED,  /* name: the address at a list */
+    GATE_ASK_MAILER,  /* name: a domain: does it take mail? */
+};
+enum gate_answer {
+    GATE_UNASKED,
+    GATE_UNKNOWN, /* no answer in time, or none that can be believed */
+    GATE_NO,
+    GATE_YES,       /* of a reverse name: it doesn't lead back */
+    GATE_CONFIRMED, /* it does; the name comes along */
+};
+struct gate_wish {
+    enum gate_question question;
+    struct str name;
+    unsigned list; /* GATE_ASK_LISTED: which of CustMapsList */
+};
+#define GATE_LISTS_MAX 16u
+#define GATE_WISHES_MAX (GATE_LISTS_MAX + 1)
+
 /* What gates noted about a client, for the gates of later stages. */
 struct gate_memory {
     unsigned properties;     /* of enum gate_property */
     uint16_t delay_s;        /* after each command */
     const char *auth_source; /* who may send only after AUTH: the table; NULL: all */
     unsigned auth_line;
+    uint8_t reverse, mailer; /* of enum gate_answer */
+    uint16_t listed;         /* a bit for each of CustMapsList that has the client */
+    unsigned name_properties, name_line; /* of the client's name, by smtp.hnprop.tab */
 };
 
 /* A client as far as it is known; `explain` fills it by hand. */
@@ -98,6 +122,13 @@ void gates_init(void);
  * thread. */
 enum gate_action gates_run(enum gate_stage stage, struct gate_subject *s, gate_seen_fn *seen,
                            void *ctx, struct gate_decision *out);
+/* What the gates of the stage would like to know first; names in the subject's tmp. How many.
+ */
+size_t gates_want(enum gate_stage stage, const struct gate_subject *s,
+                  struct gate_wish out[GATE_WISHES_MAX]);
+/* An answer; text: the client's name. Without one, or with GATE_UNKNOWN, the gate lets pass. */
+void gates_learn(struct gate_memory *m, const struct gate_wish *w, enum gate_answer is,
+                 struct str text);
 /* "WhiteList EaseTLS", in a. */
 struct str gate_properties_print(unsigned properties, struct arena *a);
 

@@ -33,4 +33,10 @@ enum rc gate_spam_address_find(struct str address, unsigned *out_line);
 /* The properties of a client by smtp.ipprop.tab; *out_line 0: none. */
 unsigned gate_ipprop_find(const struct ip *client, unsigned *out_line);
 
+/* The properties of a client's confirmed name by smtp.hnprop.tab: the name itself, else the
+ * longest ".domain" that it ends with; *out_line 0: none. */
+unsigned gate_hnprop_find(struct str name, unsigned *out_line);
+/* Is there anything in it? */
+bool gate_hnprop_has_rows(void);
+
 #endif

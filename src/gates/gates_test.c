@@ -314,6 +314,76 @@ static void whole_ways(void **state)
     }
 }
 
+#define V6 "1.a.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2"
+
+static void what_is_asked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *client, *settings, *names; /* blanks between */
+    } asked[] = {
+        /* a name's properties are always asked for: there is a table */
+        { "192.0.2.7", "", "7.2.0.192.in-addr.arpa" },
+        { "192.0.2.7", "\"CustMapsList\"\t\"a.test:1, b.test.:-5,:3,c.test\"\n",
+          "7.2.0.192.in-addr.arpa 7.2.0.192.a.test 7.2.0.192.b.test 7.2.0.192.c.test" },
+        { "2001:db8::a1", "\"CustMapsList\"\t\"a.test:1\"\n", V6 ".ip6.arpa " V6 ".a.test" },
+        { "10.0.0.1", "\"CustMapsList\"\t\"a.test:1\"\n", "1.0.0.10.in-addr.arpa" }
+    };
+    for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
+        struct arena a AUTO_RELEASE_ARENA = { 0 };
+        struct gate_memory memory = { 0 };
+        struct gate_wish wishes[GATE_WISHES_MAX];
+        struct str names = STR("");
+        settings(asked[i].settings);
+        struct gate_subject s = { .memory = &memory,
+                                  .tmp = &a,
+                                  .client = ip_of(asked[i].client) };
+        size_t n = gates_want(GATE_CONNECT, &s, wishes);
+        for (size_t k = 0; k < n; k++)
+            names = arena_printf(&a, "%.*s%s%.*s", STR_ARG(names), k > 0 ? " " : "",
+                                 STR_ARG(wishes[k].name));
+        assert_string_equal(arena_c(&a, names), asked[i].names);
+    }
+}
+
+static void what_answers_lead_to(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned listed;
+        enum gate_action want;
+        unsigned delay_s;
+    } rows[] = { { 0, GATE_PASS, 0 },  { 1, GATE_SLOW, 5 }, { 2, GATE_SLOW, 9 },
+                 { 3, GATE_SLOW, 9 },  { 7, GATE_AUTH, 0 }, { 15, GATE_REFUSE, 0 },
+                 { 9, GATE_REFUSE, 0 } };
+    settings("\"CustMapsList\"\t\"a.test:-5,b.test:-9,c.test:0,d.test:1\"\n");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct arena a AUTO_RELEASE_ARENA = { 0 };
+        struct gate_memory memory = { 0 };
+        struct gate_subject s = { .memory = &memory, .tmp = &a };
+        struct gate_decision d = { .gate = gates_rows(&(size_t){ 0 }),
+                                   .source = "CustMapsList" };
+        for (unsigned k = 0; k < 4; k++) {
+            const struct gate_wish w = { .question = GATE_ASK_LISTED, .list = k };
+            gates_learn(&memory, &w, (rows[i].listed >> k & 1u) != 0 ? GATE_YES : GATE_NO,
+                        STR(""));
+        }
+        assert_int_equal(gate_maps(&s, &d), rows[i].want);
+        assert_int_equal(d.delay_s, rows[i].delay_s);
+    }
+    struct gate_memory memory = { 0 };
+    const struct gate_wish w = { .question = GATE_ASK_REVERSE };
+    gates_learn(&memory, &w, GATE_YES, STR("mx.friend.test"));
+    assert_int_equal(memory.name_line, 0); /* it doesn't lead back */
+    gates_learn(&memory, &w, GATE_CONFIRMED, STR("MX.friend.test"));
+    assert_int_equal(memory.name_line, 1);
+    assert_int_equal(memory.name_properties, PROPERTY_NO_AUTH);
+    gates_learn(&memory, &w, GATE_CONFIRMED, STR("a.b.friend.test"));
+    assert_int_equal(memory.name_line, 2);
+    gates_learn(&memory, &w, GATE_CONFIRMED, STR("unfriend.test"));
+    assert_int_equal(memory.name_line, 0);
+}
+
 static int make_root(void **state)
 {
     (void)state;
@@ -321,6 +391,8 @@ static int make_root(void **state)
     root_put("spammers.tab", spammers);
     root_put("smtp.ipprop.tab", ipprop);
     root_put("spam-address.tab", senders);
+    root_put("smtp.hnprop.tab", "\"mx.friend.test\"\t\"NoAuth=1\"\n"
+                                "\".friend.test\"\t\"EaseTLS=1\"\n");
     root_put("smtp.ipmap.tab", "\"172.16.0.0\"\t\"255.240.0.0\"\t\"DENY\"\t1\n\"10.0.0."
                                "0\"\t\"255.0.0.0\"\t\"DENY\"\t1\n");
     root_put("smtprelay.tab", "\"127.0.0.8\"\t\"255.255.255.255\"\n");
@@ -342,10 +414,9 @@ static int remove_root(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(spammers_by_address),
-        cmocka_unit_test(properties_by_address),
-        cmocka_unit_test(senders_by_pattern),
-        cmocka_unit_test(whole_ways),
+        cmocka_unit_test(spammers_by_address), cmocka_unit_test(properties_by_address),
+        cmocka_unit_test(senders_by_pattern),  cmocka_unit_test(whole_ways),
+        cmocka_unit_test(what_is_asked),       cmocka_unit_test(what_answers_lead_to),
     };
     log_set_level(LOG_LEVEL_ERROR);
     return cmocka_run_group_tests(tests, make_root, remove_root);

@@ -1,7 +1,8 @@
 /*
- * tables.c - spammers.tab, spam-address.tab and smtp.ipprop.tab, in forms that are asked
- * quickly however long they are: networks as a prefix tree, sender patterns as maps where they
- * have no wildcard but a leading "*@". In all of them the first line that fits counts.
+ * tables.c - spammers.tab, spam-address.tab, smtp.ipprop.tab and smtp.hnprop.tab, in forms that
+ * are asked quickly however long they are: networks as a prefix tree, sender patterns as maps
+ * where they have no wildcard but a leading "*@". In all of them the first line that fits
+ * counts.
  */
 #include "gates/gates_int.h"
 
@@ -31,7 +32,13 @@ struct sender_table {
     size_t count;
 };
 
-static struct tab_cache *spammers, *spam_addresses, *ipprops;
+/* Names and ".domains", and what their lines say. */
+struct name_table {
+    struct arena mem;
+    struct map names; /* struct net_row */
+};
+
+static struct tab_cache *spammers, *spam_addresses, *ipprops, *hnprops;
 
 /* --- lines ------------------------------------------------------------------------------- */
 
@@ -229,12 +236,41 @@ static void senders_free(void *value)
     mem_free(&t);
 }
 
+static void *hnprops_parse(const struct tab *tab, void *ctx)
+{
+    struct name_table *t = mem_new(sizeof(*t));
+    (void)ctx;
+    t->names.fold = true;
+    for (size_t i = 0; i < tab->row_count; i++) {
+        const struct tab_row *row = &tab->rows[i];
+        struct net_row *kept = arena_new(&t->mem, sizeof(*kept));
+        struct str name = arena_str(&t->mem, str_trim(tab_value(row, 0)));
+        const char *why =
+            name.n == 0 ? "an empty name" : parse_properties(row, 1, &kept->value);
+        kept->line = row->line;
+        if (why != NULL)
+            skipped(tab, row, why);
+        else if (map_get(&t->names, name) == NULL)
+            (void)map_put(&t->names, name, kept);
+    }
+    return t;
+}
+
+static void hnprops_free(void *value)
+{
+    struct name_table *t = value;
+    map_release(&t->names);
+    arena_release(&t->mem);
+    mem_free(&t);
+}
+
 void gate_tables_init(void)
 {
     if (spammers != NULL)
         return;
     spammers = tab_cache_new("spammers.tab", spammers_parse, nets_free, NULL);
     ipprops = tab_cache_new("smtp.ipprop.tab", ipprops_parse, nets_free, NULL);
+    hnprops = tab_cache_new("smtp.hnprop.tab", hnprops_parse, hnprops_free, NULL);
     spam_addresses = tab_cache_new("spam-address.tab", senders_parse, senders_free, NULL);
 }
 
@@ -272,6 +308,32 @@ unsigned gate_ipprop_find(const struct ip *client, unsigned *out_line)
         return 0; /* no property is the careful answer */
     *out_line = row.line;
     return (unsigned)row.value;
+}
+
+unsigned gate_hnprop_find(struct str name, unsigned *out_line)
+{
+    struct tab_cached *ref = NULL;
+    bool suspect = false;
+    unsigned bits = 0;
+    const struct name_table *t = tab_cache_get(hnprops, &ref, &suspect);
+    const struct net_row *row = t == NULL ? NULL : map_get(&t->names, name);
+    for (size_t at = 0; t != NULL && row == NULL && at < name.n; at++)
+        if (name.p[at] == '.')
+            row = map_get(&t->names, str_skip(name, at));
+    *out_line = row == NULL ? 0 : row->line;
+    bits = row == NULL ? 0 : (unsigned)row->value;
+    tab_cache_put(hnprops, &ref);
+    return bits;
+}
+
+bool gate_hnprop_has_rows(void)
+{
+    struct tab_cached *ref = NULL;
+    bool suspect = false;
+    const struct name_table *t = tab_cache_get(hnprops, &ref, &suspect);
+    bool any = t != NULL && t->names.live > 0;
+    tab_cache_put(hnprops, &ref);
+    return any;
 }
 
 static unsigned earlier(unsigned a, unsigned b)

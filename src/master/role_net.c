@@ -45,6 +45,39 @@ static bool flush_queue(struct str domain)
     return channel >= 0 && channel_send(channel, &n, -1, &e) == RC_OK;
 }
 
+/* Questions of gates to the DNS, which the relay role asks. */
+static bool ask_fact(struct question q, enum gate_question question, struct str name)
+{
+    struct note n = { .type = NOTE_fact_ask,
+                      .u.fact_ask = { (uint64_t)getpid(), q.session, q.number,
+                                      (uint64_t)question, name } };
+    int channel = my_env->channels[role_number(ROLE_RELAY)];
+    struct err e;
+    return channel >= 0 && channel_send(channel, &n, -1, &e) == RC_OK;
+}
+
+static void on_relay_note(void *ctx, const struct note *n, int fd)
+{
+    (void)ctx;
+    if (fd >= 0)
+        (void)close(fd);
+    if (n->type != NOTE_fact_told || n->u.fact_told.process != (uint64_t)getpid())
+        return;
+    const struct answer a = { n->u.fact_told.answer, n->u.fact_told.text };
+    (void)engine_answer(engine,
+                        (struct question){ n->u.fact_told.session, n->u.fact_told.number }, &a);
+}
+
+static enum rc hear_relay(const struct role_env *env, struct err *e)
+{
+    int channel = env->channels[role_number(ROLE_RELAY)];
+    if (this_role->id != ROLE_SMTPD || channel < 0)
+        return RC_OK;
+    smtpd_set_fact_asker(ask_fact);
+    return channel_listen(engine_pool(engine), channel, ROLE_RELAY, ROLE_SMTPD, on_relay_note,
+                          NULL, e);
+}
+
 static void login_seen(const struct account *account, const struct ip *client)
 {
     char text[IP_TEXT_BYTES];
@@ -132,6 +165,8 @@ static enum rc start(const struct role_env *env, struct commit **commit, struct 
         rc = role_watch_signals(engine_pool(engine), on_hup, e);
     if (rc == RC_OK)
         rc = role_hear_control(engine_pool(engine), env, e);
+    if (rc == RC_OK)
+        rc = hear_relay(env, e);
     if (rc == RC_OK)
         rc = role_every(engine_pool(engine), USEC_S, every_second, e);
     if (rc == RC_OK)

@@ -77,6 +77,31 @@ static void on_policy(struct str domain, enum relay_policy is)
     tell(&n);
 }
 
+static void on_fact(const struct relay_fact *f, enum gate_answer is, struct str text)
+{
+    struct note n = { .type = NOTE_fact_told,
+                      .u.fact_told = { f->process, f->session, f->number, (uint64_t)is,
+                                       str_head(text, 255) } };
+    int channel = my_env->channels[role_number(ROLE_SMTPD)];
+    struct err e;
+    if (channel >= 0 && channel_send(channel, &n, -1, &e) != RC_OK)
+        log_debug(EV("answer to a gate lost"), KE(&e)); /* it goes on without */
+}
+
+static void on_smtpd_note(void *ctx, const struct note *n, int fd)
+{
+    (void)ctx;
+    if (fd >= 0)
+        (void)close(fd);
+    if (n->type != NOTE_fact_ask || n->u.fact_ask.question > GATE_ASK_MAILER)
+        return;
+    const struct relay_fact fact = { n->u.fact_ask.process, n->u.fact_ask.session,
+                                     n->u.fact_ask.number,
+                                     (enum gate_question)n->u.fact_ask.question,
+                                     n->u.fact_ask.name };
+    relay_ask_fact(the_pool, &fact, on_fact);
+}
+
 static void on_note(void *ctx, const struct note *n, int fd)
 {
     (void)ctx;
@@ -127,6 +152,9 @@ static enum rc start(const struct role_env *env, struct pool **pool, struct err 
         rc = role_seal(env, e);
     if (rc == RC_OK && channel >= 0)
         rc = channel_listen(*pool, channel, ROLE_QUEUE, ROLE_RELAY, on_note, NULL, e);
+    int smtpd = env->channels[role_number(ROLE_SMTPD)];
+    if (rc == RC_OK && smtpd >= 0)
+        rc = channel_listen(*pool, smtpd, ROLE_SMTPD, ROLE_RELAY, on_smtpd_note, NULL, e);
     if (rc == RC_OK) /* a queue role that runs already shall say hello */
         tell(&hello);
     return rc;

@@ -7,6 +7,7 @@
 #define HIKYAKU_RELAY_RELAY_H
 
 #include "base/base.h"
+#include "gates/gates.h"
 #include "sys/pool.h"
 
 /* One attempt: the recipients `rcpts` ("0 3 17") of the entry, all of one domain. */
@@ -43,6 +44,21 @@ enum relay_policy { RELAY_POLICY_UNKNOWN, RELAY_POLICY_OPEN, RELAY_POLICY_STRICT
 typedef void relay_policy_fn(struct str domain, enum relay_policy is);
 /* Asks the DNS on a worker, which calls `told`. */
 void relay_ask_policy(struct pool *pool, struct str domain, relay_policy_fn *told);
+/* A question of the gates. session, number: whose it is, handed back. */
+struct relay_fact {
+    uint64_t process, session, number;
+    enum gate_question question;
+    struct str name;
+};
+typedef void relay_fact_fn(const struct relay_fact *f, enum gate_answer is, struct str text);
+/* Asks the DNS on a worker, which calls `told`; at once, with GATE_UNKNOWN, when too much is
+ * asked. */
+void relay_ask_fact(struct pool *pool, const struct relay_fact *f, relay_fact_fn *told);
+/* The same for a caller that waits, with dns_open done; *out_text: the name of an address, in
+ * a.
+ */
+enum gate_answer relay_find_fact(enum gate_question question, struct str name, struct arena *a,
+                                 struct str *out_text);
 /* Closes connections that wait for another message too long; call every second. */
 void relay_tick(void);
 

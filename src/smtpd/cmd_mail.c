@@ -90,7 +90,26 @@ static bool mail_is_good(struct smtp *c, struct str args, enum step *out)
         *out = smtp_refuse(c, "553 5.6.7", "This address needs SMTPUTF8");
         return false;
     }
-    return policy_mail(c, out) && size_fits(c, out);
+    return true;
+}
+
+/* All that can be known of the sender is. */
+static enum step decide(struct smtp *c)
+{
+    enum step step = STEP_NEXT;
+    if (!policy_mail(c, &step) || !size_fits(c, &step)) {
+        transaction_free(c);
+        return step;
+    }
+    session_enter(&c->s, SMTP_MAIL);
+    return smtp_ok(c, "250 2.1.0", "Sender ok");
+}
+
+static enum step sender_is_known(struct session *s)
+{
+    struct smtp *c = smtp_of(s);
+    enum step step = STEP_NEXT;
+    return policy_awaits(c, sender_is_known, &step) ? step : decide(c);
 }
 
 enum step cmd_mail(struct session *s, struct str args)
@@ -102,6 +121,5 @@ enum step cmd_mail(struct session *s, struct str args)
         transaction_free(c);
         return step;
     }
-    session_enter(s, SMTP_MAIL);
-    return smtp_ok(c, "250 2.1.0", "Sender ok");
+    return policy_asks(c, GATE_MAIL, sender_is_known, &step) ? step : decide(c);
 }

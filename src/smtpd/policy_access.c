@@ -75,6 +75,65 @@ static struct str words(struct smtp *c, const struct gate_decision *d)
                                        STR_ARG(session_id(&c->s)));
 }
 
+/* --- what they want to know -------------------------------------------------------------- */
+
+#define FACTS_WAIT (10 * USEC_S) /* then they go without */
+
+static smtpd_ask_fact_fn *asker;
+
+void smtpd_set_fact_asker(smtpd_ask_fact_fn *ask)
+{
+    asker = ask;
+}
+
+bool policy_awaits(struct smtp *c, session_fn *more, enum step *out)
+{
+    struct facts *f = c->facts;
+    struct answer answer;
+    while (f->taken < f->count) {
+        uint64_t number = f->numbers[f->taken];
+        bool there = session_answer(&c->s, number, &answer);
+        bool good = there && answer.code <= GATE_CONFIRMED;
+        gates_learn(&c->gates, &f->wishes[f->taken],
+                    good ? (enum gate_answer)answer.code : GATE_UNKNOWN,
+                    good ? answer.text : STR(""));
+        if (++f->taken < f->count && clock_mono() < f->deadline) {
+            *out = session_await(&c->s, f->numbers[f->taken], f->deadline, more);
+            return true;
+        }
+    }
+    mem_free(&c->facts);
+    return false;
+}
+
+bool policy_asks(struct smtp *c, enum gate_stage stage, session_fn *more, enum step *out)
+{
+    struct gate_wish wishes[GATE_WISHES_MAX];
+    struct gate_subject s = subject_of(c);
+    size_t count = asker == NULL ? 0 : gates_want(stage, &s, wishes);
+    c->gates.mailer = GATE_UNASKED;
+    if (count == 0)
+        return false;
+    struct facts *f = c->facts = mem_new(sizeof(*f));
+    f->deadline = clock_mono() + FACTS_WAIT;
+    for (size_t i = 0; i < count; i++) {
+        struct question q = session_ask(&c->s);
+        if (q.number == 0 || !asker(q, wishes[i].question, wishes[i].name))
+            continue;
+        f->numbers[f->count] = q.number;
+        f->wishes[f->count++] =
+            (struct gate_wish){ .question = wishes[i].question, .list = wishes[i].list };
+    }
+    if (f->count == 0) {
+        mem_free(&c->facts);
+        return false;
+    }
+    *out = session_await(&c->s, f->numbers[0], f->deadline, more);
+    return true;
+}
+
+/* --- the stages -------------------------------------------------------------------------- */
+
 bool policy_client(struct smtp *c)
 {
     struct gate_decision d;

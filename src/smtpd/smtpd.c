@@ -85,20 +85,36 @@ bool smtp_vrfy_is_allowed(const struct smtp *c)
 
 /* --- the protocol ------------------------------------------------------------------------ */
 
-enum step smtp_greet(struct session *s)
+static enum step greet(struct smtp *c)
 {
-    struct smtp *c = smtp_of(s);
-    if (s->listener->local)
-        c->login = login_of_user(s->client_uid);
-    else if (!policy_client(c))
+    struct session *s = &c->s;
+    if (!s->listener->local && !policy_client(c))
         return STEP_CLOSE;
     session_reply(s, "220 %.*s ESMTP Hikyaku", STR_ARG(smtp_domain()));
     return smtp_next(c);
 }
 
+static enum step client_is_known(struct session *s)
+{
+    enum step step = STEP_NEXT;
+    return policy_awaits(smtp_of(s), client_is_known, &step) ? step : greet(smtp_of(s));
+}
+
+enum step smtp_greet(struct session *s)
+{
+    struct smtp *c = smtp_of(s);
+    enum step step = STEP_NEXT;
+    if (s->listener->local)
+        c->login = login_of_user(s->client_uid);
+    else if (policy_asks(c, GATE_CONNECT, client_is_known, &step))
+        return step;
+    return greet(c);
+}
+
 void smtp_end(struct session *s)
 {
     struct smtp *c = smtp_of(s);
+    mem_free(&c->facts);
     transaction_free(c);
     auth_free(&c->auth);
     login_free(&c->login);

@@ -6,6 +6,7 @@
 #define HIKYAKU_SMTPD_SMTPD_H
 
 #include "base/base.h"
+#include "gates/gates.h"
 #include "sys/commit.h"
 #include "wire/session.h"
 
@@ -19,6 +20,12 @@ extern const struct protocol smtp_protocol;
  */
 enum rc smtpd_init(struct commit *commit, void (*notify_queue)(struct str id),
                    bool (*flush_queue)(struct str domain), struct err *e) CHECK_RESULT;
+
+/* Who is asked what the gates want to know; false: he can't be now. The answer comes by
+ * engine_answer, its code of enum gate_answer. Before the first session; without one the gates
+ * go without. */
+typedef bool smtpd_ask_fact_fn(struct question q, enum gate_question question, struct str name);
+void smtpd_set_fact_asker(smtpd_ask_fact_fn *ask);
 
 /* The engine's admit hook: false when disk or inodes run short. */
 bool smtpd_admit(struct session *s);

@@ -77,6 +77,14 @@ struct transaction {
     bool chunk_is_last;
 };
 
+/* Questions of the gates under way. */
+struct facts {
+    size_t count, taken;
+    struct gate_wish wishes[GATE_WISHES_MAX]; /* without their names */
+    uint64_t numbers[GATE_WISHES_MAX];
+    usec_t deadline;
+};
+
 struct auth; /* an AUTH exchange under way: cmd_auth.c */
 
 /* One client. */
@@ -89,6 +97,7 @@ struct smtp {
     uint64_t swallow; /* octets of a refused BDAT chunk still to come */
     bool esmtp;       /* EHLO */
     struct gate_memory gates;
+    struct facts *facts; /* while answers are awaited */
 };
 
 static inline struct smtp *smtp_of(struct session *s)
@@ -134,6 +143,11 @@ void login_free(struct login **login);
 void auth_free(struct auth **auth);
 
 /* --- policies: true, or a reply has been written ----------------------------------------- */
+/* Asks what the gates of the stage want to know. True: go on with the step *out, and with
+ * `more` when all is known, or the time is over; false: there is nothing to wait for. */
+bool policy_asks(struct smtp *c, enum gate_stage stage, session_fn *more, enum step *out);
+/* In `more`: takes an answer. True: *out waits for the next; false: all are there. */
+bool policy_awaits(struct smtp *c, session_fn *more, enum step *out);
 /* The gates at connect time; false: the client has been told to go. (policy_access.c) */
 bool policy_client(struct smtp *c);
 /* Those at MAIL FROM, for tx->sender. A login by POP3 that counts is c->login from here. */

@@ -105,7 +105,7 @@ class Hikyaku:
         with open(os.path.join(self.root, "server.tab"), "a", encoding="utf-8") as f:
             for service, port in self.ports.items():
                 f.write(f'"Listen-{service}"\t"127.0.0.1:{port}"\n')
-            f.write('"MaxSessionsPerAddress"\t"0"\n')
+            f.write('"MaxSessionsPerAddress"\t"0"\n"CheckMailerDomain"\t"0"\n')
             if relay:
                 f.write(f'"DefaultSMTPGateways"\t"127.0.0.1:{relay}"\n')
         if relay:

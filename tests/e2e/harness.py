@@ -48,6 +48,8 @@ class Server:
             for user in users:
                 command += ["--user", user + ":" + PASSWORD]
             subprocess.run(command, check=True, capture_output=True)
+        if mailroot is None:
+            self.set(CheckMailerDomain="0")  # the tests' domains don't exist
         if settings:
             self.set(**settings)
         if listen:

@@ -141,8 +141,8 @@ class Check(unittest.TestCase):
         self.assertFound("error", "server.tab", 0, "PostMaster")
 
     def test_setting_of_later(self):
-        self.append("server.tab", b'"CheckMailerDomain"\t"1"\n')
-        self.assertFound("warning", "server.tab", 0, "CheckMailerDomain")
+        self.append("server.tab", b'"Pop3SyncErrorAccount"\t"x@y.example"\n')
+        self.assertFound("warning", "server.tab", 0, "Pop3SyncErrorAccount")
 
     def test_table_of_later(self):
         self.append("smtpextauth.tab", b'"PLAIN"\t"/bin/true"\n')

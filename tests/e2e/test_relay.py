@@ -337,6 +337,9 @@ class FakeDns:
     def txt(self, name, text):
         self.records[(name, 16)] = [bytes([len(text)]) + text.encode()]
 
+    def ptr(self, name, target):
+        self.records[(name, 12)] = [self.wire(target)]
+
     def cname(self, name, target):
         self.records[(name, 5)] = [self.wire(target)]
 
