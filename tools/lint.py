@@ -19,7 +19,6 @@ LAYERS = {"base": 0, "sys": 1, "conf": 2, "mail": 2, "wire": 3, "users": 3, "sto
 SIDEWAYS = {("conf", "mail"), ("wire", "users"), ("store", "users"), ("spool", "users"), ("spool", "store"),
             ("web", "users"), ("admin", "users"), ("admin", "store"), ("admin", "spool"),
             ("lists", "users"), ("lists", "spool"), ("gates", "users"),
-            ("process", "users"), ("process", "store"), ("process", "spool"),
             ("takeover", "users"), ("takeover", "store"), ("takeover", "spool"), ("takeover", "admin"),
             
             ("backup", "users"), ("backup", "store"), ("backup", "spool"), ("backup", "admin"),

@@ -173,6 +173,8 @@ enum rc list_header(const struct list *l, struct str header, struct buf *out, bo
     struct str name, rest = header;
     bool has_reply_to = l->options.use_reply_to;
     *out_loop = false;
+    while (header.n > 0 && (header.p[0] == ' ' || header.p[0] == '\t'))
+        header = rest = str_skip(header, 1); /* or it would continue what comes before */
     while (rest.n > 0 && !has_reply_to) {
         (void)next_field(&rest, &name);
         has_reply_to = str_ieq(name, STR("Reply-To"));

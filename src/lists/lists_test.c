@@ -44,7 +44,7 @@ static void headers(void **state)
         { "no line end", "Subject: x", FRONT "Subject: x\n" ID, false, false },
         { "a line that is no field", "From x\nSubject: y\n", FRONT "From x\nSubject: y\n" ID,
           false, false },
-        { "a fold at the start", " odd\nList-Id: x\n", FRONT " odd\n" ID, false, false },
+        { "a fold at the start", " odd\nList-Id: x\n", FRONT "odd\n" ID, false, false },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct buf out AUTO_RELEASE_BUF;

@@ -12,12 +12,13 @@ static const char *const access_writes[] = { "domains", "pop3locks", "hikyaku", 
 
 /* clang-format off */
 const struct role roles[] = {
-    { "control", ROLE_CONTROL, role_control, " ctrl ctrls ",             { true,  false, control_writes } },
-    { "smtpd",   ROLE_SMTPD,   role_network, " smtp smtps submission ",  { true,  false, smtpd_writes } },
-    { "access",  ROLE_ACCESS,  role_network, " pop3 pop3s finger ",      { true,  false, access_writes } },
-    { "queue",   ROLE_QUEUE,   role_queue,   "",                         { false, false, queue_writes } },
-    { "relay",   ROLE_RELAY,   role_relay,   "",                         { false, true,  relay_writes } },
-    { "web",     ROLE_WEB,     role_web,     " http https ",             { true,  false, web_writes } },
+    { "control", ROLE_CONTROL, role_control, " ctrl ctrls ",             { true,  false, control_writes, false } },
+    { "smtpd",   ROLE_SMTPD,   role_network, " smtp smtps submission ",  { true,  false, smtpd_writes, false } },
+    { "access",  ROLE_ACCESS,  role_network, " pop3 pop3s finger ",      { true,  false, access_writes, false } },
+    { "queue",   ROLE_QUEUE,   role_queue,   "",                         { false, false, queue_writes, false } },
+    { "relay",   ROLE_RELAY,   role_relay,   "",                         { false, true,  relay_writes, false } },
+    { "web",     ROLE_WEB,     role_web,     " http https ",             { true,  false, web_writes, false } },
+    { "runner",  ROLE_RUNNER,  role_runner,  "",                         { false, false, NULL,       true } },
 };
 /* clang-format on */
 const size_t role_count = ARRAY_LEN(roles);

@@ -86,7 +86,7 @@ void role_load_certificate(struct engine *engine);
 enum rc role_listen(const struct role_env *env, struct engine *engine,
                     struct err *e) CHECK_RESULT;
 
-role_main_fn role_control, role_network, role_queue, role_relay, role_web;
+role_main_fn role_control, role_network, role_queue, role_relay, role_web, role_runner;
 
 /* --- listeners (listeners.c) ------------------------------------------------------------- */
 

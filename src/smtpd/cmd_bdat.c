@@ -98,6 +98,10 @@ enum step cmd_bdat(struct session *s, struct str args)
                           "No valid recipients");
         return swallow(c, size);
     }
+    if (s->state == SMTP_RCPT && filters_are_there(FILTER_PRE_DATA)) {
+        (void)smtp_refuse(c, "502 5.5.1", "BDAT is not offered here");
+        return swallow(c, size);
+    }
     if (s->state == SMTP_RCPT && !bdat_begin(c, size))
         return swallow(c, size);
     c->tx->chunk_left = size;

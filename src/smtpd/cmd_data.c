@@ -17,10 +17,34 @@ static enum step data_more(struct session *s)
     return STEP_INPUT;
 }
 
+static enum step begin_message(struct smtp *c)
+{
+    struct err e = { .rc = RC_OK };
+    if (transaction_open(c, DATA_DOTS, &e) != RC_OK) {
+        transaction_reset(c);
+        return smtp_trouble(c, "message", &e);
+    }
+    session_reply(&c->s, "354 Send the message, end it with <CRLF>.<CRLF>");
+    receive_set_deadline(c, c->tx->began, 0);
+    c->s.more = data_more;
+    return STEP_INPUT;
+}
+
+/* The filters have seen the envelope. */
+static enum step data_filtered(struct session *s)
+{
+    struct smtp *c = smtp_of(s);
+    enum step step = STEP_NEXT;
+    if (!filters_refused(c, &step))
+        return begin_message(c);
+    transaction_reset(c);
+    return step;
+}
+
 enum step cmd_data(struct session *s, struct str args)
 {
     struct smtp *c = smtp_of(s);
-    struct err e = { .rc = RC_OK };
+    enum step step = STEP_NEXT;
     if (str_trim(args).n > 0)
         return smtp_refuse(c, "501 5.5.4", "DATA takes no parameters");
     if (s->state == SMTP_MAIL)
@@ -29,12 +53,5 @@ enum step cmd_data(struct session *s, struct str args)
         transaction_reset(c);
         return smtp_refuse(c, "452 4.3.1", "Insufficient system storage, try again later");
     }
-    if (transaction_open(c, DATA_DOTS, &e) != RC_OK) {
-        transaction_reset(c);
-        return smtp_trouble(c, "message", &e);
-    }
-    session_reply(s, "354 Send the message, end it with <CRLF>.<CRLF>");
-    receive_set_deadline(c, c->tx->began, 0);
-    s->more = data_more;
-    return STEP_INPUT;
+    return filters_begin(c, FILTER_PRE_DATA, data_filtered, &step) ? step : begin_message(c);
 }

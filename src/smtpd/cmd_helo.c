@@ -54,7 +54,8 @@ enum step cmd_ehlo(struct session *s, struct str args)
     session_reply(s, "250-ENHANCEDSTATUSCODES");
     session_reply(s, "250-DSN");
     session_reply(s, "250-PIPELINING");
-    session_reply(s, "250-CHUNKING");
+    if (!filters_are_there(FILTER_PRE_DATA)) /* they come before the message does */
+        session_reply(s, "250-CHUNKING");
     if (smtp_offers_tls(c))
         session_reply(s, "250-STARTTLS");
     struct str mechanisms = smtp_mechanisms(c);

@@ -15,6 +15,7 @@ static const char *record_status(const char *reason)
         { "full", "RCPT=EFULL" },
         { "too large", "RCPT=ESIZE" },
         { "closed list", "RCPT=EMLCLOSED" },
+        { "filter", "RCPT=EFILTER" },
         { "report to a list", "RCPT=EMLCLOSED" },
     };
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
@@ -177,6 +178,29 @@ static bool resolve(struct smtp *c, struct rcpt *r, enum step *out)
     return false;
 }
 
+static enum step accept_recipient(struct smtp *c, const struct rcpt *r)
+{
+    c->tx->accepted++;
+    metric_add(METRIC_accepted_rcpts, 1);
+    smtp_record(c, &r->given, "RCPT=OK", NULL);
+    if (c->s.state == SMTP_MAIL)
+        session_enter(&c->s, SMTP_RCPT);
+    return smtp_ok(c, "250 2.1.5", "Recipient ok");
+}
+
+/* The filters have seen the last recipient. */
+static enum step recipient_filtered(struct session *s)
+{
+    struct smtp *c = smtp_of(s);
+    struct transaction *tx = c->tx;
+    enum step step = STEP_NEXT;
+    const struct rcpt r = tx->rcpts[tx->rcpt_count - 1];
+    if (!filters_refused(c, &step))
+        return accept_recipient(c, &r);
+    tx->rcpt_count--;
+    return refused(c, &r.given, "filter", step);
+}
+
 static enum step add_recipient(struct smtp *c, struct rcpt *r)
 {
     enum step step = STEP_NEXT;
@@ -189,13 +213,10 @@ static enum step add_recipient(struct smtp *c, struct rcpt *r)
         if (!takes)
             return step;
         keep(c->tx, r);
+        if (filters_begin(c, FILTER_POST_RCPT, recipient_filtered, &step))
+            return step;
     }
-    c->tx->accepted++;
-    metric_add(METRIC_accepted_rcpts, 1);
-    smtp_record(c, &r->given, "RCPT=OK", NULL);
-    if (c->s.state == SMTP_MAIL)
-        session_enter(&c->s, SMTP_RCPT);
-    return smtp_ok(c, "250 2.1.5", "Recipient ok");
+    return accept_recipient(c, r);
 }
 
 /* NOTIFY (RFC 3461 4.1): NEVER alone, or any of the others. */

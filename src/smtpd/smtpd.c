@@ -17,6 +17,8 @@ enum rc smtpd_init(struct commit *commit, void (*notify_queue)(struct str id),
     login_init();
     gates_init();
     enum rc rc = spool_init(commit, e);
+    if (rc == RC_OK)
+        rc = filters_init(e);
     return rc == RC_OK ? sasl_warm_up(e) : rc;
 }
 
@@ -115,6 +117,7 @@ void smtp_end(struct session *s)
 {
     struct smtp *c = smtp_of(s);
     mem_free(&c->facts);
+    filters_free(c);
     transaction_free(c);
     auth_free(&c->auth);
     login_free(&c->login);

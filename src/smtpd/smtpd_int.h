@@ -97,7 +97,8 @@ struct smtp {
     uint64_t swallow; /* octets of a refused BDAT chunk still to come */
     bool esmtp;       /* EHLO */
     struct gate_memory gates;
-    struct facts *facts; /* while answers are awaited */
+    struct facts *facts;         /* while answers are awaited */
+    struct filtering *filtering; /* while filters run */
 };
 
 static inline struct smtp *smtp_of(struct session *s)
@@ -159,6 +160,19 @@ bool policy_rcpt(struct smtp *c, const struct address *to, const struct recipien
 bool policy_disk_has_room(uint64_t octets);
 /* SmtpMinVirtMemSpace. Any thread. (policy_memory.c) */
 bool policy_memory_is_free(void);
+
+/* --- filters of the session (filters.c) -------------------------------------------------- */
+enum filter_stage { FILTER_POST_RCPT, FILTER_PRE_DATA, FILTER_STAGES };
+enum rc filters_init(struct err *e) CHECK_RESULT;
+/* Has the stage's table a line? */
+bool filters_are_there(enum filter_stage stage);
+/* Runs the stage's filters that are meant for this client; POST_RCPT: about the last of
+ * tx->rcpts. True: go on with the step *out; `then` is called when they are done. False: there
+ * are none. */
+bool filters_begin(struct smtp *c, enum filter_stage stage, session_fn *then, enum step *out);
+/* In `then`: did one refuse? Then the reply has been written; *out is the step. */
+bool filters_refused(struct smtp *c, enum step *out);
+void filters_free(struct smtp *c);
 
 /* --- the transaction --------------------------------------------------------------------- */
 /* Ends the transaction, if there is one: what it was writing is given up. (transaction.c) */

@@ -7,6 +7,7 @@
 #include <linux/fs.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 
 struct folder {
     DIR *dir;
@@ -95,6 +96,24 @@ static const char *folder_of(const char *path, struct arena *a)
     if (slash == SIZE_MAX)
         return ".";
     return slash == 0 ? "/" : arena_c(a, str_from(path, slash));
+}
+
+enum rc file_in_memory(struct str content, int *out_fd, struct err *e)
+{
+    char *octets = NULL;
+    memcpy(&octets, &content.p, sizeof(octets));
+    struct iovec part = { octets, content.n };
+    int fd = memfd_create("content", MFD_CLOEXEC);
+    if (fd < 0)
+        return err_sys(e, "make a memory file");
+    enum rc rc = io_write_all(fd, &part, 1, e);
+    if (rc == RC_OK && lseek(fd, 0, SEEK_SET) != 0) /* whoever gets it reads from its start */
+        rc = err_sys(e, "rewind a memory file");
+    if (rc != RC_OK)
+        io_close(fd);
+    else
+        *out_fd = fd;
+    return rc;
 }
 
 enum rc folder_sync(const char *path, struct err *e)

@@ -33,6 +33,8 @@ enum rc file_replace(const char *path, struct str content, mode_t mode,
 /* Removes the file and syncs its folder; a missing one is fine. */
 enum rc file_remove(const char *path, struct err *e) CHECK_RESULT;
 
+/* A file in memory with this content, for handing over to another process. */
+enum rc file_in_memory(struct str content, int *out_fd, struct err *e) CHECK_RESULT;
 /* Syncs the folder at path. */
 enum rc folder_sync(const char *path, struct err *e) CHECK_RESULT;
 /* Makes the folder and missing parents; existing ones are fine. */

@@ -16,8 +16,9 @@ enum role_id {
     ROLE_QUEUE = 1u << 3,
     ROLE_RELAY = 1u << 4,
     ROLE_WEB = 1u << 5,
+    ROLE_RUNNER = 1u << 6,
 };
-#define ROLE_COUNT 6
+#define ROLE_COUNT 7
 
 enum note_type {
 #define NOTE(name, from, to, fields, text) NOTE_##name,

@@ -13,6 +13,8 @@ struct seal {
     bool connects; /* may open them */
     const char *const
         *write_below; /* folders under the MailRoot that may be changed; NULL ends */
+    bool
+        executes; /* may start programs, which inherit all this: only privileges are given up */
 };
 
 /*

@@ -3,7 +3,7 @@
 
     bench.py PROGRAM [--quick] [--journal] [part ...]
 
-Parts: deliver, relay, queue, lists, large, pop3, idle, memory, useradd, full (mailbox of many messages). Each figure is the
+Parts: deliver, relay, queue, lists, takeover, large, pop3, idle, memory, useradd, full (mailbox of many messages). Each figure is the
 median of three runs (one with --quick). Needs root, for the peers and for --journal, which measures on
 an ext4 with a journal in a loop-mounted file. Everything listens on loopback only.
 """
@@ -505,6 +505,45 @@ class Bench:
             server.stop()
             shutil.rmtree(server.root)
 
+    def takeover(self):
+        """A MailRoot of XMail's, taken over, against reading the folders of its mailboxes."""
+        accounts = 100000 // (10 if self.quick else 1)
+        root = os.path.join(self.folder, "xmail")
+        print(f"\n## Takeover of {accounts} accounts with {accounts * 10} messages (seconds)\n", flush=True)
+        for name in ("domains.tab", "aliases.tab", "aliasdomain.tab", "extaliases.tab", "ctrlaccounts.tab", "smtprelay.tab"):
+            os.makedirs(root, exist_ok=True)
+            open(os.path.join(root, name), "w", encoding="utf-8").close()
+        with open(os.path.join(root, "domains.tab"), "w", encoding="utf-8") as f:
+            f.write(f'"{DOMAIN}"\n')
+        with open(os.path.join(root, "server.tab"), "w", encoding="utf-8") as f:
+            f.write(f'"RootDomain"\t"{DOMAIN}"\n"PostMaster"\t"root@{DOMAIN}"\n')
+        with open(os.path.join(root, "mailusers.tab"), "w", encoding="utf-8") as f:
+            f.writelines(f'"{DOMAIN}"\t"p{i}"\t"151517"\t{i + 1}\t"p{i}"\t"U"\n' for i in range(accounts))
+        for i in range(accounts):
+            box = os.path.join(root, "domains", DOMAIN, f"p{i}")
+            for name in ("tmp", "new", "cur"):
+                os.makedirs(f"{box}/Maildir/{name}")
+            with open(box + "/user.tab", "w", encoding="utf-8") as f:
+                f.write('"MaxMBSize"\t"10000"\n')
+            for k in range(10):
+                with open(f"{box}/Maildir/new/{1500000000000 + k}.{k}.{i}.old", "wb") as f:
+                    f.write(b"Subject: x\r\n\r\nx\r\n")
+        os.sync()
+
+        def timed(*command):
+            began = time.monotonic()
+            subprocess.run(command, check=True, capture_output=True)
+            return time.monotonic() - began
+        find = ("find", os.path.join(root, "domains"), "-type", "f", "-name", "*.old")
+        program = [self.program, "takeover", "--mailroot", root]
+        timed(*find)
+        reads = statistics.median(timed(*find) for _ in range(self.runs))
+        rehearsals = statistics.median(timed(*program) for _ in range(self.runs))
+        does = timed(*program, "--do")
+        print(f"reading the folders (find): {reads:.2f}; rehearsal {rehearsals:.2f}, ratio {rehearsals / reads:.2f}; "
+              f"takeover --do {does:.2f}, ratio {does / reads:.2f}", flush=True)
+        shutil.rmtree(root)
+
     def large(self):
         print("\n## 1 MB messages against the disk\n")
         server = Hikyaku(self.program, self.folder)
@@ -704,7 +743,7 @@ def main():
         return 2
     program = os.path.abspath(words[0])
     flags = [w for w in words[1:] if w.startswith("--")]
-    parts = [w for w in words[1:] if not w.startswith("--")] or ["deliver", "relay", "queue", "lists", "large", "pop3", "idle", "memory", "useradd", "full"]
+    parts = [w for w in words[1:] if not w.startswith("--")] or ["deliver", "relay", "queue", "lists", "takeover", "large", "pop3", "idle", "memory", "useradd", "full"]
     if os.geteuid() != 0:
         print("the peers need root; run `sudo make bench`")
         return 1

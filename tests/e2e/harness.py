@@ -116,7 +116,7 @@ class Server:
         return None
 
     def role_pids(self):
-        return [p for p in (self.role_pid(r) for r in ("control", "smtpd", "access", "queue", "relay", "web")) if p]
+        return [p for p in (self.role_pid(r) for r in ("control", "smtpd", "access", "queue", "relay", "web", "runner")) if p]
 
     def kill(self):
         """As a crash of everything at once."""

@@ -14,7 +14,7 @@ from harness import DOMAIN, PASSWORD, PROGRAM, Server, wait_until
 from lines import Lines, any_certificate
 
 LETTER = b"Subject: life\r\n\r\nx\r\n"
-ROLES = ("control", "smtpd", "access", "queue", "relay", "web")
+ROLES = ("control", "smtpd", "access", "queue", "relay", "web", "runner")
 
 
 def send(server, *users):

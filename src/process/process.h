@@ -1,0 +1,43 @@
+/*
+ * process.h - the administrator's programs: lines of tables that name them, and their macros.
+ * Whoever wants one run names table and line and gives the macros' values; the runner role
+ * reads the line itself, so that nobody can ask for another command than the administrator's.
+ */
+#ifndef HIKYAKU_PROCESS_PROCESS_H
+#define HIKYAKU_PROCESS_PROCESS_H
+
+#include "conf/tab.h"
+
+/* A line of a filter table: ["!flags"] "command" "argument"... (specification 3, section 2). */
+struct program_line {
+    unsigned line;
+    uint64_t sum;              /* of its values: tells whether it is still the same line */
+    bool not_for_logged_in;    /* aex */
+    bool not_for_white_listed; /* wlex */
+    unsigned limit_s;          /* timeo=N; 0: the usual */
+    size_t count;
+    const struct str *words; /* the command, then arguments, macros not filled in */
+};
+/* NULL, or the reason why the row is no such line. Words are the row's. */
+const char *program_line_parse(const struct tab_row *row, struct program_line *out);
+
+/* The values of macros: NAME, value, NAME, value... */
+struct macro {
+    const char *name;
+    struct str value;
+};
+/* "@@NAME" as a whole word, "$(NAME)" anywhere in it; a macro that isn't known is empty
+ * (specification 3, section 1). The result is one argument, whatever is in it. In a. */
+struct str macros_fill(struct str word, const struct macro *macros, size_t count,
+                       struct arena *a);
+/* As octets that macros_parse reads back; a memory file's content. RC_PERM: too long, or a NUL.
+ */
+enum rc macros_print(const struct macro *macros, size_t count, struct buf *out) CHECK_RESULT;
+enum rc macros_parse(struct str text, struct arena *a, struct macro **out, size_t *out_count,
+                     struct err *e) CHECK_RESULT;
+#define MACROS_MAX ((size_t)64 * 1024)
+
+/* What the runner role answers: the exit code of a program that ended, else one of these. */
+enum { PROGRAM_CODE_MAX = 255, PROGRAM_FAILED = 1000 /* the text says why */ };
+
+#endif

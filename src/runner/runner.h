@@ -1,0 +1,24 @@
+/* runner.h - runs programs that lines of tables name: bounded in number, time and output; what
+ * came of each goes to whoever asked, and to the log. */
+#ifndef HIKYAKU_RUNNER_RUNNER_H
+#define HIKYAKU_RUNNER_RUNNER_H
+
+#include "base/base.h"
+#include "sys/pool.h"
+
+/* A run that was asked for. */
+struct runner_request {
+    uint64_t process, session, number; /* whose it is; handed back */
+    struct str table;                  /* "filters.pre-data.tab" */
+    uint64_t line, sum;                /* as program_line_parse gave them */
+    int macros_fd;                     /* a memory file; belongs to the runner */
+};
+/* code: the exit code, or PROGRAM_FAILED with the reason. Any thread. */
+typedef void runner_done_fn(const struct runner_request *r, uint64_t code, struct str text);
+
+/* done: called once for each request. */
+void runner_init(struct pool *pool, runner_done_fn *done);
+/* Runs it now, or when one of those that run has ended. Any thread. */
+void runner_start(const struct runner_request *r);
+
+#endif

@@ -1,0 +1,34 @@
+/* spawn.h - programs of the administrator, as processes of their own group. Only the runner
+ * role may start them: the seals of all others forbid it. */
+#ifndef HIKYAKU_SYS_SPAWN_H
+#define HIKYAKU_SYS_SPAWN_H
+
+#include "base/base.h"
+#include <sys/types.h>
+
+struct spawn {
+    const char *const *argv; /* NULL ends; argv[0] with a slash is a path, else looked for in
+                                PATH and in bin/ of the MailRoot */
+    const char *const *env;  /* NULL ends */
+    uint64_t file_bytes;     /* largest file it may write */
+};
+/* One that runs. */
+struct spawned {
+    pid_t pid;
+    int watch_fd;  /* readable when there is output, or it ended */
+    int output_fd; /* its standard output and error; not blocking */
+    int pid_fd;
+};
+/* No shell; input is /dev/null, the working directory that of this process. RC_PERM: it can't
+ * be run (also found out later: code 127). Any thread. */
+enum rc spawn_start(const struct spawn *s, struct spawned *out, struct err *e) CHECK_RESULT;
+/* What it has written since: 0 nothing now, -1 never any more. */
+ssize_t spawn_read(const struct spawned *s, char *p, size_t n);
+/* Has it ended? *out_code: its exit code, or -signal. */
+bool spawn_ended(const struct spawned *s, int *out_code);
+/* A signal to all of its group. */
+void spawn_signal(const struct spawned *s, int number);
+/* After the end; kills what is left of its group. */
+void spawn_release(struct spawned *s);
+
+#endif
