@@ -71,6 +71,7 @@ def make_mailroot(root, marker=None):
         write(os.path.join(folder, "user.tab"), rows(("RealName", HYOU), ("MaxMBSize", "10000")))
         for part in ("tmp", "new", "cur") if kind == "Maildir" else (".",):
             os.makedirs(os.path.join(folder, kind, part))
+    write(os.path.join(root, "domains", D, "ml", "mlusers.tab"), rows(("taro@" + D, "RW"), ("Hanako@" + D, "R")))
     for name in ("cmdaliases/" + D, "custdomains", "filters", "logs", "pop3locks", "spool/temp", "spool/local",
                  "msgsync", "tabindex"):
         os.makedirs(os.path.join(root, name))
@@ -204,8 +205,11 @@ class TakenOver(unittest.TestCase):
                     return name
         return None
 
-    def test_list_is_not_bounced(self):
-        self.assertEqual(self.send("ml@" + D), ["451"])
+    def test_list(self):
+        text = b"Subject: to the list\r\n\r\nx\r\n"
+        self.assertEqual(self.send("ml@" + D, text=text, sender="taro@" + D), ["250", "250"])
+        for account in ("taro", "Hanako"):
+            self.assertTrue(wait_until(lambda: self.find(account, "to the list"), 10), account)
 
     def test_apop(self):
         with Lines(self.server.ports["pop3"]) as c:
