@@ -3,6 +3,7 @@
  * 5321 3.3), pipelined where the server takes it (RFC 2920), with SIZE, BODY, SMTPUTF8 and the
  * DSN parameters it knows. Each recipient gets a verdict of its own.
  */
+#include "mail/stuffed.h"
 #include "relay/relay_int.h"
 #include "sys/io.h"
 
@@ -232,25 +233,6 @@ static enum rc talk_in_steps(struct dialogue *d, struct str mail, bool *waiting,
 
 /* --- the message ------------------------------------------------------------------------- */
 
-/* LF becomes CRLF, a dot that begins a line gets another one. */
-static enum rc stuff(struct buf *out, struct str chunk, bool *at_line_start)
-{
-    enum rc rc = RC_OK;
-    while (chunk.n > 0 && rc == RC_OK) {
-        size_t lf = str_find(chunk, '\n');
-        struct str line = str_head(chunk, MIN(lf, chunk.n));
-        if (*at_line_start && chunk.p[0] == '.')
-            rc = buf_add_char(out, '.');
-        if (rc == RC_OK)
-            rc = buf_add_str(out, line);
-        *at_line_start = lf != SIZE_MAX;
-        if (rc == RC_OK && lf != SIZE_MAX)
-            rc = buf_add_str(out, STR("\r\n"));
-        chunk = str_skip(chunk, line.n + (lf != SIZE_MAX));
-    }
-    return rc;
-}
-
 /* A reply that nobody asked for would be taken for that of the next command, at last for the
  * acceptance of a message that the server may refuse. */
 static enum rc check_in_step(struct connection *c, struct err *e)
@@ -266,7 +248,7 @@ static enum rc send_body(struct connection *c, const struct message *m, struct e
     const struct spool_entry *entry = m->entry;
     uint64_t at = entry->message_offset, left = entry->message_octets;
     char *p = arena_new(&a, CHUNK_BYTES);
-    bool line_start = true;
+    struct stuffing dots = { .in_line = false };
     buf_init(&out, 4 * CHUNK_BYTES);
     enum rc rc = RC_OK;
     while (left > 0 && rc == RC_OK) {
@@ -274,7 +256,7 @@ static enum rc send_body(struct connection *c, const struct message *m, struct e
             io_pread(entry->message_fd, p, (size_t)MIN(left, (uint64_t)CHUNK_BYTES), at);
         if (n <= 0)
             return err_gone(e, "the message can't be read"); /* never "." behind half of it */
-        rc = stuff(&out, str_from(p, (size_t)n), &line_start);
+        rc = stuff_feed(&dots, str_from(p, (size_t)n), &out);
         at += (uint64_t)n;
         left -= (uint64_t)n;
         if (rc == RC_OK && left > 0) {
@@ -282,8 +264,8 @@ static enum rc send_body(struct connection *c, const struct message *m, struct e
             buf_reset(&out);
         }
     }
-    if (rc == RC_OK && !line_start)
-        rc = buf_add_str(&out, STR("\r\n"));
+    if (rc == RC_OK)
+        rc = stuff_end(&dots, &out);
     if (rc == RC_OK)
         rc = buf_add_str(&out, STR(".\r\n"));
     if (rc == RC_OK)

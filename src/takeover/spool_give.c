@@ -56,20 +56,6 @@ static void add_head(const struct spool_entry *entry, size_t i, struct arena *a,
              STR_ARG(path_text(&env->recipients[i].resolved, a)));
 }
 
-/* LF becomes CRLF, and lines that begin with a dot get another. */
-static void stuff(struct str in, bool *at_start, struct buf *out)
-{
-    for (size_t i = 0; i < in.n; i++) {
-        char c = in.p[i];
-        if (c == '.' && *at_start)
-            buf_must(buf_add_char(out, '.'));
-        if (c == '\n')
-            buf_must(buf_add_char(out, '\r'));
-        buf_must(buf_add_char(out, c));
-        *at_start = c == '\n';
-    }
-}
-
 static enum rc write_part(int fd, struct buf *b, const char *path, struct err *e)
 {
     struct iovec part = { b->p, b->n };
@@ -84,7 +70,7 @@ static enum rc write_message(const struct spool_entry *entry, size_t i, const ch
     struct arena a AUTO_RELEASE_ARENA = { 0 };
     struct buf out AUTO_RELEASE_BUF;
     char *chunk AUTO_FREE = mem_new(CHUNK_BYTES);
-    bool at_start = true;
+    struct stuffing dots = { .in_line = false };
     buf_init(&out, (size_t)16 << 20);
     int fd AUTO_CLOSE = io_open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     if (fd < 0)
@@ -97,7 +83,7 @@ static enum rc write_message(const struct spool_entry *entry, size_t i, const ch
         if (n <= 0)
             return n < 0 ? err_sys(e, "read entry %.*s", STR_ARG(entry->id))
                          : err_temp(e, "4.3.0", "entry %.*s ends early", STR_ARG(entry->id));
-        stuff(str_from(chunk, (size_t)n), &at_start, &out);
+        buf_must(stuff_feed(&dots, str_from(chunk, (size_t)n), &out));
         rc = write_part(fd, &out, path, e);
         at += (uint64_t)n;
     }

@@ -163,8 +163,8 @@ static struct address meaning(const struct take *t, const struct address *to, st
 }
 
 /* The data part, piece by piece. With eight_bit only dots and 8-bit octets are looked for. */
-static enum rc each_piece(int fd, uint64_t at, struct xmail_dots *dots, bool *eight_bit,
-                          struct xmail_text *text, struct spool_put *out, struct err *e)
+static enum rc each_piece(int fd, uint64_t at, struct dots *dots, bool *eight_bit,
+                          struct unstuffing *text, struct spool_put *out, struct err *e)
 {
     struct buf lines AUTO_RELEASE_BUF;
     char *chunk AUTO_FREE = mem_new(CHUNK_BYTES);
@@ -178,13 +178,13 @@ static enum rc each_piece(int fd, uint64_t at, struct xmail_dots *dots, bool *ei
         struct str piece = str_from(chunk, (size_t)n);
         at += (uint64_t)n;
         if (eight_bit != NULL) {
-            xmail_dots_feed(dots, piece);
+            dots_feed(dots, piece);
             *eight_bit = *eight_bit || !str_is_ascii(piece);
             continue;
         }
         uint64_t before = text->wire_octets;
         buf_reset(&lines);
-        buf_must(n > 0 ? xmail_text_feed(text, piece, &lines) : xmail_text_end(text, &lines));
+        buf_must(n > 0 ? unstuff_feed(text, piece, &lines) : unstuff_end(text, &lines));
         rc = spool_put_write(out, buf_str(&lines), text->wire_octets - before, e);
     } while (n > 0 && rc == RC_OK);
     return rc;
@@ -239,7 +239,7 @@ static enum rc make_entry(struct take *t, const struct xmail_found *f, int fd,
     struct spool_past past;
     struct envelope env;
     struct spool_put *put = NULL;
-    struct xmail_dots dots = { .plain = false };
+    struct dots dots = { .plain = false };
     bool eight_bit = false;
     enum rc rc = read_head(fd, st, &mem, &h, e);
     if (rc == RC_OK)
@@ -249,7 +249,7 @@ static enum rc make_entry(struct take *t, const struct xmail_found *f, int fd,
     usec_t at = xmail_name_time(f->name);
     at = at > 0 ? at : h.written_at > 0 ? h.written_at : (usec_t)st->st_mtime * USEC_S;
     struct str id = entry_id(f, at, &mem);
-    struct xmail_text text = { .stuffed = !dots.plain };
+    struct unstuffing text = { .dotted = !dots.plain };
     fill_envelope(t, &h, eight_bit, at, &mem, &env);
     look_back(t, f, &h, st, &mem, &past);
     rc = spool_adopt_begin(id, &env, &put, e);

@@ -1,7 +1,7 @@
 /*
- * xmail_file.c - the forms of XMail's spool files (specification 2, section 3; 6, items 1, 2
- * and 17). Pure. Old forms are taken too: without the line about client and server, with blanks
- * or more behind an address, with LF only.
+ * xmail_file.c - the forms of XMail's spool files (specification 2, section 3). Pure. Old forms
+ * are taken too: without the line about client and server, with blanks or more behind an
+ * address, with LF only.
  */
 #include "takeover/xmail_int.h"
 #include <time.h>
@@ -184,53 +184,4 @@ void xmail_log_parse(struct str text, struct xmail_log *out)
     out->tries = blocks > 0 ? blocks : codes;
     if (out->tries == 0 && str_trim(text).n > 0)
         out->tries = 1;
-}
-
-/* --- the message ------------------------------------------------------------------------- */
-
-static enum rc put_line_end(struct xmail_text *t, struct buf *out)
-{
-    t->in_line = false;
-    t->wire_octets += 2;
-    return buf_add_char(out, '\n');
-}
-
-enum rc xmail_text_feed(struct xmail_text *t, struct str in, struct buf *out)
-{
-    enum rc rc = RC_OK;
-    for (size_t i = 0; i < in.n && rc == RC_OK; i++) {
-        char c = in.p[i];
-        if (c == '\n' && t->after_cr) {
-            t->after_cr = false; /* its CR has ended the line */
-        } else if (c == '\n' || c == '\r') {
-            t->after_cr = c == '\r';
-            rc = put_line_end(t, out);
-        } else if (c != '\0') {
-            bool drop = t->stuffed && !t->in_line && c == '.';
-            t->after_cr = false;
-            t->in_line = true;
-            t->wire_octets += !drop;
-            rc = drop ? RC_OK : buf_add_char(out, c);
-        }
-    }
-    return rc;
-}
-
-enum rc xmail_text_end(struct xmail_text *t, struct buf *out)
-{
-    return t->in_line ? put_line_end(t, out) : RC_OK;
-}
-
-void xmail_dots_feed(struct xmail_dots *d, struct str in)
-{
-    for (size_t i = 0; i < in.n; i++) {
-        char c = in.p[i];
-        bool end = c == '\n' || c == '\r';
-        if (d->state == DOTS_ONE && c != '.')
-            d->plain = true;
-        if (end)
-            d->state = DOTS_START;
-        else
-            d->state = d->state == DOTS_START && c == '.' ? DOTS_ONE : DOTS_LINE;
-    }
 }

@@ -2,12 +2,12 @@
 #ifndef HIKYAKU_TAKEOVER_XMAIL_INT_H
 #define HIKYAKU_TAKEOVER_XMAIL_INT_H
 
+#include "mail/stuffed.h"
 #include "spool/spool.h"
 #include "takeover/takeover.h"
 
 /* --- xmail_file.c: pure ------------------------------------------------------------------ */
 
-#define XMAIL_DATA_TAG "<<MAIL-DATA>>"
 #define XMAIL_HEAD_MAX ((size_t)1 << 20)
 #define XMAIL_LOG_MAX ((size_t)1 << 20)
 
@@ -35,28 +35,6 @@ void xmail_log_parse(struct str text, struct xmail_log *out);
 
 /* "milliseconds.thread.sequence.host": the time; 0: the name is of another form. */
 usec_t xmail_name_time(struct str name);
-
-/*
- * Octets of the data part as they come to lines with LF, for a queue entry: CRLF, CR and LF end
- * lines, NUL goes, a missing last line end is added. stuffed: "..x" becomes ".x".
- */
-struct xmail_text {
-    bool stuffed;
-    bool in_line, after_cr;
-    uint64_t wire_octets; /* of what was given out, with CRLF */
-};
-enum rc xmail_text_feed(struct xmail_text *t, struct str in, struct buf *out) CHECK_RESULT;
-enum rc xmail_text_end(struct xmail_text *t, struct buf *out) CHECK_RESULT;
-/*
- * Is the data dot-stuffed? XMail keeps the form in which it got it: over SMTP stuffed, from
- * spool/local not (specification 6, items 1 and 17). A line that begins with one dot only is
- * in no stuffed data.
- */
-struct xmail_dots {
-    bool plain; /* such a line was seen */
-    enum { DOTS_START, DOTS_ONE, DOTS_LINE } state;
-};
-void xmail_dots_feed(struct xmail_dots *d, struct str in);
 
 /* --- spool_scan.c ------------------------------------------------------------------------ */
 

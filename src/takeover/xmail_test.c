@@ -6,7 +6,6 @@
 
 #include <cmocka.h>
 
-#include "mail/data.h"
 #include "takeover/xmail_int.h"
 
 static void test_heads(void **state)
@@ -105,42 +104,12 @@ static void test_logs(void **state)
     }
 }
 
-static void test_texts(void **state)
-{
-    static const struct {
-        const char *name, *text, *expected;
-        bool plain;
-    } rows[] = {
-        { "CRLF", "a\r\n\r\nb\r\n", "a\n\nb\n", false },
-        { "mixed", "a\nb\r\nc\rd", "a\nb\nc\nd\n", false },
-        { "stuffed", "..x\r\n..\r\na..\r\n", ".x\n.\na..\n", false },
-        { "not stuffed", ".x\r\n..y\r\n", ".x\n..y\n", true },
-        { "a lone dot", "a\r\n.\r\nb", "a\n.\nb\n", true },
-        { "empty", "", "", false },
-    };
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct buf out AUTO_RELEASE_BUF;
-        struct str in = str_from_c(rows[i].text);
-        struct xmail_dots dots = { .plain = false };
-        buf_init(&out, 1000);
-        xmail_dots_feed(&dots, in);
-        struct xmail_text text = { .stuffed = !dots.plain };
-        assert_int_equal(xmail_text_feed(&text, in, &out), RC_OK);
-        assert_int_equal(xmail_text_end(&text, &out), RC_OK);
-        if (dots.plain != rows[i].plain || !str_eq(buf_str(&out), str_from_c(rows[i].expected)))
-            fail_msg("%s: %s", rows[i].name, out.p);
-        assert_int_equal(text.wire_octets, data_wire_octets(buf_str(&out)));
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_heads),
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_logs),
-        cmocka_unit_test(test_texts),
     };
     return cmocka_run_group_tests_name("takeover/xmail", tests, NULL, NULL);
 }
