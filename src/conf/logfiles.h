@@ -16,9 +16,10 @@ enum logfile {
     LOGFILE_CTRL,
     LOGFILE_FINGER,
     LOGFILE_LMAIL,
+    LOGFILE_FILTERS,
     LOGFILE_TRACE
 };
-#define LOGFILE_COUNT 7
+#define LOGFILE_COUNT 8
 
 /* Is the file switched on, by a switch (-Sl ...) or by LogFiles? Any thread. */
 bool logfile_is_on(enum logfile f);

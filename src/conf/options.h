@@ -55,6 +55,7 @@ struct options {
     bool store_maildir;        /* -MM, -Mm: what a new account gets */
     bool debug;                /* -Md */
     bool delivery_log;         /* -Ql */
+    bool filter_log;           /* -Qg */
     bool lmail_log, lmail_off; /* -Ll, -L- */
     int64_t lmail_s;           /* -Lt */
     enum ip_families families;

@@ -97,6 +97,8 @@ enum handler {
     H_pop3_relay_time,
     H_log_rotate,
     H_delivery_log,
+    H_filter_log,
+    H_filter_time,
     H_lmail_off,
     H_lmail_log,
     H_lmail_time,
@@ -145,6 +147,7 @@ static enum rc apply_number(struct options *o, enum handler handler, struct str 
         { H_retry_ratio, 0, 1000000, 1, &o->xmail_retry_ratio },
         { H_retry_max, 1, 1000000, 1, &o->xmail_retry_max },
         { H_lmail_time, 1, 86400, 1, &o->lmail_s },
+        { H_filter_time, 1, 86400, USEC_S, &o->filter_timeout },
     };
     int64_t n = 0;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -195,6 +198,7 @@ static enum rc apply_switch(struct options *o, enum handler handler, struct str 
     case H_log_rotate:
     case H_relay_threads:
     case H_lmail_time:
+    case H_filter_time:
         return apply_number(o, handler, value);
     case H_lmail_off:
         o->lmail_off = true;
@@ -204,6 +208,9 @@ static enum rc apply_switch(struct options *o, enum handler handler, struct str 
         return RC_OK;
     case H_delivery_log:
         o->delivery_log = true;
+        return RC_OK;
+    case H_filter_log:
+        o->filter_log = true;
         return RC_OK;
     case H_ignored:
         return RC_OK;

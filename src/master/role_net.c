@@ -119,11 +119,13 @@ static void fail_all(void)
 }
 
 static bool run_program(struct question q, const char *table, const struct program_line *line,
-                        struct str macros)
+                        struct str macros, struct str about)
 {
+    struct str type = str_skip(str_from_c(table), strlen("filters."));
     struct note n = { .type = NOTE_run,
                       .u.run = { (uint64_t)getpid(), q.session, q.number, str_from_c(table),
-                                 line->line, line->sum } };
+                                 line->line, line->sum, str_head(type, str_find(type, '.')),
+                                 about } };
     int channel = my_env->channels[role_number(ROLE_RUNNER)];
     int fd AUTO_CLOSE = -1;
     struct err e;

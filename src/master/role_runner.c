@@ -12,23 +12,27 @@ static void on_done(const struct runner_request *r, uint64_t code, struct str te
     struct note n = { .type = NOTE_ran,
                       .u.ran = { r->process, r->session, r->number, code,
                                  str_head(text, 400) } };
-    int channel = my_env->channels[role_number(ROLE_SMTPD)];
+    int channel = my_env->channels[r->role];
     struct err e;
     if (channel >= 0 && channel_send(channel, &n, -1, &e) != RC_OK)
-        log_warn(EV("what came of a program is lost"), KE(&e)); /* the session waits in vain */
+        log_warn(EV("what came of a program is lost"), KE(&e)); /* the asker waits in vain */
 }
 
 static void on_note(void *ctx, const struct note *n, int fd)
 {
-    (void)ctx;
+    const enum role_id *from = ctx;
     if (n->type == NOTE_run && fd >= 0) {
-        const struct runner_request r = { n->u.run.process,
-                                          n->u.run.session,
-                                          n->u.run.number,
-                                          n->u.run.table,
-                                          n->u.run.line,
-                                          n->u.run.sum,
-                                          fd };
+        const struct runner_request r = { .role = role_number(*from),
+                                          .process = n->u.run.process,
+                                          .session = n->u.run.session,
+                                          .number = n->u.run.number,
+                                          .table = n->u.run.table,
+                                          .line = n->u.run.line,
+                                          .sum = n->u.run.sum,
+                                          .type = n->u.run.type,
+                                          .about = n->u.run.about,
+                                          .is_message = *from == ROLE_QUEUE,
+                                          .macros_fd = fd };
         runner_start(&r);
     } else if (fd >= 0) {
         (void)close(fd);
@@ -41,9 +45,29 @@ static void every_second(void)
     role_count_log();
 }
 
+/* All roles that may ask for programs. */
+static enum rc hear_askers(struct pool *pool, struct err *e)
+{
+    const struct note ready = { .type = NOTE_runner_ready,
+                                .u.runner_ready.pid = (uint64_t)getpid() };
+    enum rc rc = RC_OK;
+    for (size_t i = 0; i < role_count && rc == RC_OK; i++) {
+        static enum role_id askers[ROLE_COUNT];
+        struct err lost;
+        int channel = my_env->channels[i];
+        if (channel < 0 || !note_is_allowed(NOTE_run, roles[i].id, ROLE_RUNNER))
+            continue;
+        askers[i] = roles[i].id;
+        rc = channel_listen(pool, channel, roles[i].id, ROLE_RUNNER, on_note, &askers[i], e);
+        if (rc == RC_OK && channel_send(channel, &ready, -1, &lost) != RC_OK)
+            log_warn(EV("a role isn't told of the runner"), KV("role", roles[i].name),
+                     KE(&lost));
+    }
+    return rc;
+}
+
 static enum rc start(const struct role_env *env, struct pool **pool, struct err *e)
 {
-    int channel = env->channels[role_number(ROLE_SMTPD)];
     enum rc rc = pool_new(8, 4096, pool, e);
     if (rc == RC_OK)
         runner_init(*pool, on_done);
@@ -53,14 +77,7 @@ static enum rc start(const struct role_env *env, struct pool **pool, struct err 
         rc = role_every(*pool, USEC_S, every_second, e);
     if (rc == RC_OK)
         rc = role_seal(env, e);
-    if (rc == RC_OK && channel >= 0)
-        rc = channel_listen(*pool, channel, ROLE_SMTPD, ROLE_RUNNER, on_note, NULL, e);
-    const struct note ready = { .type = NOTE_runner_ready,
-                                .u.runner_ready.pid = (uint64_t)getpid() };
-    struct err lost;
-    if (rc == RC_OK && channel >= 0 && channel_send(channel, &ready, -1, &lost) != RC_OK)
-        log_warn(EV("smtpd not told"), KE(&lost));
-    return rc;
+    return rc == RC_OK ? hear_askers(*pool, e) : rc;
 }
 
 int role_runner(const struct role_env *env)

@@ -1,4 +1,4 @@
-/* line.c - lines that name programs. */
+/* line.c - lines of tables that name programs and commands, and the tables they lie in. */
 #include "process/process.h"
 
 static const char *parse_flag(struct str word, struct program_line *out)
@@ -16,12 +16,18 @@ static const char *parse_flag(struct str word, struct program_line *out)
     return NULL;
 }
 
+static uint64_t sum_of(const struct tab_row *row)
+{
+    uint64_t sum = 1;
+    for (size_t i = 0; i < row->count; i++)
+        sum = hash_text(row->values[i], false, sum + i);
+    return sum;
+}
+
 const char *program_line_parse(const struct tab_row *row, struct program_line *out)
 {
-    struct program_line l = { .line = row->line, .sum = 1 };
+    struct program_line l = { .line = row->line, .sum = sum_of(row) };
     size_t from = 0;
-    for (size_t i = 0; i < row->count; i++)
-        l.sum = hash_text(row->values[i], false, l.sum + i);
     struct str first = tab_value(row, 0), word;
     if (str_starts(first, STR("!"))) {
         from = 1;
@@ -38,4 +44,139 @@ const char *program_line_parse(const struct tab_row *row, struct program_line *o
     l.count = row->count - from;
     *out = l;
     return NULL;
+}
+
+/* --- commands ---------------------------------------------------------------------------- */
+
+#define NO_WAIT_LIMIT_S 3600u /* of a program that nobody waits for */
+
+static const struct {
+    const char *name;
+    enum command_kind kind;
+    bool is_program, has_arguments;
+} commands[] = {
+    { "external", COMMAND_EXTERNAL, true, true },
+    { "filter", COMMAND_FILTER, true, true },
+    { "mailbox", COMMAND_MAILBOX, false, false },
+    { "redirect", COMMAND_REDIRECT, false, true },
+    { "lredirect", COMMAND_LREDIRECT, false, true },
+    { "smtprelay", COMMAND_SMTPRELAY, false, true },
+    { "smtp", COMMAND_SMTP, false, false },
+};
+
+static const char *parse_program(const struct tab_row *row, struct proc_command *c)
+{
+    int64_t priority = 0;
+    uint64_t wait = 0;
+    struct str sign = tab_value(row, 1);
+    if (str_starts(sign, STR("+")))
+        sign = str_skip(sign, 1);
+    if (!str_to_i64(sign, &priority) || priority < -1 || priority > 1)
+        return "priority isn't -1, 0 or 1";
+    if (!str_to_u64(tab_value(row, 2), &wait) || wait > 86400)
+        return "seconds to wait aren't 0 to 86400";
+    if (tab_value(row, 3).n == 0)
+        return "no program";
+    c->program.priority = (int)priority;
+    c->program.limit_s = wait == 0 ? NO_WAIT_LIMIT_S : (unsigned)wait;
+    c->waits = wait > 0 || c->kind == COMMAND_FILTER;
+    if (wait == 0 && c->kind == COMMAND_FILTER)
+        c->program.limit_s = 0;
+    c->program.words = row->values + 3;
+    c->program.count = row->count - 3;
+    return NULL;
+}
+
+const char *proc_command_parse(const struct tab_row *row, struct proc_command *out)
+{
+    struct str name = tab_value(row, 0);
+    struct proc_command c = { .program = { .line = row->line, .sum = sum_of(row) } };
+    size_t i = 0;
+    while (i < ARRAY_LEN(commands) && !str_ieq(name, str_from_c(commands[i].name)))
+        i++;
+    if (i == ARRAY_LEN(commands))
+        return "not a command";
+    c.kind = commands[i].kind;
+    c.program.words = row->values + 1;
+    c.program.count = row->count - 1;
+    if (commands[i].has_arguments && tab_value(row, 1).n == 0)
+        return "no argument";
+    const char *why = commands[i].is_program ? parse_program(row, &c) : NULL;
+    if (why == NULL)
+        *out = c;
+    return why;
+}
+
+/* --- tables ------------------------------------------------------------------------------ */
+
+typedef const char *parse_fn(const struct tab_row *row, struct program_line *out);
+
+static const char *parse_proc_program(const struct tab_row *row, struct program_line *out)
+{
+    struct proc_command c;
+    const char *why = proc_command_parse(row, &c);
+    if (why == NULL && c.kind != COMMAND_EXTERNAL && c.kind != COMMAND_FILTER)
+        return "not a program";
+    if (why == NULL)
+        *out = c.program;
+    return why;
+}
+
+/* `*` is one name; `**` one or more. */
+static const struct {
+    const char *path;
+    parse_fn *parse;
+} tables[] = {
+    { "filters.post-rcpt.tab", program_line_parse },
+    { "filters.pre-data.tab", program_line_parse },
+    { "filters.post-data.tab", program_line_parse },
+    { "filters/**", program_line_parse },
+    { "domains/*/mailproc.tab", parse_proc_program },
+    { "domains/*/*/mailproc.tab", parse_proc_program },
+    { "custdomains/*", parse_proc_program },
+    { "cmdaliases/*/*", parse_proc_program },
+};
+
+static bool path_matches(struct str path, struct str pattern)
+{
+    struct str name, word;
+    while (str_cut(&pattern, '/', &word)) {
+        if (path.p == NULL || !str_cut(&path, '/', &name) || name.n == 0 ||
+            str_eq(name, STR(".")) || str_eq(name, STR("..")))
+            return false;
+        if (!str_eq(word, STR("*")) && !str_eq(word, STR("**")) && !str_eq(word, name))
+            return false;
+        while (str_eq(word, STR("**")) && path.p != NULL && str_cut(&path, '/', &name))
+            if (name.n == 0 || str_eq(name, STR(".")) || str_eq(name, STR("..")))
+                return false;
+        if (pattern.p == NULL)
+            break;
+    }
+    return path.p == NULL;
+}
+
+static parse_fn *form_of(struct str path)
+{
+    for (size_t i = 0; i < ARRAY_LEN(tables); i++)
+        if (path_matches(path, str_from_c(tables[i].path)))
+            return tables[i].parse;
+    return NULL;
+}
+
+enum rc program_find(struct str table, uint64_t line, uint64_t sum, struct arena *a,
+                     struct program_line *out, struct err *e)
+{
+    struct tab tab;
+    parse_fn *parse = form_of(table);
+    if (parse == NULL)
+        return err_perm(e, "5.3.0", "%.*s holds no programs", STR_ARG(table));
+    enum rc rc = tab_read(arena_c(a, table), a, &tab, e);
+    for (size_t i = 0; rc == RC_OK && i < tab.row_count; i++) {
+        struct program_line l;
+        if (tab.rows[i].line != line || parse(&tab.rows[i], &l) != NULL || l.sum != sum)
+            continue;
+        *out = l;
+        return RC_OK;
+    }
+    return rc == RC_OK ? err_temp(e, "4.3.0", "the line isn't there any more") : rc;
 }

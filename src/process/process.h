@@ -8,18 +8,45 @@
 
 #include "conf/tab.h"
 
-/* A line of a filter table: ["!flags"] "command" "argument"... (specification 3, section 2). */
+/* A program, as a line of a table names it. */
 struct program_line {
     unsigned line;
     uint64_t sum;              /* of its values: tells whether it is still the same line */
     bool not_for_logged_in;    /* aex */
     bool not_for_white_listed; /* wlex */
-    unsigned limit_s;          /* timeo=N; 0: the usual */
+    unsigned limit_s;          /* it may run; 0: the usual */
+    int priority;              /* -1, 0, 1 */
     size_t count;
     const struct str *words; /* the command, then arguments, macros not filled in */
 };
-/* NULL, or the reason why the row is no such line. Words are the row's. */
+/* A line of a filter table: ["!flags"] "command" "argument"... (specification 3, section 2).
+ * NULL, or the reason why the row is no such line. Words are the row's. */
 const char *program_line_parse(const struct tab_row *row, struct program_line *out);
+
+/* A line of mailproc.tab, custdomains/NAME.tab or cmdaliases/DOMAIN/USER.tab (specification 3,
+ * section 4). */
+enum command_kind {
+    COMMAND_EXTERNAL,
+    COMMAND_FILTER,
+    COMMAND_MAILBOX,
+    COMMAND_REDIRECT,
+    COMMAND_LREDIRECT,
+    COMMAND_SMTPRELAY,
+    COMMAND_SMTP,
+};
+struct proc_command {
+    enum command_kind kind;
+    bool waits;                  /* EXTERNAL, FILTER: for the program's end */
+    struct program_line program; /* EXTERNAL, FILTER; the others: words are their arguments */
+};
+/* As program_line_parse. */
+const char *proc_command_parse(const struct tab_row *row, struct proc_command *out);
+
+/* The program that a line of the table names, if it still has that sum. Tables that don't hold
+ * programs are refused (RC_PERM), whoever asks; RC_TEMP: the line isn't there any more. table:
+ * a path below the MailRoot. Words are in a. */
+enum rc program_find(struct str table, uint64_t line, uint64_t sum, struct arena *a,
+                     struct program_line *out, struct err *e) CHECK_RESULT;
 
 /* The values of macros: NAME, value, NAME, value... */
 struct macro {

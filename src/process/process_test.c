@@ -42,6 +42,83 @@ static void lines(void **state)
     }
 }
 
+static void commands(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool good;
+        enum command_kind kind;
+        bool waits;
+        unsigned limit_s;
+        int priority;
+        size_t words;
+    } rows[] = {
+        { "\"external\"\t\"0\"\t\"5\"\t\"/bin/a\"\t\"@@FILE\"", true, COMMAND_EXTERNAL, true, 5,
+          0, 2 },
+        { "\"EXTERNAL\"\t\"-1\"\t\"0\"\t\"a\"", true, COMMAND_EXTERNAL, false, 3600, -1, 1 },
+        { "\"filter\"\t\"+1\"\t\"0\"\t\"a\"", true, COMMAND_FILTER, true, 0, 1, 1 },
+        { "\"filter\"\t\"2\"\t\"0\"\t\"a\"", false, COMMAND_FILTER, false, 0, 0, 0 },
+        { "\"filter\"\t\"0\"\t\"soon\"\t\"a\"", false, COMMAND_FILTER, false, 0, 0, 0 },
+        { "\"external\"\t\"0\"\t\"5\"", false, COMMAND_EXTERNAL, false, 0, 0, 0 },
+        { "\"mailbox\"", true, COMMAND_MAILBOX, false, 0, 0, 0 },
+        { "\"redirect\"\t\"a@b\"\t\"c\"", true, COMMAND_REDIRECT, false, 0, 0, 2 },
+        { "\"redirect\"", false, COMMAND_REDIRECT, false, 0, 0, 0 },
+        { "\"lredirect\"\t\"c\"", true, COMMAND_LREDIRECT, false, 0, 0, 1 },
+        { "\"smtprelay\"\t\"#h:25,NeedTLS=1\"", true, COMMAND_SMTPRELAY, false, 0, 0, 1 },
+        { "\"smtp\"", true, COMMAND_SMTP, false, 0, 0, 0 },
+        { "\"rm\"\t\"-rf\"", false, COMMAND_SMTP, false, 0, 0, 0 },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct arena a AUTO_RELEASE_ARENA = { 0 };
+        struct tab tab;
+        struct err e;
+        struct proc_command c = { .waits = false };
+        assert_int_equal(tab_read_str("t", str_from_c(rows[i].text), &a, &tab, &e), RC_OK);
+        bool good = proc_command_parse(&tab.rows[0], &c) == NULL;
+        if (good != rows[i].good ||
+            (good &&
+             (c.kind != rows[i].kind || c.waits != rows[i].waits ||
+              c.program.limit_s != rows[i].limit_s || c.program.priority != rows[i].priority ||
+              c.program.count != rows[i].words)))
+            fail_msg("%s", rows[i].text);
+    }
+}
+
+/* Only tables that hold programs are read: the sum doesn't matter for the others. */
+static void places(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *table;
+        enum rc rc;
+    } rows[] = {
+        { "filters.pre-data.tab", RC_TEMP },
+        { "filters/a/b.tab", RC_TEMP },
+        { "domains/x.test/mailproc.tab", RC_TEMP },
+        { "domains/x.test/amy/mailproc.tab", RC_TEMP },
+        { "custdomains/.x.test.tab", RC_TEMP },
+        { "cmdaliases/x.test/amy.tab", RC_TEMP },
+        { "filters/../domains.tab", RC_PERM },
+        { "filters/a/../b", RC_PERM },
+        { "filters/", RC_PERM },
+        { "filters", RC_PERM },
+        { "/filters/a", RC_PERM },
+        { "domains/x.test/amy/Maildir/mailproc.tab", RC_PERM },
+        { "domains/../mailproc.tab", RC_PERM },
+        { "domains/x.test/amy/Maildir/new/1.tab", RC_PERM },
+        { "server.tab", RC_PERM },
+        { "", RC_PERM },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct arena a AUTO_RELEASE_ARENA = { 0 };
+        struct program_line l;
+        struct err e;
+        if (program_find(str_from_c(rows[i].table), 1, 1, &a, &l, &e) != rows[i].rc)
+            fail_msg("%s: %s", rows[i].table, e.text);
+    }
+}
+
 static void macros(void **state)
 {
     (void)state;
@@ -84,6 +161,7 @@ static void macros(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(lines), cmocka_unit_test(macros) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(lines), cmocka_unit_test(commands),
+                                        cmocka_unit_test(places), cmocka_unit_test(macros) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

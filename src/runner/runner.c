@@ -5,6 +5,7 @@
  * ends by itself is killed, too.
  */
 #include "runner/runner.h"
+#include "conf/logfiles.h"
 #include "conf/options.h"
 #include "process/process.h"
 #include "sys/file.h"
@@ -17,6 +18,8 @@
 #define OUTPUT_MAX ((size_t)16 * 1024)
 #define FILE_BYTES_MAX ((uint64_t)256 << 20)
 #define TERM_WAIT (2 * USEC_S)
+#define TOLD_MAX 400u                       /* of the output, in logs */
+static const int nice_of[] = { 10, 0, -5 }; /* priorities -1, 0, 1 */
 
 struct run {
     struct run *next; /* waiting */
@@ -25,6 +28,9 @@ struct run {
     pool_ticket ticket;
     struct spawned program;
     struct buf output;
+    struct macro *macros;
+    size_t macro_count;
+    struct str command; /* the line with its macros, for logs */
     usec_t deadline, began;
     bool too_long, killed;
 };
@@ -50,39 +56,82 @@ static void run_free(struct run **r)
     mem_free(r);
 }
 
+static struct str macro_of(const struct run *r, const char *name)
+{
+    for (size_t i = 0; i < r->macro_count; i++)
+        if (strcmp(r->macros[i].name, name) == 0)
+            return r->macros[i].value;
+    return STR("");
+}
+
+/* A line of the filter log (specification 2, section 4), the output behind it. */
+static void record(const struct run *r, uint64_t code, struct str to, struct str output)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    char time[CLOCK_TEXT_BYTES];
+    bool ended = code <= PROGRAM_CODE_MAX;
+    const struct str values[] = {
+        macro_of(r, "FROM"),
+        to,
+        macro_of(r, "LOCALADDR"),
+        macro_of(r, "REMOTEADDR"),
+        str_from_c(clock_print(clock_wall(), time)),
+        r->request.type,
+        r->request.about,
+        ended ? STR("0") : STR("-1"),
+        ended ? arena_printf(&a, "%" PRIu64, code) : STR("-1"),
+        r->command,
+        output,
+    };
+    logfile_add(LOGFILE_FILTERS, values, ARRAY_LEN(values));
+}
+
 static void tell(struct run *r, uint64_t code, struct str text)
 {
+    struct str to = macro_of(r, "RCPT"), output = str_trim(buf_str(&r->output));
+    struct str about = r->request.about, nobody = STR("");
+    if (to.n == 0)
+        to = macro_of(r, "CRCPT");
+    output = str_head(output, TOLD_MAX);
     log_info(EV(code <= PROGRAM_CODE_MAX ? "program ended" : "program failed"),
-             KS("table", r->request.table), KU("line", r->request.line), KU("code", code),
-             KS("reason", text), KU("ms", (uint64_t)((clock_mono() - r->began) / USEC_MS)),
-             KS("output", str_trim(buf_str(&r->output))));
+             KS("id", r->request.is_message ? about : nobody),
+             KS("session", r->request.is_message ? nobody : about), KS("type", r->request.type),
+             KS("rcpt", to), KS("table", r->request.table), KU("line", r->request.line),
+             KU("code", code), KS("reason", text),
+             KU("ms", (uint64_t)((clock_mono() - r->began) / USEC_MS)), KS("output", output));
+    record(r, code, to, output);
     the_done(&r->request, code, text);
 }
 
 /* --- the line ---------------------------------------------------------------------------- */
 
-/* The line that was named, if it is still there. */
-static enum rc find_line(struct run *r, struct program_line *out, struct err *e)
-{
-    struct tab tab;
-    enum rc rc = tab_read(arena_c(&r->mem, r->request.table), &r->mem, &tab, e);
-    for (size_t i = 0; rc == RC_OK && i < tab.row_count; i++) {
-        struct program_line l;
-        if (tab.rows[i].line != r->request.line ||
-            program_line_parse(&tab.rows[i], &l) != NULL || l.sum != r->request.sum)
-            continue;
-        *out = l;
-        return RC_OK;
-    }
-    return rc == RC_OK ? err_temp(e, "4.3.0", "the line isn't there any more") : rc;
-}
-
-static enum rc read_macros(struct run *r, struct macro **out, size_t *count, struct err *e)
+static enum rc read_macros(struct run *r, struct err *e)
 {
     struct str text;
     enum rc rc =
         file_read_open(r->request.macros_fd, "macros", MACROS_MAX, &r->mem, &text, NULL, e);
-    return rc == RC_OK ? macros_parse(text, &r->mem, out, count, e) : rc;
+    return rc == RC_OK ? macros_parse(text, &r->mem, &r->macros, &r->macro_count, e) : rc;
+}
+
+/* The line as it will be run, for the log; secrets aren't shown. */
+static void keep_command(struct run *r, const struct program_line *line)
+{
+    static const char *const secrets[] = { "PASS", "PASSWD", "DGEST" };
+    struct buf text AUTO_RELEASE_BUF;
+    struct macro *shown = arena_new_array(&r->mem, struct macro, r->macro_count + 1);
+    buf_init(&text, MACROS_MAX);
+    for (size_t i = 0; i < r->macro_count; i++) {
+        shown[i] = r->macros[i];
+        for (size_t k = 0; k < ARRAY_LEN(secrets); k++)
+            if (strcmp(shown[i].name, secrets[k]) == 0)
+                shown[i].value = STR("***");
+    }
+    for (size_t i = 0; i < line->count; i++) {
+        struct str word = macros_fill(line->words[i], shown, r->macro_count, &r->mem);
+        if (buf_printf(&text, "%s%.*s", i == 0 ? "" : " ", STR_ARG(word)) != RC_OK)
+            break;
+    }
+    r->command = arena_str(&r->mem, buf_str(&text));
 }
 
 static const char *const *environment(struct run *r)
@@ -106,19 +155,19 @@ static const char *const *environment(struct run *r)
 static enum rc start(struct run *r, struct err *e)
 {
     struct program_line line = { .count = 0 };
-    struct macro *macros = NULL;
-    size_t count = 0;
-    enum rc rc = find_line(r, &line, e);
+    enum rc rc = read_macros(r, e);
     if (rc == RC_OK)
-        rc = read_macros(r, &macros, &count, e);
+        rc = program_find(r->request.table, r->request.line, r->request.sum, &r->mem, &line, e);
     if (rc != RC_OK)
         return rc;
+    if (logfile_is_on(LOGFILE_FILTERS))
+        keep_command(r, &line);
     const char **argv = arena_new_array(&r->mem, const char *, line.count + 1);
     for (size_t i = 0; i < line.count; i++)
-        argv[i] = macros_fill(line.words[i], macros, count, &r->mem).p;
+        argv[i] = macros_fill(line.words[i], r->macros, r->macro_count, &r->mem).p;
     r->deadline = clock_mono() +
                   (line.limit_s > 0 ? (usec_t)line.limit_s * USEC_S : conf()->filter_timeout);
-    const struct spawn s = { argv, environment(r), FILE_BYTES_MAX };
+    const struct spawn s = { argv, environment(r), FILE_BYTES_MAX, nice_of[line.priority + 1] };
     return spawn_start(&s, &r->program, e);
 }
 
@@ -222,6 +271,9 @@ void runner_start(const struct runner_request *request)
     struct run *r = mem_new(sizeof(*r));
     r->request = *request;
     r->request.table = arena_str(&r->mem, request->table);
+    r->request.type = arena_str(&r->mem, request->type);
+    r->request.about = arena_str(&r->mem, request->about);
+    r->command = STR("");
     r->program = (struct spawned){ .watch_fd = -1, .output_fd = -1, .pid_fd = -1 };
     r->began = clock_mono();
     buf_init(&r->output, OUTPUT_MAX);

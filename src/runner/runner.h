@@ -8,10 +8,13 @@
 
 /* A run that was asked for. */
 struct runner_request {
-    uint64_t process, session, number; /* whose it is; handed back */
-    struct str table;                  /* "filters.pre-data.tab" */
-    uint64_t line, sum;                /* as program_line_parse gave them */
-    int macros_fd;                     /* a memory file; belongs to the runner */
+    unsigned role; /* whose it is; handed back, with what follows */
+    uint64_t process, session, number;
+    struct str table;       /* "filters.pre-data.tab" */
+    uint64_t line, sum;     /* as program_line_parse gave them */
+    struct str type, about; /* for logs: "pre-data"; the id of a message, or of a session */
+    bool is_message;        /* about is */
+    int macros_fd;          /* a memory file; belongs to the runner */
 };
 /* code: the exit code, or PROGRAM_FAILED with the reason. Any thread. */
 typedef void runner_done_fn(const struct runner_request *r, uint64_t code, struct str text);

@@ -254,7 +254,8 @@ static enum step ask(struct smtp *c)
     struct question q = session_ask(&c->s);
     usec_t limit = l->limit_s > 0 ? (usec_t)l->limit_s * USEC_S : conf()->filter_timeout;
     f->number = q.number;
-    if (q.number == 0 || runner == NULL || !runner(q, f->name, l, f->macros)) {
+    if (q.number == 0 || runner == NULL ||
+        !runner(q, f->name, l, f->macros, session_id(&c->s))) {
         failed(c, f, STR("the runner role takes nothing now"));
         f->at++;
         return f->refused ? finish(c) : ask(c);

@@ -26,11 +26,13 @@ enum rc smtpd_init(struct commit *commit, void (*notify_queue)(struct str id),
  * go without. */
 typedef bool smtpd_ask_fact_fn(struct question q, enum gate_question question, struct str name);
 void smtpd_set_fact_asker(smtpd_ask_fact_fn *ask);
-/* Who runs the program of a line; macros: as macros_print gives them. False: he takes nothing
- * now. The answer comes by engine_answer: process/process.h. Before the first session. */
+/* Who runs the program of a line; macros: as macros_print gives them; about: the session, for
+ * logs. False: he takes nothing now. The answer comes by engine_answer: process/process.h.
+ * Before the first session. */
 struct program_line;
 typedef bool smtpd_run_program_fn(struct question q, const char *table,
-                                  const struct program_line *line, struct str macros);
+                                  const struct program_line *line, struct str macros,
+                                  struct str about);
 void smtpd_set_program_runner(smtpd_run_program_fn *run);
 
 /* The engine's admit hook: false when disk or inodes run short. */

@@ -35,6 +35,7 @@ static void become(const struct spawn *s, const char *path, int output)
     limit(RLIMIT_NOFILE, FILES_MAX);
     (void)syscall(SYS_close_range, 3u, ~0u, 0u);
     (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    (void)setpriority(PRIO_PROCESS, 0, s->nice);
     (void)umask(077);
     char *argv[256], *env[32];
     size_t n = 0, k = 0;

@@ -11,6 +11,7 @@ struct spawn {
                                 PATH and in bin/ of the MailRoot */
     const char *const *env;  /* NULL ends */
     uint64_t file_bytes;     /* largest file it may write */
+    int nice;                /* more is later; less than 0 only where that is allowed */
 };
 /* One that runs. */
 struct spawned {

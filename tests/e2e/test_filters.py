@@ -154,7 +154,8 @@ class Filters(unittest.TestCase):
         self.assertTrue(wait_until(lambda: not glob.glob(self.server.path("hikyaku/filter/*")), 5))
 
     def test_output_is_logged(self):
-        self.table("pre-data", (self.program("f", "echo told; echo wrong >&2; exit 5"),))
+        self.server.set(LogFiles="filters")
+        self.table("pre-data", (self.program("f", "echo told; echo wrong >&2; exit 5"), "@@FROM"))
         self.server.start()
         self.assertEqual(self.codes(ALICE)[-1], 250)
         self.assertTrue(wait_until(lambda: "program ended" in self.server.log_text(), 5))
@@ -162,6 +163,13 @@ class Filters(unittest.TestCase):
         self.assertIn("code=5", line)
         self.assertIn("told", line)
         self.assertIn("wrong", line)
+        with open(glob.glob(self.server.path("logs/filters-*"))[0], encoding="utf-8") as f:
+            values = [v.strip('"') for v in f.readline().rstrip("\n").split("\t")]
+        self.assertEqual(values[0], "x@far.example")
+        self.assertEqual(values[5], "pre-data")
+        self.assertEqual(values[7:9], ["0", "5"])
+        self.assertTrue(values[9].endswith("/filters/f x@far.example"))
+        self.assertEqual(values[10], "told?wrong")
 
     def test_injection(self):
         """An address is one argument, whatever is in it."""
