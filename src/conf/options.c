@@ -443,7 +443,7 @@ void options_each_later(void (*fn)(void *ctx, const char *name, bool security), 
     for (size_t i = 0; i < tab.row_count; i++) {
         const struct option_row *row = options_row(tab_value(&tab.rows[i], 0));
         struct str text = tab_value(&tab.rows[i], 1);
-        if (row == NULL || row->state == OPTION_OBEYED || text.n == 0)
+        if (row == NULL || row->state < OPTION_LATER || text.n == 0)
             continue;
         bool off = row->kind != OPTION_TEXT && row->xmail != NULL &&
                    str_eq(text, str_from_c(row->xmail));

@@ -142,7 +142,8 @@ enum option_kind {
     OPTION_SCHEME
 };
 enum option_when { OPTION_LIVE, OPTION_RESTART };
-enum option_state { OPTION_OBEYED, OPTION_LATER, OPTION_LATER_SECURITY };
+/* NEEDLESS: taken, and without effect on purpose; the row's text says why. */
+enum option_state { OPTION_OBEYED, OPTION_NEEDLESS, OPTION_LATER, OPTION_LATER_SECURITY };
 
 struct option_row {
     const char *name;

@@ -292,7 +292,7 @@ void cmdline_each_later(void (*fn)(void *ctx, const char *name, bool security), 
     const char *name = NULL;
     enum option_state state = OPTION_OBEYED;
     for (size_t at = 0; at < word_count && take_switch(scratch, &at, NULL, &name, &state);)
-        if (state != OPTION_OBEYED)
+        if (state >= OPTION_LATER)
             fn(ctx, name, state == OPTION_LATER_SECURITY);
     mem_free(&scratch);
 }

@@ -40,7 +40,7 @@ static void print_defaults(struct buf *out, const struct option_row *row, const 
     buf_addf(out, "%s\n", w->end);
     if (row->when == OPTION_RESTART)
         buf_addf(out, "%s%s\n", before, w->restart);
-    if (row->state != OPTION_OBEYED)
+    if (row->state >= OPTION_LATER)
         buf_addf(out, "%s%s\n", before, w->later);
 }
 
