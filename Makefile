@@ -170,6 +170,11 @@ install: all ## install program, man pages, systemd unit (PREFIX, DESTDIR)
 	sed 's|@PREFIX@|$(PREFIX)|g' packaging/hikyaku.service > $(UNITDIR)/hikyaku.service
 	install -m 644 packaging/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/hikyaku.conf
 
+.PHONY: deb
+deb: ## build a Debian package in build/deb
+	@tools/install-deps deb
+	@tools/make-deb
+
 # --- housekeeping ---------------------------------------------------------------------------------
 
 .PHONY: format
