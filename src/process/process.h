@@ -7,6 +7,7 @@
 #define HIKYAKU_PROCESS_PROCESS_H
 
 #include "conf/tab.h"
+#include "sys/file.h"
 
 /* A program, as a line of a table names it. */
 struct program_line {
@@ -63,6 +64,30 @@ enum rc macros_print(const struct macro *macros, size_t count, struct buf *out) 
 enum rc macros_parse(struct str text, struct arena *a, struct macro **out, size_t *out_count,
                      struct err *e) CHECK_RESULT;
 #define MACROS_MAX ((size_t)64 * 1024)
+
+/*
+ * FILE: lines of the envelope, then, where there is a message, the line <<MAIL-DATA>> and the
+ * message in the form of mail/stuffed.h (specification 3, sections 2 and 3).
+ *
+ * It has been written through fd: from here on any change shows. out: what it looks like now.
+ */
+enum rc filter_file_written(const char *path, int fd, struct file_id *out,
+                            struct err *e) CHECK_RESULT;
+bool filter_file_is_changed(const char *path, const struct file_id *as_written);
+/* Lines of the message, with LF; octets that they have with CRLF. */
+typedef enum rc filter_text_fn(void *ctx, struct str lines, uint64_t wire_octets,
+                               struct err *e);
+/*
+ * FILE as a program left it: the lines of head must be there as they were, the message goes to
+ * fn piece by piece. Lines may end in CRLF or LF, as XMail takes them. RC_PERM: it is broken, e
+ * says how, and what fn got is of no use.
+ */
+enum rc filter_file_read(const char *path, struct str head, filter_text_fn *fn, void *ctx,
+                         struct err *e) CHECK_RESULT;
+/* The first line of PATH.rej, "550 text" or text alone (then the code is empty). False: there
+ * is none. In a. */
+bool filter_rej_read(const char *path, struct arena *a, struct str *out_code,
+                     struct str *out_text);
 
 /* What the runner role answers: the exit code of a program that ended, else one of these. */
 enum { PROGRAM_CODE_MAX = 255, PROGRAM_FAILED = 1000 /* the text says why */ };

@@ -1,17 +1,13 @@
 /*
- * filters.c - filters.post-rcpt.tab and filters.pre-data.tab: programs that see the envelope in
- * a file and say no by exit code 3 (specification 3, section 3). The runner role runs them, one
- * after the other, while the session is parked.
+ * filters.c - filters.post-rcpt.tab, filters.pre-data.tab and filters.post-data.tab: programs
+ * that see envelope, and message, in a file and say no by exit code 3 (specification 3, section
+ * 3). The runner role runs them, one after the other, while the session is parked.
  */
-#include "mail/date.h"
 #include "process/process.h"
 #include "smtpd/smtpd_int.h"
-#include "sys/file.h"
 #include <stdatomic.h>
 
-#define FOLDER "hikyaku/filter"
 #define WAIT_IN_LINE (600 * USEC_S) /* for other programs, before it has its turn */
-#define REJ_MAX ((size_t)2000)
 #define EXIT_REFUSE 3u
 #define EXIT_LAST 16u /* added to another: the lines behind it don't count */
 
@@ -27,8 +23,10 @@ struct filtering {
     struct arena mem;
     struct filter_table table; /* lines that count for this session; in mem */
     size_t at;
-    const char *name;  /* of the table */
-    struct str path;   /* of FILE, relative */
+    const char *name; /* of the table */
+    enum filter_stage stage;
+    struct filter_file file;
+    bool is_shown;     /* FILE is there as the next filter shall see it */
     struct str macros; /* as macros_print gives them */
     uint64_t number;   /* of the question */
     session_fn *then;
@@ -39,7 +37,8 @@ struct filtering {
 static smtpd_run_program_fn *runner;
 static struct tab_cache *tables[FILTER_STAGES];
 static const char *const names[FILTER_STAGES] = { "filters.post-rcpt.tab",
-                                                  "filters.pre-data.tab" };
+                                                  "filters.pre-data.tab",
+                                                  "filters.post-data.tab" };
 
 void smtpd_set_program_runner(smtpd_run_program_fn *run)
 {
@@ -76,7 +75,7 @@ enum rc filters_init(struct err *e)
     for (size_t i = 0; i < FILTER_STAGES; i++)
         if (tables[i] == NULL)
             tables[i] = tab_cache_new(names[i], parse, release, NULL);
-    return folder_make(FOLDER, 0700, e);
+    return filter_files_init(e);
 }
 
 bool filters_are_there(enum filter_stage stage)
@@ -107,42 +106,7 @@ static enum rc choose(const struct smtp *c, enum filter_stage stage, struct filt
     return t == NULL && suspect ? RC_TEMP : RC_OK;
 }
 
-/* --- FILE -------------------------------------------------------------------------------- */
-
-static void add_rcpt(const struct rcpt *r, struct arena *a, struct buf *out)
-{
-    struct address real = r->is_remote ? r->remote
-                                       : (struct address){ .local = r->account.name,
-                                                           .domain = r->account.domain };
-    buf_addf(out, "RCPT TO:<%.*s> {ra=%.*s}\r\n", STR_ARG(address_print(&r->given, a)),
-             STR_ARG(address_print(&real, a)));
-}
-
-/* Specification 3, section 3: who, where, when; the message's id; the envelope so far. */
-static enum rc write_file(struct smtp *c, struct filtering *f, size_t rcpts, struct err *e)
-{
-    struct buf out AUTO_RELEASE_BUF;
-    char client[IP_PORT_TEXT_BYTES], server[IP_PORT_TEXT_BYTES], date[DATE_TEXT_BYTES];
-    struct arena *a = &f->mem;
-    struct str domain = smtp_domain();
-    static _Atomic uint64_t last;
-    buf_init(&out, (size_t)8 << 20);
-    struct str id = arena_printf(a, "S%" PRIx64 "-%" PRIx64, c->s.number, (uint64_t)++last);
-    buf_addf(&out, "%s;%s;%.*s;%s;%s;Hikyaku\r\n%.*s\r\n%.*s\r\nMAIL FROM:<%.*s>\r\n",
-             c->helo == NULL ? "" : c->helo,
-             ip_port_print(&c->s.client_ip, c->s.client_port, client), STR_ARG(domain),
-             ip_port_print(&c->s.local_ip, c->s.local_port, server),
-             date_print(clock_wall(), date), STR_ARG(domain), STR_ARG(id),
-             STR_ARG(address_print(&c->tx->sender, a)));
-    for (size_t i = 0; i < rcpts; i++)
-        add_rcpt(&c->tx->rcpts[i], a, &out);
-    f->path = arena_printf(a, FOLDER "/%d-%.*s", (int)getpid(), STR_ARG(id));
-    int fd AUTO_CLOSE = io_open(f->path.p, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
-    struct iovec part = { out.p, out.n };
-    if (fd < 0)
-        return err_sys(e, "make %s", f->path.p);
-    return io_write_all(fd, &part, 1, e);
-}
+/* --- macros ------------------------------------------------------------------------------ */
 
 static enum rc print_macros(struct smtp *c, struct filtering *f, const struct rcpt *current,
                             struct err *e)
@@ -159,7 +123,7 @@ static enum rc print_macros(struct smtp *c, struct filtering *f, const struct rc
                                   : (struct address){ .local = current->account.name,
                                                       .domain = current->account.domain };
     const struct macro macros[] = {
-        { "FILE", arena_printf(a, "%s/%s", here, f->path.p) },
+        { "FILE", arena_printf(a, "%s/%s", here, f->file.path) },
         { "USERAUTH", c->login == NULL ? STR("-") : c->login->name },
         { "REMOTEADDR", str_from_c(ip_port_print(&c->s.client_ip, c->s.client_port, client)) },
         { "LOCALADDR", str_from_c(ip_port_print(&c->s.local_ip, c->s.local_port, server)) },
@@ -180,10 +144,7 @@ void filters_free(struct smtp *c)
     struct filtering *f = c->filtering;
     if (f == NULL)
         return;
-    if (f->path.n > 0) {
-        (void)io_unlink(f->path.p);
-        (void)io_unlink(arena_printf(&f->mem, "%s.rej", f->path.p).p);
-    }
+    filter_file_end(&f->file, &f->mem);
     arena_release(&f->mem);
     mem_free(&c->filtering);
 }
@@ -192,7 +153,9 @@ void filters_free(struct smtp *c)
 static void failed(struct smtp *c, struct filtering *f, struct str why)
 {
     log_warn(EV("filter failed"), KS("session", session_id(&c->s)), KV("table", f->name),
+             KU("line", f->at < f->table.count ? f->table.lines[f->at].line : 0),
              KS("reason", why));
+    f->is_shown = false;
     if (str_ieq(conf()->filter_failure, STR("pass")))
         return;
     f->refused = true;
@@ -200,26 +163,29 @@ static void failed(struct smtp *c, struct filtering *f, struct str why)
     f->text = STR("Can't be decided now, try again later");
 }
 
-/* The first line of FILE.rej, "550 no" or text alone; else our own words. */
+/* By what the filter wrote to FILE.rej, else in our own words. */
 static void refuse(struct filtering *f)
 {
-    struct str text = STR(""), line = STR("");
-    struct err e;
+    struct str code = STR(""), text = STR("Refused by this server's rules");
+    (void)filter_rej_read(f->file.path, &f->mem, &code, &text);
     f->refused = true;
-    f->code = STR("550 5.7.1");
-    f->text = STR("Refused by this server's rules");
-    if (file_read(arena_printf(&f->mem, "%s.rej", f->path.p).p, REJ_MAX, &f->mem, &text, NULL,
-                  &e) != RC_OK)
+    f->code = code.n > 0 ? code : STR("550 5.7.1");
+    f->text = text;
+}
+
+/* It lets the message go on, maybe changed. */
+static void take_back(struct smtp *c, struct filtering *f)
+{
+    struct err e = { .rc = RC_OK };
+    if (f->stage != FILTER_POST_DATA || !filter_file_changed(&f->file))
         return;
-    (void)str_cut(&text, '\n', &line);
-    line = str_trim(line);
-    if (line.n == 0 || str_has_control(line))
-        return;
-    bool coded = line.n > 4 && (line.p[0] == '4' || line.p[0] == '5') &&
-                 ascii_is_digit(line.p[1]) && ascii_is_digit(line.p[2]) &&
-                 (line.p[3] == ' ' || line.p[3] == '-');
-    f->code = coded ? str_head(line, 3) : f->code;
-    f->text = coded ? str_trim(str_skip(line, 4)) : line;
+    f->is_shown = false;
+    if (filter_file_take(&f->file, &f->mem, &e) != RC_OK)
+        failed(c, f, str_from_c(e.text));
+    else
+        log_info(EV("changed by a filter"), KS("session", session_id(&c->s)),
+                 KS("id", c->tx->id), KV("table", f->name),
+                 KU("line", f->table.lines[f->at].line));
 }
 
 static enum step ask(struct smtp *c);
@@ -239,10 +205,20 @@ static enum step answered(struct session *s)
         failed(c, f, answer.text);
     } else if ((answer.code & ~(uint64_t)EXIT_LAST) == EXIT_REFUSE) {
         refuse(f);
+    } else {
+        take_back(c, f);
     }
     bool last = answer.code <= PROGRAM_CODE_MAX && (answer.code & EXIT_LAST) != 0;
     f->at++;
     return f->refused || last ? finish(c) : ask(c);
+}
+
+/* This filter can't be asked. */
+static enum step give_up(struct smtp *c, struct filtering *f, struct str why)
+{
+    failed(c, f, why);
+    f->at++;
+    return f->refused ? finish(c) : ask(c);
 }
 
 static enum step ask(struct smtp *c)
@@ -251,47 +227,92 @@ static enum step ask(struct smtp *c)
     if (f->at == f->table.count)
         return finish(c);
     const struct program_line *l = &f->table.lines[f->at];
+    struct err e = { .rc = RC_OK };
+    if (!f->is_shown && filter_file_show(&f->file, &e) != RC_OK)
+        return give_up(c, f, str_from_c(e.text));
+    f->is_shown = true;
     struct question q = session_ask(&c->s);
     usec_t limit = l->limit_s > 0 ? (usec_t)l->limit_s * USEC_S : conf()->filter_timeout;
     f->number = q.number;
     if (q.number == 0 || runner == NULL ||
-        !runner(q, f->name, l, f->macros, session_id(&c->s))) {
-        failed(c, f, STR("the runner role takes nothing now"));
-        f->at++;
-        return f->refused ? finish(c) : ask(c);
-    }
+        !runner(q, f->name, l, f->macros, session_id(&c->s)))
+        return give_up(c, f, STR("the runner role takes nothing now"));
     return session_await(&c->s, q.number, clock_mono() + limit + WAIT_IN_LINE, answered);
+}
+
+/* Line 3 of FILE, where the message has no id yet. */
+static struct str new_id(struct smtp *c, struct arena *a)
+{
+    static _Atomic uint64_t last;
+    return arena_printf(a, "S%" PRIx64 "-%" PRIx64, c->s.number, (uint64_t)++last);
+}
+
+/* c->filtering is there when filters are to run, or the table can't tell. */
+static enum rc prepare(struct smtp *c, enum filter_stage stage, struct err *e)
+{
+    size_t rcpts = c->tx->rcpt_count;
+    const struct rcpt *current = NULL;
+    filters_free(c);
+    if (!filters_are_there(stage))
+        return RC_OK;
+    struct filtering *f = c->filtering = mem_new(sizeof(*f));
+    f->stage = stage;
+    f->name = names[stage];
+    f->file = (struct filter_file){ .original = -1 };
+    if (stage == FILTER_POST_RCPT)
+        current = &c->tx->rcpts[--rcpts];
+    if (choose(c, stage, f) != RC_OK)
+        return err_temp(e, "4.3.0", "%s can't be read", f->name);
+    if (f->table.count == 0) {
+        filters_free(c);
+        return RC_OK;
+    }
+    bool message = stage == FILTER_POST_DATA;
+    struct str id = message ? c->tx->id : new_id(c, &f->mem);
+    enum rc rc = filter_file_begin(c, rcpts, id, message, &f->mem, &f->file, e);
+    return rc == RC_OK ? print_macros(c, f, current, e) : rc;
 }
 
 bool filters_begin(struct smtp *c, enum filter_stage stage, session_fn *then, enum step *out)
 {
     struct err e = { .rc = RC_OK };
-    size_t rcpts = c->tx->rcpt_count;
-    const struct rcpt *current = NULL;
-    if (!filters_are_there(stage))
+    enum rc rc = prepare(c, stage, &e);
+    if (c->filtering == NULL)
         return false;
-    filters_free(c);
-    struct filtering *f = c->filtering = mem_new(sizeof(*f));
-    f->name = names[stage];
-    f->then = then;
-    f->path = STR("");
-    if (stage == FILTER_POST_RCPT)
-        current = &c->tx->rcpts[--rcpts];
-    enum rc rc = choose(c, stage, f);
-    if (rc == RC_OK && f->table.count == 0) {
-        filters_free(c);
-        return false;
-    }
-    if (rc == RC_OK)
-        rc = write_file(c, f, rcpts, &e);
-    if (rc == RC_OK)
-        rc = print_macros(c, f, current, &e);
     if (rc != RC_OK) {
-        failed(c, f, str_from_c(e.text));
-        f->at = f->table.count;
+        failed(c, c->filtering, str_from_c(e.text));
+        c->filtering->at = c->filtering->table.count;
     }
-    *out = ask(c);
+    *out = filters_run(c, then);
     return true;
+}
+
+enum rc filters_prepare(struct smtp *c, struct err *e)
+{
+    enum rc rc = prepare(c, FILTER_POST_DATA, e);
+    if (rc == RC_OK)
+        return RC_OK;
+    failed(c, c->filtering, str_from_c(e->text));
+    if (c->filtering->refused)
+        return err_temp(e, "4.3.0", "%s", c->filtering->text.p);
+    filters_free(c);
+    return RC_OK;
+}
+
+bool filters_hold(const struct smtp *c)
+{
+    return c->filtering != NULL && c->filtering->stage == FILTER_POST_DATA;
+}
+
+struct filter_file *filters_file(struct smtp *c)
+{
+    return &c->filtering->file;
+}
+
+enum step filters_run(struct smtp *c, session_fn *then)
+{
+    c->filtering->then = then;
+    return ask(c);
 }
 
 bool filters_refused(struct smtp *c, enum step *out)
@@ -306,6 +327,7 @@ bool filters_refused(struct smtp *c, enum step *out)
                  KS("from", address_print(&c->tx->sender, &c->s.tmp)), KS("reply", f->text));
         *out = smtp_refuse(c, arena_c(&c->s.tmp, f->code), "%.*s", STR_ARG(f->text));
     }
-    filters_free(c);
+    if (refused || !filters_hold(c)) /* else the message is still there */
+        filters_free(c);
     return refused;
 }

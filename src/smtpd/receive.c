@@ -11,6 +11,11 @@
 #define PIECE ((size_t)64 * 1024)
 #define GRACE (60 * USEC_S) /* before the least rate is asked for */
 
+static enum rc add_delivery_fields(struct smtp *c, struct buf *out)
+{
+    return c->tx->mailbox != NULL ? delivery_headers_end(&c->tx->sender, out) : RC_OK;
+}
+
 /* Fields at the end of the header: Date and Message-ID for mail of our own users only (RFC 6409
  * 8), and what a delivery adds there. */
 static enum rc add_fields(void *ctx, struct data *d, struct buf *out)
@@ -19,6 +24,8 @@ static enum rc add_fields(void *ctx, struct data *d, struct buf *out)
     bool own = c->login != NULL && strcmp(c->s.listener->service, "smtp") != 0;
     char date[DATE_TEXT_BYTES];
     enum rc rc = RC_OK;
+    if (c->tx->is_filtered)
+        return add_delivery_fields(c, out);
     if (own && !d->has_date)
         rc = buf_printf(out, "Date: %s\n", date_print(clock_wall(), date));
     if (rc == RC_OK && own && !d->has_message_id) {
@@ -26,9 +33,7 @@ static enum rc add_fields(void *ctx, struct data *d, struct buf *out)
         (void)snprintf(d->message_id, sizeof(d->message_id), "%.*s", STR_ARG(id));
         rc = buf_printf(out, "Message-ID: %.*s\n", STR_ARG(id));
     }
-    if (rc == RC_OK && c->tx->mailbox != NULL)
-        rc = delivery_headers_end(&c->tx->sender, out);
-    return rc;
+    return rc == RC_OK && !filters_hold(c) ? add_delivery_fields(c, out) : rc;
 }
 
 /* What data.h made of a piece goes to its place, unless the message is lost already. */
@@ -143,22 +148,69 @@ static void log_accepted(struct smtp *c, bool queued)
              KS("tls", str_from_c(stream_tls_version(&c->s.st))));
 }
 
-enum step receive_end(struct smtp *c)
+/* The message as filters left it, to where it goes. */
+static enum rc write_filtered(struct smtp *c, struct err *e)
+{
+    struct data *d = &c->tx->data;
+    struct buf out AUTO_RELEASE_BUF;
+    char *piece AUTO_FREE = mem_new(PIECE);
+    ssize_t n = 0;
+    size_t used = 0;
+    uint64_t at = 0;
+    buf_init(&out, 4 * PIECE);
+    enum rc rc = transaction_begin_filtered(c, e);
+    do {
+        n = rc == RC_OK ? filter_file_message(filters_file(c), piece, PIECE, at) : 0;
+        if (n < 0)
+            return err_sys(e, "read a message");
+        uint64_t wire_before = d->wire_octets;
+        buf_reset(&out);
+        if (rc == RC_OK)
+            rc = n > 0 ? data_feed(d, str_from(piece, (size_t)n), &out, add_fields, c, &used)
+                       : data_finish(d, &out, add_fields, c);
+        if (rc == RC_OK)
+            rc = transaction_write(c, buf_str(&out), d->wire_octets - wire_before, e);
+        at += (uint64_t)n;
+    } while (n > 0);
+    bool bad = d->bad_bytes || d->bad_line || d->too_large;
+    return rc == RC_OK && bad ? err_temp(e, "4.3.0", "a filter left a message too large") : rc;
+}
+
+/* Durable, or not: the reply. */
+static enum step deliver(struct smtp *c)
 {
     struct transaction *tx = c->tx;
     struct err e = { .rc = RC_OK };
     enum step step = STEP_NEXT;
     bool queued = tx->queue != NULL;
-    if (receive_refusal(c, &step)) {
-        transaction_reset(c);
-        return step;
-    }
-    if (transaction_commit(c, &e) != RC_OK) {
+    enum rc rc = filters_hold(c) ? write_filtered(c, &e) : RC_OK;
+    if (rc != RC_OK || transaction_commit(c, &e) != RC_OK) {
         step = put_failed(c, &e);
     } else {
         log_accepted(c, queued);
         step = smtp_ok(c, "250 2.0.0", "Message accepted, id %.*s", STR_ARG(tx->id));
     }
+    transaction_reset(c);
+    return step;
+}
+
+static enum step filtered(struct session *s)
+{
+    struct smtp *c = smtp_of(s);
+    enum step step = STEP_NEXT;
+    if (!filters_refused(c, &step))
+        return deliver(c);
+    metric_add(METRIC_refused_messages, 1);
+    smtp_record(c, &c->tx->rcpts[c->tx->rcpt_count - 1].given, "RECV=EREFUSED", NULL);
+    transaction_reset(c);
+    return step;
+}
+
+enum step receive_end(struct smtp *c)
+{
+    enum step step = STEP_NEXT;
+    if (!receive_refusal(c, &step))
+        return filters_hold(c) ? filters_run(c, filtered) : deliver(c);
     transaction_reset(c);
     return step;
 }

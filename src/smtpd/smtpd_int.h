@@ -16,9 +16,11 @@
 #include "gates/gates.h"
 #include "mail/address.h"
 #include "mail/data.h"
+#include "mail/stuffed.h"
 #include "smtpd/smtpd.h"
 #include "spool/spool.h"
 #include "store/store.h"
+#include "sys/file.h"
 #include "users/guard.h"
 #include "users/users.h"
 #include "wire/sasl.h"
@@ -69,6 +71,7 @@ struct transaction {
     struct data data;
     struct store_put *mailbox; /* one recipient: straight into the mailbox */
     struct spool_put *queue;   /* several: one queue entry */
+    bool is_filtered;          /* it has passed the filters that held it */
     bool failed;               /* the put was given up: `failure` says why */
     struct err failure;
     usec_t began;
@@ -162,7 +165,7 @@ bool policy_disk_has_room(uint64_t octets);
 bool policy_memory_is_free(void);
 
 /* --- filters of the session (filters.c) -------------------------------------------------- */
-enum filter_stage { FILTER_POST_RCPT, FILTER_PRE_DATA, FILTER_STAGES };
+enum filter_stage { FILTER_POST_RCPT, FILTER_PRE_DATA, FILTER_POST_DATA, FILTER_STAGES };
 enum rc filters_init(struct err *e) CHECK_RESULT;
 /* Has the stage's table a line? */
 bool filters_are_there(enum filter_stage stage);
@@ -170,9 +173,41 @@ bool filters_are_there(enum filter_stage stage);
  * tx->rcpts. True: go on with the step *out; `then` is called when they are done. False: there
  * are none. */
 bool filters_begin(struct smtp *c, enum filter_stage stage, session_fn *then, enum step *out);
+/* The same in two steps for POST_DATA: when the message begins, after which filters_hold is
+ * true when there are any, and the message belongs into filters_file; and when it is whole.
+ * RC_TEMP: it can't be taken now. */
+enum rc filters_prepare(struct smtp *c, struct err *e) CHECK_RESULT;
+bool filters_hold(const struct smtp *c);
+struct filter_file *filters_file(struct smtp *c);
+enum step filters_run(struct smtp *c, session_fn *then);
 /* In `then`: did one refuse? Then the reply has been written; *out is the step. */
 bool filters_refused(struct smtp *c, enum step *out);
 void filters_free(struct smtp *c);
+
+/* What they see and change: FILE (filter_file.c). */
+struct filter_file {
+    struct str id;    /* line 3 */
+    const char *path; /* relative; NULL: none */
+    struct str head;  /* its lines about the envelope */
+    int original;     /* POST_DATA: head and message, as they go on; else -1 */
+    struct stuffing dots;
+    struct file_id shown; /* FILE, as a filter got it */
+};
+/* Makes the folder; drops what an earlier process left there. */
+enum rc filter_files_init(struct err *e) CHECK_RESULT;
+/* rcpts: how many of the transaction's recipients are told. Texts are in a. */
+enum rc filter_file_begin(struct smtp *c, size_t rcpts, struct str id, bool with_message,
+                          struct arena *a, struct filter_file *out, struct err *e) CHECK_RESULT;
+/* More of the message; LF. */
+enum rc filter_file_add(struct filter_file *f, struct str lines, struct err *e) CHECK_RESULT;
+/* Makes FILE, new, for the next filter. */
+enum rc filter_file_show(struct filter_file *f, struct err *e) CHECK_RESULT;
+bool filter_file_changed(const struct filter_file *f);
+/* What a filter made of FILE goes on. RC_PERM: it is broken; the original stays. */
+enum rc filter_file_take(struct filter_file *f, struct arena *a, struct err *e) CHECK_RESULT;
+/* Octets of the message that goes on, as io_pread. */
+ssize_t filter_file_message(const struct filter_file *f, char *p, size_t n, uint64_t at);
+void filter_file_end(struct filter_file *f, struct arena *a);
 
 /* --- the transaction --------------------------------------------------------------------- */
 /* Ends the transaction, if there is one: what it was writing is given up. (transaction.c) */
@@ -189,6 +224,8 @@ enum rc transaction_open(struct smtp *c, enum data_mode mode, struct err *e) CHE
 /* Octets as they go to disk; wire_octets: what they count with CRLF. */
 enum rc transaction_write(struct smtp *c, struct str octets, uint64_t wire_octets,
                           struct err *e) CHECK_RESULT;
+/* The message as filters left it comes next. */
+enum rc transaction_begin_filtered(struct smtp *c, struct err *e) CHECK_RESULT;
 /* Makes the message durable where it goes. */
 enum rc transaction_commit(struct smtp *c, struct err *e) CHECK_RESULT;
 /* Gives up what was written, keeping the reason; the rest of the message is still read. */

@@ -20,6 +20,7 @@ void transaction_free(struct smtp *c)
         return;
     if (c->login != NULL && c->login->by_pop3)
         login_free(&c->login);
+    filters_free(c);
     store_put_abort(&c->tx->mailbox);
     spool_put_abort(&c->tx->queue);
     arena_release(&c->tx->mem);
@@ -91,14 +92,15 @@ static enum rc print_received(struct smtp *c, struct buf *out)
     return rc;
 }
 
-static enum rc write_front(struct smtp *c, struct err *e)
+/* What a delivery puts before all others, then ours: filters see those only. */
+static enum rc write_front(struct smtp *c, bool delivery, bool ours, struct err *e)
 {
     struct buf b AUTO_RELEASE_BUF;
     buf_init(&b, DATA_LINE_MAX);
     enum rc rc = RC_OK;
-    if (c->tx->mailbox != NULL)
+    if (delivery && c->tx->mailbox != NULL)
         rc = delivery_headers_front(&c->tx->sender, &c->tx->rcpts[0].account, &b);
-    if (rc == RC_OK)
+    if (rc == RC_OK && ours)
         rc = print_received(c, &b);
     if (rc != RC_OK)
         return err_temp(e, "4.3.0", "trace fields are too long");
@@ -180,15 +182,26 @@ enum rc transaction_open(struct smtp *c, enum data_mode mode, struct err *e)
             arena_printf(&c->tx->mem, "%.*s@%.*s", STR_ARG(first->account.name),
                          STR_ARG(first->account.domain));
     c->tx->began = clock_mono();
-    return rc == RC_OK ? write_front(c, e) : rc;
+    if (rc == RC_OK)
+        rc = filters_prepare(c, e);
+    return rc == RC_OK ? write_front(c, !filters_hold(c), true, e) : rc;
 }
 
 enum rc transaction_write(struct smtp *c, struct str octets, uint64_t wire_octets,
                           struct err *e)
 {
     struct transaction *tx = c->tx;
+    if (filters_hold(c) && !tx->is_filtered)
+        return filter_file_add(filters_file(c), octets, e);
     return tx->mailbox != NULL ? store_put_write(tx->mailbox, octets, wire_octets, e)
                                : spool_put_write(tx->queue, octets, wire_octets, e);
+}
+
+enum rc transaction_begin_filtered(struct smtp *c, struct err *e)
+{
+    c->tx->is_filtered = true;
+    data_init(&c->tx->data, DATA_DOTS, 0);
+    return write_front(c, true, false, e);
 }
 
 void transaction_fail(struct smtp *c, const struct err *e)
