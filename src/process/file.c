@@ -143,3 +143,16 @@ bool filter_rej_read(const char *path, struct arena *a, struct str *out_code,
     *out_text = coded ? str_trim(str_skip(line, 4)) : line;
     return true;
 }
+
+enum rc filter_rej_write(struct str file, struct str reply, struct err *e)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    const char *path = arena_printf(&a, "%.*s.rej", STR_ARG(file)).p;
+    struct str line = arena_printf(&a, "%.*s\r\n", STR_ARG(reply));
+    (void)io_unlink(path);
+    int fd AUTO_CLOSE = io_open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return err_sys(e, "make %s", path);
+    return io_pwrite(fd, line.p, line.n, 0) == (ssize_t)line.n ? RC_OK
+                                                               : err_sys(e, "write %s", path);
+}

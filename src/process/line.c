@@ -1,6 +1,9 @@
 /* line.c - lines of tables that name programs and commands, and the tables they lie in. */
 #include "process/process.h"
 
+#define PERSIST_USUAL 4u
+#define PERSIST_MOST 64u
+
 static const char *parse_flag(struct str word, struct program_line *out)
 {
     uint64_t n = 0;
@@ -11,8 +14,14 @@ static const char *parse_flag(struct str word, struct program_line *out)
     else if (str_istarts(word, STR("timeo=")) && str_to_u64(str_skip(word, 6), &n) && n > 0 &&
              n <= 86400)
         out->limit_s = (unsigned)n;
-    else if (word.n > 0)
-        return "a flag other than aex, wlex, timeo=SECONDS";
+    else if (str_ieq(word, STR("persist")))
+        out->kind = PROGRAM_STAYS;
+    else if (str_istarts(word, STR("persist=")) && str_to_u64(str_skip(word, 8), &n) && n > 0 &&
+             n <= PERSIST_MOST) {
+        out->kind = PROGRAM_STAYS;
+        out->most = (unsigned)n;
+    } else if (word.n > 0)
+        return "a flag other than aex, wlex, timeo=SECONDS, persist, persist=PROCESSES";
     return NULL;
 }
 
@@ -26,7 +35,7 @@ static uint64_t sum_of(const struct tab_row *row)
 
 const char *program_line_parse(const struct tab_row *row, struct program_line *out)
 {
-    struct program_line l = { .line = row->line, .sum = sum_of(row) };
+    struct program_line l = { .line = row->line, .sum = sum_of(row), .most = PERSIST_USUAL };
     size_t from = 0;
     struct str first = tab_value(row, 0), word;
     if (str_starts(first, STR("!"))) {

@@ -9,6 +9,9 @@
 #include "conf/tab.h"
 #include "sys/file.h"
 
+/* persist: the program stays, and gets jobs. */
+enum program_kind { PROGRAM_RUNS, PROGRAM_STAYS };
+
 /* A program, as a line of a table names it. */
 struct program_line {
     unsigned line;
@@ -17,6 +20,8 @@ struct program_line {
     bool not_for_white_listed; /* wlex */
     unsigned limit_s;          /* it may run; 0: the usual */
     int priority;              /* -1, 0, 1 */
+    enum program_kind kind;
+    unsigned most; /* PROGRAM_STAYS: persist=N, processes at a time */
     size_t count;
     const struct str *words; /* the command, then arguments, macros not filled in */
 };
@@ -88,6 +93,24 @@ enum rc filter_file_read(const char *path, struct str head, filter_text_fn *fn, 
  * is none. In a. */
 bool filter_rej_read(const char *path, struct arena *a, struct str *out_code,
                      struct str *out_text);
+
+/* --- programs that stay (job.c) ----------------------------------------------------------- */
+
+/* A job: {"id":1,"table":"filters.post-data.tab","FILE":"...",...} and LF; members are the
+ * macros. */
+enum rc job_print(uint64_t id, struct str table, const struct macro *macros, size_t count,
+                  struct buf *out) CHECK_RESULT;
+/* Its answer: {"id":1,"code":3,"reply":"550 5.7.1 no"}; id that of the job, code as an exit
+ * code, reply as the first line of FILE.rej (may be left out). */
+struct verdict {
+    uint64_t id, code;
+    struct str reply;
+};
+#define REPLY_MAX ((size_t)400)
+/* NULL, or what is wrong. reply is in a. */
+const char *verdict_parse(struct str text, struct arena *a, struct verdict *out);
+/* Writes what filter_rej_read reads. */
+enum rc filter_rej_write(struct str file, struct str reply, struct err *e) CHECK_RESULT;
 
 /* What the runner role answers: the exit code of a program that ended, else one of these. */
 enum { PROGRAM_CODE_MAX = 255, PROGRAM_FAILED = 1000 /* the text says why */ };

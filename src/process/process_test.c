@@ -25,6 +25,10 @@ static void lines(void **state)
         { "\"\"\t\"x\"", false, false, false, 0, NULL },
         { "\"!timeo=0\"\t\"a\"", false, false, false, 0, NULL },
         { "\"!timeo=x\"\t\"a\"", false, false, false, 0, NULL },
+        { "\"!persist,aex\"\t\"a\"", true, true, false, 0, "a" },
+        { "\"!persist=64\"\t\"a\"", true, false, false, 0, "a" },
+        { "\"!persist=65\"\t\"a\"", false, false, false, 0, NULL },
+        { "\"!persist=0\"\t\"a\"", false, false, false, 0, NULL },
         { "\"!odd\"\t\"a\"", false, false, false, 0, NULL },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -40,6 +44,45 @@ static void lines(void **state)
                       !str_eq(l.words[0], str_from_c(rows[i].command)))))
             fail_msg("%s", rows[i].text);
     }
+}
+
+static void jobs(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool good;
+        uint64_t id, code;
+        const char *reply;
+    } rows[] = {
+        { "{\"id\":7,\"code\":0}", true, 7, 0, "" },
+        { "{\"code\":255,\"id\":1,\"reply\":\"550 no\",\"more\":[]}", true, 1, 255, "550 no" },
+        { "{\"id\":7}", false, 0, 0, NULL },
+        { "{\"code\":7}", false, 0, 0, NULL },
+        { "{\"id\":-1,\"code\":0}", false, 0, 0, NULL },
+        { "{\"id\":1,\"code\":256}", false, 0, 0, NULL },
+        { "{\"id\":1,\"code\":1.5}", false, 0, 0, NULL },
+        { "{\"id\":1,\"id\":2,\"code\":0}", false, 0, 0, NULL },
+        { "{\"id\":1,\"code\":3,\"reply\":5}", false, 0, 0, NULL },
+        { "{\"id\":1,\"code\":3,\"reply\":\"a\\nb\"}", false, 0, 0, NULL },
+        { "[1,2]", false, 0, 0, NULL },
+        { "", false, 0, 0, NULL },
+    };
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct verdict v = { .id = 0 };
+        bool good = verdict_parse(str_from_c(rows[i].text), &a, &v) == NULL;
+        if (good != rows[i].good || (good && (v.id != rows[i].id || v.code != rows[i].code ||
+                                              !str_eq(v.reply, str_from_c(rows[i].reply)))))
+            fail_msg("%s", rows[i].text);
+    }
+    struct buf out AUTO_RELEASE_BUF;
+    buf_init(&out, 1000);
+    const struct macro macros[] = { { "FROM", { "\"a\nb\"@x", 7 } },
+                                    { "RCPT", { "\xff", 1 } } };
+    assert_int_equal(job_print(5, STR("t"), macros, 2, &out), RC_OK);
+    assert_string_equal(out.p, "{\"id\":5,\"table\":\"t\",\"FROM\":\"\\\"a\\nb\\\"@x\","
+                               "\"RCPT\":\"?\"}\n");
 }
 
 static void commands(void **state)
@@ -162,6 +205,7 @@ static void macros(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(lines), cmocka_unit_test(commands),
-                                        cmocka_unit_test(places), cmocka_unit_test(macros) };
+                                        cmocka_unit_test(places), cmocka_unit_test(macros),
+                                        cmocka_unit_test(jobs) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

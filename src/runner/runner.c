@@ -7,7 +7,7 @@
 #include "runner/runner.h"
 #include "conf/logfiles.h"
 #include "conf/options.h"
-#include "process/process.h"
+#include "runner/persist.h"
 #include "sys/file.h"
 #include "sys/lock.h"
 #include "sys/spawn.h"
@@ -41,10 +41,13 @@ static struct lock queue_lock = LOCK_INIT(LOCK_LEAF);
 static struct run *first_waiting, **last_waiting = &first_waiting;
 static unsigned running, waiting;
 
+static persist_done_fn on_verdict;
+
 void runner_init(struct pool *pool, runner_done_fn *done)
 {
     the_pool = pool;
     the_done = done;
+    persist_init(pool, on_verdict);
 }
 
 static void run_free(struct run **r)
@@ -152,28 +155,68 @@ static const char *const *environment(struct run *r)
     return env;
 }
 
-static enum rc start(struct run *r, struct err *e)
+static usec_t limit_of(const struct program_line *l)
 {
-    struct program_line line = { .count = 0 };
+    return l->limit_s > 0 ? (usec_t)l->limit_s * USEC_S : conf()->filter_timeout;
+}
+
+/* The program and its arguments. One that stays is started without macros: they are in its
+ * jobs. */
+static struct spawn fill(struct run *r, const struct program_line *l)
+{
+    size_t macros = l->kind == PROGRAM_STAYS ? 0 : r->macro_count;
+    const char **argv = arena_new_array(&r->mem, const char *, l->count + 1);
+    for (size_t i = 0; i < l->count; i++)
+        argv[i] = macros_fill(l->words[i], r->macros, macros, &r->mem).p;
+    return (struct spawn){ .argv = argv,
+                           .env = environment(r),
+                           .file_bytes = FILE_BYTES_MAX,
+                           .nice = nice_of[l->priority + 1] };
+}
+
+static enum rc look_up(struct run *r, struct program_line *out, struct err *e)
+{
     enum rc rc = read_macros(r, e);
     if (rc == RC_OK)
-        rc = program_find(r->request.table, r->request.line, r->request.sum, &r->mem, &line, e);
-    if (rc != RC_OK)
-        return rc;
-    if (logfile_is_on(LOGFILE_FILTERS))
-        keep_command(r, &line);
-    const char **argv = arena_new_array(&r->mem, const char *, line.count + 1);
-    for (size_t i = 0; i < line.count; i++)
-        argv[i] = macros_fill(line.words[i], r->macros, r->macro_count, &r->mem).p;
-    r->deadline = clock_mono() +
-                  (line.limit_s > 0 ? (usec_t)line.limit_s * USEC_S : conf()->filter_timeout);
-    const struct spawn s = { argv, environment(r), FILE_BYTES_MAX, nice_of[line.priority + 1] };
-    return spawn_start(&s, &r->program, e);
+        rc = program_find(r->request.table, r->request.line, r->request.sum, &r->mem, out, e);
+    if (rc == RC_OK && logfile_is_on(LOGFILE_FILTERS))
+        keep_command(r, out);
+    return rc;
 }
 
 /* --- a run ------------------------------------------------------------------------------- */
 
 static void start_next(void);
+
+/* A program that stays has answered. */
+static void on_verdict(void *owner, uint64_t code, struct str text, struct str reply,
+                       struct str output)
+{
+    struct run *r = owner;
+    struct err e = { .rc = RC_OK };
+    struct str file = macro_of(r, "FILE");
+    buf_must(buf_add_str(&r->output, str_head(output, OUTPUT_MAX)));
+    if (reply.n > 0 && file.n > 0 && filter_rej_write(file, reply, &e) != RC_OK)
+        log_warn(EV("a filter's reply is lost"), KE(&e));
+    tell(r, code, text);
+    run_free(&r);
+}
+
+static void hand_over(struct run *r, const struct program_line *line)
+{
+    const struct persist_job job = {
+        .table = r->request.table,
+        .line = line->line,
+        .sum = line->sum,
+        .most = line->most,
+        .spawn = fill(r, line),
+        .limit = limit_of(line),
+        .macros = r->macros,
+        .macro_count = r->macro_count,
+        .owner = r,
+    };
+    persist_start(&job);
+}
 
 /* Keeps the beginning of what it writes; the rest is read all the same. */
 static void read_output(struct run *r)
@@ -183,6 +226,13 @@ static void read_output(struct run *r)
     for (unsigned i = 0; i < 64 && (n = spawn_read(&r->program, piece, sizeof(piece))) > 0; i++)
         if (r->output.n < OUTPUT_MAX)
             buf_must(buf_add(&r->output, piece, MIN((size_t)n, OUTPUT_MAX - r->output.n)));
+}
+
+static void give_back_turn(void)
+{
+    lock_take(&queue_lock);
+    running--;
+    lock_drop(&queue_lock);
 }
 
 static void end(struct run *r, int code)
@@ -200,9 +250,7 @@ static void end(struct run *r, int code)
     else
         tell(r, (uint64_t)code, STR(""));
     run_free(&r);
-    lock_take(&queue_lock);
-    running--;
-    lock_drop(&queue_lock);
+    give_back_turn();
     start_next();
 }
 
@@ -231,17 +279,27 @@ static void watch(struct pool *pool, void *object, unsigned events)
 static void begin(struct run *r)
 {
     struct err e = { .rc = RC_OK };
+    struct program_line line = { .count = 0 };
     r->began = clock_mono();
-    if (start(r, &e) == RC_OK &&
+    enum rc rc = look_up(r, &line, &e);
+    if (rc == RC_OK && line.kind == PROGRAM_STAYS) {
+        give_back_turn(); /* its processes have a bound of their own */
+        hand_over(r, &line);
+        return;
+    }
+    if (rc == RC_OK) {
+        const struct spawn s = fill(r, &line);
+        r->deadline = clock_mono() + limit_of(&line);
+        rc = spawn_start(&s, &r->program, &e);
+    }
+    if (rc == RC_OK &&
         pool_add(the_pool, r, watch, r->program.watch_fd, &r->ticket, &e) == RC_OK)
         return;
     if (r->program.pid > 0)
         spawn_release(&r->program);
     tell(r, PROGRAM_FAILED, str_from_c(e.text));
     run_free(&r);
-    lock_take(&queue_lock);
-    running--;
-    lock_drop(&queue_lock);
+    give_back_turn();
 }
 
 static struct run *take_waiting(void)
@@ -274,7 +332,7 @@ void runner_start(const struct runner_request *request)
     r->request.type = arena_str(&r->mem, request->type);
     r->request.about = arena_str(&r->mem, request->about);
     r->command = STR("");
-    r->program = (struct spawned){ .watch_fd = -1, .output_fd = -1, .pid_fd = -1 };
+    r->program = SPAWNED_NONE;
     r->began = clock_mono();
     buf_init(&r->output, OUTPUT_MAX);
     lock_take(&queue_lock);

@@ -234,8 +234,7 @@ static enum step ask(struct smtp *c)
     struct question q = session_ask(&c->s);
     usec_t limit = l->limit_s > 0 ? (usec_t)l->limit_s * USEC_S : conf()->filter_timeout;
     f->number = q.number;
-    if (q.number == 0 || runner == NULL ||
-        !runner(q, f->name, l, f->macros, session_id(&c->s)))
+    if (q.number == 0 || runner == NULL || !runner(q, f->name, l, f->macros, session_id(&c->s)))
         return give_up(c, f, STR("the runner role takes nothing now"));
     return session_await(&c->s, q.number, clock_mono() + limit + WAIT_IN_LINE, answered);
 }

@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -17,8 +18,13 @@ static void limit(int what, rlim_t most)
     (void)setrlimit((__rlimit_resource_t)what, &r);
 }
 
+/* Our ends and its own. */
+struct ends {
+    int input[2], output[2], errors[2];
+};
+
 /* In the child; does not return. */
-static void become(const struct spawn *s, const char *path, int output)
+static void become(const struct spawn *s, const char *path, const struct ends *ends)
 {
     sigset_t none;
     (void)sigemptyset(&none);
@@ -27,8 +33,9 @@ static void become(const struct spawn *s, const char *path, int output)
     for (int number = 1; number < 32; number++)
         (void)sigaction(number, &usual, NULL);
     (void)setsid();
-    int null = open("/dev/null", O_RDONLY);
-    if (null < 0 || dup2(null, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0)
+    int input = s->talks ? ends->input[1] : open("/dev/null", O_RDONLY);
+    if (input < 0 || dup2(input, 0) < 0 || dup2(ends->output[1], 1) < 0 ||
+        dup2(s->talks ? ends->errors[1] : ends->output[1], 2) < 0)
         _exit(126);
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_FSIZE, s->file_bytes);
@@ -68,27 +75,60 @@ static bool watch(int epoll, int fd)
     return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
+static bool make_ends(const struct spawn *s, struct ends *out)
+{
+    *out = (struct ends){ { -1, -1 }, { -1, -1 }, { -1, -1 } };
+    /* A socket: writing to one that nobody reads any more is an error, not a signal. */
+    return pipe2(out->output, O_CLOEXEC) == 0 &&
+           (!s->talks || (pipe2(out->errors, O_CLOEXEC) == 0 &&
+                          socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, out->input) == 0));
+}
+
+static void close_fd(int fd)
+{
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+static bool watch_all(struct spawned *s)
+{
+    const int fds[] = { s->pid_fd, s->output_fd, s->error_fd };
+    s->watch_fd = epoll_create1(EPOLL_CLOEXEC);
+    bool ok = s->pid_fd >= 0 && s->watch_fd >= 0;
+    for (size_t i = 0; i < ARRAY_LEN(fds) && ok; i++) {
+        if (fds[i] < 0)
+            continue;
+        ok = watch(s->watch_fd, fds[i]);
+        if (i > 0)
+            (void)fcntl(fds[i], F_SETFL, O_NONBLOCK);
+    }
+    return ok;
+}
+
 enum rc spawn_start(const struct spawn *s, struct spawned *out, struct err *e)
 {
     struct arena a AUTO_RELEASE_ARENA = { 0 };
-    int ends[2];
+    struct ends ends;
     const char *path = find(s->argv[0], &a);
+    *out = SPAWNED_NONE;
     if (path == NULL)
         return err_perm(e, "5.3.5", "%s can't be run: it isn't there, or not executable",
                         s->argv[0]);
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return err_sys(e, "make a pipe");
-    *out = (struct spawned){ .output_fd = ends[0], .watch_fd = -1, .pid_fd = -1 };
-    out->pid = fork();
-    if (out->pid == 0)
-        become(s, path, ends[1]);
-    (void)close(ends[1]);
-    if (out->pid > 0) {
+    bool ok = make_ends(s, &ends);
+    if (ok) {
+        out->pid = fork();
+        if (out->pid == 0)
+            become(s, path, &ends);
+    }
+    out->output_fd = ends.output[0];
+    out->input_fd = ends.input[0];
+    out->error_fd = ends.errors[0];
+    close_fd(ends.output[1]);
+    close_fd(ends.input[1]);
+    close_fd(ends.errors[1]);
+    if (ok && out->pid > 0) {
         out->pid_fd = (int)syscall(SYS_pidfd_open, out->pid, 0);
-        out->watch_fd = epoll_create1(EPOLL_CLOEXEC);
-        (void)fcntl(ends[0], F_SETFL, O_NONBLOCK);
-        if (out->pid_fd >= 0 && out->watch_fd >= 0 && watch(out->watch_fd, out->pid_fd) &&
-            watch(out->watch_fd, ends[0]))
+        if (watch_all(out))
             return RC_OK;
     }
     enum rc rc = err_sys(e, "start %s", path);
@@ -96,12 +136,28 @@ enum rc spawn_start(const struct spawn *s, struct spawned *out, struct err *e)
     return rc;
 }
 
+static ssize_t read_end(const struct spawned *s, int fd, char *p, size_t n)
+{
+    ssize_t got = read(fd, p, n);
+    if (got == 0) /* the other end is closed: not worth watching any more */
+        (void)epoll_ctl(s->watch_fd, EPOLL_CTL_DEL, fd, NULL);
+    return got > 0 ? got : got < 0 && errno == EAGAIN ? 0 : -1;
+}
+
 ssize_t spawn_read(const struct spawned *s, char *p, size_t n)
 {
-    ssize_t got = read(s->output_fd, p, n);
-    if (got == 0) /* the other end is closed: not worth watching any more */
-        (void)epoll_ctl(s->watch_fd, EPOLL_CTL_DEL, s->output_fd, NULL);
-    return got > 0 ? got : got < 0 && errno == EAGAIN ? 0 : -1;
+    return read_end(s, s->output_fd, p, n);
+}
+
+ssize_t spawn_read_errors(const struct spawned *s, char *p, size_t n)
+{
+    return read_end(s, s->error_fd, p, n);
+}
+
+bool spawn_write(const struct spawned *s, struct str octets)
+{
+    ssize_t n = send(s->input_fd, octets.p, octets.n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return n >= 0 && (size_t)n == octets.n;
 }
 
 bool spawn_ended(const struct spawned *s, int *out_code)
@@ -125,9 +181,8 @@ void spawn_release(struct spawned *s)
     spawn_signal(s, SIGKILL); /* before it is reaped: the number is still its own */
     if (s->pid > 0)
         (void)waitpid(s->pid, NULL, 0);
-    const int fds[] = { s->watch_fd, s->output_fd, s->pid_fd };
+    const int fds[] = { s->watch_fd, s->output_fd, s->pid_fd, s->input_fd, s->error_fd };
     for (size_t i = 0; i < ARRAY_LEN(fds); i++)
-        if (fds[i] >= 0)
-            (void)close(fds[i]);
-    *s = (struct spawned){ .watch_fd = -1, .output_fd = -1, .pid_fd = -1 };
+        close_fd(fds[i]);
+    *s = SPAWNED_NONE;
 }
