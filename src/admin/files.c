@@ -54,11 +54,28 @@ enum admin_result admin_path(struct str given, enum admin_file what, struct aren
     return ADMIN_OK;
 }
 
+/* Folders that are made when their first file comes. */
+static void make_parent(struct str parent, struct arena *a)
+{
+    struct str domain = str_starts(parent, STR("cmdaliases/"))
+                            ? str_skip(parent, strlen("cmdaliases/"))
+                            : STR("");
+    struct err e;
+    if (!str_eq(parent, STR("custdomains")) && !str_eq(parent, STR("filters")) &&
+        (domain.n == 0 || str_find(domain, '/') != SIZE_MAX || !users_domain_is_local(domain)))
+        return;
+    if (domain.n > 0 && folder_make("cmdaliases", 0750, &e) != RC_OK)
+        return;
+    if (folder_make(arena_c(a, parent), 0750, &e) != RC_OK)
+        log_warn(EV("folder can't be made"), KS("folder", parent), KE(&e));
+}
+
 /* The folder that holds the file, reached without a link. */
 static bool parent_is_plain(struct str path, struct arena *a)
 {
     size_t at = str_rfind(path, '/');
     const char *parent = at == SIZE_MAX ? "." : arena_c(a, str_head(path, at));
+    make_parent(str_from_c(parent), a);
     int fd AUTO_CLOSE = io_open_beneath(parent, O_RDONLY | O_DIRECTORY, 0);
     return fd >= 0;
 }

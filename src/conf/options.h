@@ -168,6 +168,17 @@ enum rc options_parse_binds(struct str text, struct service_options *s,
 /* Calls fn for each variable and switch that is set but not obeyed in this version. */
 void options_each_later(void (*fn)(void *ctx, const char *name, bool security), void *ctx);
 
+/* One row of user_options.def. */
+enum user_var_kind { USER_VAR_BOOL, USER_VAR_KB, USER_VAR_THREE, USER_VAR_TEXT, USER_VAR_RIGHTS };
+struct user_row {
+    const char *name;
+    enum user_var_kind kind;
+    const char *whose; /* U: accounts, M: mailing lists */
+    const char *fresh; /* what counts when it is missing; NULL: a setting of server.tab */
+    const char *en, *ja;
+};
+/* Row i, NULL behind the last. */
+const struct user_row *user_options_row(size_t i);
 /* user.tab's rows into out; missing or bad ones have XMail's defaults. */
 void user_options_parse(const struct tab *tab, struct user_options *out);
 /* Is the variable one of user.tab's, and the text a value for it? RC_PERM with the reason. */

@@ -2,38 +2,28 @@
  */
 #include "conf/options.h"
 
-enum user_kind { USER_BOOL, USER_KB, USER_TEXT, USER_THREE };
+#define MEMBER(member) offsetof(struct user_options, member)
+#define NONE SIZE_MAX /* kept, read by nobody here */
 
-/* clang-format off */
 static const struct {
-    const char *name;
-    enum user_kind kind;
-    size_t offset; /* SIZE_MAX: kept, read by nobody here */
+    struct user_row row;
+    size_t offset;
 } rows[] = {
-    { "MaxMBSize",           USER_KB,   offsetof(struct user_options, max_mb_size) },
-    { "MaxMessageSize",      USER_KB,   offsetof(struct user_options, max_message_size) },
-    { "SmtpPerms",           USER_TEXT, offsetof(struct user_options, smtp_perms) },
-    { "ReceiveEnable",       USER_BOOL, offsetof(struct user_options, receive_enable) },
-    { "PopEnable",           USER_BOOL, offsetof(struct user_options, pop_enable) },
-    { "DisableEmitAuthUser", USER_BOOL, offsetof(struct user_options, disable_emit_auth_user) },
-    { "Pop3ScanCur",         USER_BOOL, offsetof(struct user_options, pop3_scan_cur) },
-    { "RealName",            USER_TEXT, offsetof(struct user_options, real_name) },
-    { "HomePage",            USER_TEXT, SIZE_MAX },
-    { "Address",             USER_TEXT, SIZE_MAX },
-    { "Telephone",           USER_TEXT, SIZE_MAX },
-    { "ClosedML",            USER_BOOL, offsetof(struct user_options, closed_ml) },
-    { "ListSender",          USER_TEXT, offsetof(struct user_options, list_sender) },
-    { "UseReplyTo",          USER_BOOL, offsetof(struct user_options, use_reply_to) },
-    { "ListModeration",      USER_THREE, offsetof(struct user_options, list_moderation) },
-    { "ListFromRewrite",     USER_THREE, offsetof(struct user_options, list_from_rewrite) },
-    { "ListModerators",      USER_TEXT, offsetof(struct user_options, list_moderators) },
+#define USER_VAR(name, kind, offset, whose, fresh, en, ja)                                     \
+    { { #name, USER_VAR_##kind, whose, fresh, en, ja }, offset },
+#include "conf/user_options.def"
+#undef USER_VAR
 };
-/* clang-format on */
+
+const struct user_row *user_options_row(size_t i)
+{
+    return i < ARRAY_LEN(rows) ? &rows[i].row : NULL;
+}
 
 static size_t find(struct str name)
 {
     size_t i = 0;
-    while (i < ARRAY_LEN(rows) && !str_ieq(name, str_from_c(rows[i].name)))
+    while (i < ARRAY_LEN(rows) && !str_ieq(name, str_from_c(rows[i].row.name)))
         i++;
     return i;
 }
@@ -42,13 +32,13 @@ static void apply(struct user_options *out, size_t i, struct str text)
 {
     void *m = (char *)out + rows[i].offset;
     uint64_t n = 0;
-    if (rows[i].kind == USER_TEXT)
+    if (rows[i].row.kind == USER_VAR_TEXT || rows[i].row.kind == USER_VAR_RIGHTS)
         *(struct str *)m = text;
     else if (!str_to_u64(str_trim(text), &n))
         return;
-    else if (rows[i].kind == USER_THREE) /* 0, 1, 2; more is most */
+    else if (rows[i].row.kind == USER_VAR_THREE) /* 0, 1, 2; more is most */
         *(uint64_t *)m = MIN(n, UINT64_C(2));
-    else if (rows[i].kind == USER_KB)
+    else if (rows[i].row.kind == USER_VAR_KB)
         *(uint64_t *)m = n;
     else
         *(bool *)m = n != 0;
@@ -78,11 +68,18 @@ enum rc user_options_check(struct str name, struct str value, struct err *e)
     uint64_t n = 0;
     if (i == ARRAY_LEN(rows))
         return err_perm(e, "5.3.0", "unknown variable %.*s", STR_ARG(name));
-    if (rows[i].kind == USER_TEXT)
+    enum user_var_kind kind = rows[i].row.kind;
+    if (kind == USER_VAR_TEXT)
         return RC_OK;
-    static const char *const wanted[] = { "0 or 1", "a number of kilobytes", "", "0, 1 or 2" };
-    static const uint64_t most[] = { 1, UINT64_MAX, 0, 2 };
-    if (!str_to_u64(str_trim(value), &n) || n > most[rows[i].kind])
-        return err_perm(e, "5.3.0", "%.*s must be %s", STR_ARG(name), wanted[rows[i].kind]);
+    if (kind == USER_VAR_RIGHTS) {
+        for (size_t k = 0; k < value.n; k++)
+            if (str_find(STR("MRVSTZ"), ascii_upper(value.p[k])) == SIZE_MAX)
+                return err_perm(e, "5.3.0", "%.*s has letters of MRVSTZ", STR_ARG(name));
+        return RC_OK;
+    }
+    static const char *const wanted[] = { "0 or 1", "a number of kilobytes", "0, 1 or 2" };
+    static const uint64_t most[] = { 1, UINT64_MAX, 2 };
+    if (!str_to_u64(str_trim(value), &n) || n > most[kind])
+        return err_perm(e, "5.3.0", "%.*s must be %s", STR_ARG(name), wanted[kind]);
     return RC_OK;
 }

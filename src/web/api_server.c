@@ -151,21 +151,12 @@ void api_options_set(struct web *w)
 {
     struct table_text t;
     struct str version;
-    struct err e;
     const char *name = NULL;
     json_t *value = NULL, *values = json_object_get(w->body, "values");
-    if (!web_member(w, "version", &version))
+    if (!web_member(w, "version", &version) || !tabtext_open(w, "server.tab", &t))
         return;
     if (!json_is_object(values)) {
         web_fail(w, 422, "invalid", "values must be an object");
-        return;
-    }
-    if (tabtext_load("server.tab", web_mem(w), &t, &e) != RC_OK) {
-        web_trouble(w, &e);
-        return;
-    }
-    if (!str_eq(version, str_from_c(t.version))) {
-        web_fail(w, 412, "changed", "server.tab was changed meanwhile");
         return;
     }
     json_object_foreach(values, name, value)

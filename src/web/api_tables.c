@@ -3,10 +3,10 @@
 #include "users/users.h"
 #include "web/tables.h"
 #include "web/web_int.h"
-#include <iconv.h>
 
 #define ROWS_MOST ((uint64_t)1000)
 #define VALUES_MOST ((size_t)64)
+#define FILES_MOST 10000u
 
 /* Columns that hold secrets: shown as stars, and kept when they come back as such. */
 static const char secret_shown[] = "********";
@@ -124,26 +124,6 @@ static bool bad(const struct change *c, const char *why)
     return false;
 }
 
-/* The value in the table's own charset. */
-static bool encode(const struct change *c, struct str text, struct str *out)
-{
-    struct arena *a = web_mem(c->w);
-    if (str_is_ascii(text) || strcmp(c->t->charset, "UTF-8") == 0) {
-        *out = text;
-        return true;
-    }
-    iconv_t cd = iconv_open(c->t->charset, "UTF-8");
-    if (cd == (iconv_t)-1)
-        return false;
-    size_t room = text.n * 2 + 8, left = room, in_left = text.n;
-    char *in = arena_c(a, text), *to = arena_new(a, room);
-    *out = str_from(to, 0);
-    size_t rc = iconv(cd, &in, &in_left, &to, &left);
-    (void)iconv_close(cd);
-    out->n = room - left;
-    return rc != (size_t)-1;
-}
-
 /* The same text as the page was shown? */
 static bool is_shown_as(const struct change *c, const struct table_line *line, size_t i,
                         const json_t *value)
@@ -202,7 +182,7 @@ static bool read_values(const struct change *c, const json_t *one,
         }
         if (!check_value(c, i, text))
             return false;
-        if (!encode(c, text, &(*out)[i]))
+        if (!tabtext_encode(c->t, text, &(*out)[i]))
             return bad(c, "a value can't be written in the table's own characters");
     }
     *out_count = n;
@@ -242,25 +222,26 @@ static bool apply(const struct change *c, const json_t *one)
     return true;
 }
 
+/* Tables whose absence means something else than no rows. */
+static bool may_vanish(const struct table_row *row)
+{
+    struct str path = str_from_c(row->path);
+    return str_find(path, '*') != SIZE_MAX && !str_ends(path, STR("/user.tab")) &&
+           !str_ends(path, STR("/mlusers.tab"));
+}
+
 void api_table_set(struct web *w)
 {
     struct table_text t;
     struct str version;
-    struct err e;
     size_t i = 0;
     json_t *one = NULL, *changes = json_object_get(w->body, "changes");
     const struct table_row *row = table_asked(w);
-    if (row == NULL || !web_member(w, "version", &version))
+    if (row == NULL || !web_member(w, "version", &version) ||
+        !tabtext_open(w, arena_c(web_mem(w), w->params[0]), &t))
         return;
-    if (tabtext_load(arena_c(web_mem(w), w->params[0]), web_mem(w), &t, &e) != RC_OK) {
-        web_trouble(w, &e);
-        return;
-    }
-    if (!str_eq(version, str_from_c(t.version))) {
-        web_fail(w, 412, "changed", "the table was changed meanwhile");
-        return;
-    }
     struct change c = { w, row, &t };
+    t.may_vanish = may_vanish(row);
     json_array_foreach(changes, i, one)
     {
         if (!apply(&c, one))
@@ -268,4 +249,50 @@ void api_table_set(struct web *w)
     }
     if (tabtext_store(w, &t))
         web_json(w, 200, json_pack("{s:s}", "version", t.version));
+}
+
+void api_table_delete(struct web *w)
+{
+    const struct table_row *row = table_asked(w);
+    struct control_answer answer;
+    if (row == NULL)
+        return;
+    if (!may_vanish(row)) {
+        web_fail(w, 422, "invalid", "this table can't be without a file");
+        return;
+    }
+    if (!file_exists(arena_c(web_mem(w), w->params[0]))) {
+        web_fail(w, 404, "unknown", "there is no such file");
+        return;
+    }
+    if (!web_control(w, WEB_WORDS(STR("cfgfileset"), w->params[0]), STR(""), &answer))
+        return;
+    buf_release(&answer.lines);
+    w->h.response.status = 204;
+}
+
+/* --- files of one kind -------------------------------------------------------------------- */
+
+static void add_file(void *ctx, const char *path)
+{
+    json_t *list = ctx;
+    if (json_array_size(list) < FILES_MOST)
+        (void)json_array_append_new(list, web_str(str_from_c(path)));
+}
+
+/* Not those of accounts: their number has no bound. */
+void api_table_files(struct web *w)
+{
+    struct str of = web_query(w, "of");
+    size_t count = 0;
+    const struct table_row *row = tables_rows(&count);
+    for (; count > 0; count--, row++) {
+        if (!str_eq(of, str_from_c(row->path)) || str_starts(of, STR("domains/*/*")))
+            continue;
+        json_t *list = json_array();
+        tables_each_file(row, add_file, list);
+        web_json(w, 200, list);
+        return;
+    }
+    web_fail(w, 404, "unknown", "there is no such kind of table");
 }

@@ -3,8 +3,10 @@
 #include "conf/options.h"
 #include "conf/tab.h"
 #include "users/users.h"
-#include "web/web_int.h"
+#include "web/tables.h"
 #include <sys/random.h>
+
+#define USAGE_MOST 200u /* accounts whose mailboxes one request may ask about */
 
 /* --- lists of accounts -------------------------------------------------------------------- */
 
@@ -12,7 +14,11 @@ struct search {
     struct str domain, text;
     enum account_type type;
     uint64_t offset, limit, total;
-    json_t *rows;
+    struct found {
+        struct str domain, name;
+    } * found;
+    size_t found_count;
+    struct arena *mem;
 };
 
 static bool is_meant(const struct search *s, struct str domain, struct str name)
@@ -34,24 +40,75 @@ static bool take(void *ctx, struct str domain, struct str name, enum account_typ
     if (type != s->type || !is_meant(s, domain, name))
         return true;
     if (s->total >= s->offset && s->total < s->offset + s->limit)
-        (void)json_array_append_new(
-            s->rows, json_pack("{s:o, s:o}", "domain", web_str(domain), "name", web_str(name)));
+        s->found[s->found_count++] =
+            (struct found){ arena_str(s->mem, domain), arena_str(s->mem, name) };
     s->total++;
     return true;
 }
 
+/* What a list shows of user.tab. */
+static void add_settings(struct web *w, json_t *o, const struct found *f)
+{
+    struct account account;
+    struct user_options u;
+    struct err e;
+    if (!users_account_find(f->domain, f->name, web_mem(w), &account) ||
+        users_options(&account, web_mem(w), &u, &e) != RC_OK)
+        return;
+    (void)json_object_set_new(o, "real_name", web_str(u.real_name));
+    (void)json_object_set_new(o, "receive", json_boolean(u.receive_enable));
+    if (account.type == ACCOUNT_LIST)
+        return;
+    (void)json_object_set_new(o, "pop", json_boolean(u.pop_enable));
+    (void)json_object_set_new(o, "max_kb", json_integer((json_int_t)u.max_mb_size));
+}
+
+/* How full its mailbox is; the first question counts it. */
+static void add_usage(struct web *w, json_t *o, const struct found *f)
+{
+    struct control_answer answer;
+    struct err e;
+    const struct str words[] = { STR("userstat"), f->domain, f->name };
+    static const char *const members[][2] = { { "MailboxSize", "octets" },
+                                              { "MailboxMessages", "messages" },
+                                              { "LastLoginTimeDate", "last_login" } };
+    if (link_ask(w, words, ARRAY_LEN(words), STR(""), &answer, &e) != RC_OK)
+        return;
+    json_t *pairs = web_pairs(buf_str(&answer.lines));
+    for (size_t i = 0; i < ARRAY_LEN(members); i++) {
+        int64_t n = 0;
+        struct str text = str_from_c(json_string_value(json_object_get(pairs, members[i][0])));
+        if (str_to_i64(text, &n))
+            (void)json_object_set_new(o, members[i][1], json_integer(n));
+    }
+    json_decref(pairs);
+    buf_release(&answer.lines);
+}
+
 static void list_accounts(struct web *w, enum account_type type)
 {
+    bool usage = type == ACCOUNT_USER && str_eq(web_query(w, "usage"), STR("1"));
     struct search s = {
         .domain = web_query(w, "domain"),
         .text = web_query(w, "search"),
         .type = type,
         .offset = web_query_number(w, "offset", 0, UINT32_MAX),
-        .limit = web_query_number(w, "limit", 100, 1000),
-        .rows = json_array(),
+        .limit = web_query_number(w, "limit", 100, usage ? USAGE_MOST : 1000),
+        .mem = web_mem(w),
     };
+    s.found = arena_new_array(s.mem, struct found, s.limit + 1);
     users_walk(take, &s);
-    web_json(w, 200, json_pack("{s:I, s:o}", "total", (json_int_t)s.total, "rows", s.rows));
+    json_t *rows = json_array();
+    for (size_t i = 0; i < s.found_count; i++) {
+        const struct found *f = &s.found[i];
+        json_t *o =
+            json_pack("{s:o, s:o}", "domain", web_str(f->domain), "name", web_str(f->name));
+        add_settings(w, o, f);
+        if (usage)
+            add_usage(w, o, f);
+        (void)json_array_append_new(rows, o);
+    }
+    web_json(w, 200, json_pack("{s:I, s:o}", "total", (json_int_t)s.total, "rows", rows));
 }
 
 void api_users(struct web *w)
@@ -66,7 +123,7 @@ void api_lists(struct web *w)
 
 /* --- one account -------------------------------------------------------------------------- */
 
-static bool find_account(struct web *w, struct account *out)
+bool web_find_account(struct web *w, struct account *out)
 {
     if (users_account_find(w->params[0], w->params[1], web_mem(w), out))
         return true;
@@ -74,26 +131,43 @@ static bool find_account(struct web *w, struct account *out)
     return false;
 }
 
-static bool ask(struct web *w, const char *command, struct control_answer *answer)
+const char *web_account_file(struct web *w, const struct account *account, const char *name)
 {
-    return web_control(w, WEB_WORDS(str_from_c(command), w->params[0], w->params[1]), STR(""),
-                       answer);
+    return arena_printf(web_mem(w), "%.*s/%s", STR_ARG(account->folder), name).p;
+}
+
+static json_t *variables_json(const struct table_text *t)
+{
+    json_t *o = json_object();
+    for (size_t i = 0; i < t->line_count; i++) {
+        const struct table_line *line = &t->lines[i];
+        if (line->count >= 2)
+            (void)json_object_setn_new(o, line->values[0].p, line->values[0].n,
+                                       web_text(line->values[1], t->charset));
+    }
+    return o;
 }
 
 void api_user(struct web *w)
 {
     struct account account;
-    struct control_answer vars, stat;
-    if (!find_account(w, &account) || !ask(w, "uservars", &vars))
+    struct control_answer stat;
+    struct table_text t;
+    struct err e;
+    if (!web_find_account(w, &account))
         return;
+    if (tabtext_load(web_account_file(w, &account, "user.tab"), web_mem(w), &t, &e) != RC_OK) {
+        web_trouble(w, &e);
+        return;
+    }
     json_t *o = json_pack(
-        "{s:o, s:o, s:s, s:I, s:b, s:o}", "domain", web_str(account.domain), "name",
+        "{s:o, s:o, s:s, s:I, s:b, s:s, s:o}", "domain", web_str(account.domain), "name",
         web_str(account.name), "type", account.type == ACCOUNT_LIST ? "list" : "user", "id",
         (json_int_t)account.id, "processed", (int)users_needs_processing(&account, web_mem(w)),
-        "variables", web_pairs(buf_str(&vars.lines)));
-    buf_release(&vars.lines);
+        "version", t.version, "variables", variables_json(&t));
     if (account.type == ACCOUNT_USER) {
-        if (!ask(w, "userstat", &stat)) {
+        if (!web_control(w, WEB_WORDS(STR("userstat"), account.domain, account.name), STR(""),
+                         &stat)) {
             json_decref(o);
             return;
         }
@@ -103,42 +177,76 @@ void api_user(struct web *w)
     web_json(w, 200, o);
 }
 
+static bool set_variable(struct web *w, struct table_text *t, const char *name,
+                         const json_t *value)
+{
+    struct err e;
+    struct str text = str_from(json_string_value(value), json_string_length(value));
+    struct table_line *line = tabtext_find(t, str_from_c(name));
+    if (json_is_null(value)) {
+        tabtext_remove(t, line);
+        return true;
+    }
+    if (text.p == NULL || str_has_control(text)) {
+        web_fail(w, 422, "invalid", "the value of %s isn't text", name);
+        return false;
+    }
+    if (user_options_check(str_from_c(name), text, &e) != RC_OK) {
+        web_fail(w, 422, "invalid", "%s", e.text);
+        return false;
+    }
+    if (!tabtext_encode(t, text, &text)) {
+        web_fail(w, 422, "invalid",
+                 "the value of %s can't be written in the table's characters", name);
+        return false;
+    }
+    const struct str values[] = { line == NULL ? str_from_c(name) : line->values[0], text };
+    tabtext_put(t, line, values, 2);
+    return true;
+}
+
+/* All of them into the table's text; false: answered. */
+static bool set_variables(struct web *w, struct table_text *t, json_t *variables)
+{
+    const char *name = NULL;
+    json_t *value = NULL;
+    json_object_foreach(variables, name, value)
+    {
+        if (!set_variable(w, t, name, value))
+            return false;
+    }
+    return true;
+}
+
 /* {"variables": {"RealName": "...", "MaxMBSize": null}} */
 void api_user_set(struct web *w)
 {
-    enum { WORDS_MOST = 60 };
-    struct str words[WORDS_MOST] = { STR("uservarsset"), w->params[0], w->params[1] };
-    size_t n = 3;
-    const char *name = NULL;
-    json_t *value = NULL, *variables = json_object_get(w->body, "variables");
-    struct control_answer answer;
-    struct err e;
-    if (!json_is_object(variables) || json_object_size(variables) == 0 ||
-        json_object_size(variables) > (WORDS_MOST - 3) / 2) {
+    json_t *variables = json_object_get(w->body, "variables");
+    struct account account;
+    struct table_text t;
+    if (!json_is_object(variables) || json_object_size(variables) == 0) {
         web_fail(w, 422, "invalid", "variables must be an object with some members");
         return;
     }
-    json_object_foreach(variables, name, value)
-    {
-        struct str text = STR(".|rm");
-        if (!json_is_null(value)) {
-            text = str_from(json_string_value(value), json_string_length(value));
-            if (text.p == NULL || str_has_control(text)) {
-                web_fail(w, 422, "invalid", "the value of %s isn't text", name);
-                return;
-            }
-            if (user_options_check(str_from_c(name), text, &e) != RC_OK) {
-                web_fail(w, 422, "invalid", "%s", e.text);
-                return;
-            }
-        }
-        words[n++] = str_from_c(name);
-        words[n++] = text;
-    }
-    if (!web_control(w, words, n, STR(""), &answer))
-        return;
-    buf_release(&answer.lines);
-    w->h.response.status = 204;
+    if (web_find_account(w, &account) &&
+        tabtext_open(w, web_account_file(w, &account, "user.tab"), &t) &&
+        set_variables(w, &t, variables) && tabtext_store(w, &t))
+        web_json(w, 200, json_pack("{s:s}", "version", t.version));
+}
+
+/* The rows of user_options.def. */
+void api_user_variables(struct web *w)
+{
+    static const char *const kinds[] = { "bool", "kb", "three", "text", "rights" };
+    json_t *list = json_array();
+    const struct user_row *row = NULL;
+    for (size_t i = 0; (row = user_options_row(i)) != NULL; i++)
+        (void)json_array_append_new(
+            list, json_pack("{s:s, s:s, s:b, s:b, s:s?, s:s, s:s}", "name", row->name, "kind",
+                            kinds[row->kind], "user", (int)(strchr(row->whose, 'U') != NULL),
+                            "list", (int)(strchr(row->whose, 'M') != NULL), "fresh", row->fresh,
+                            "en", row->en, "ja", row->ja));
+    web_json(w, 200, list);
 }
 
 /* --- new ones ----------------------------------------------------------------------------- */
@@ -159,21 +267,55 @@ struct str web_fresh_password(struct arena *a)
     return str_from(text, sizeof(octets));
 }
 
+/* The variables that a new account or list gets at once: are they good? They are put in after
+ * it was made; false: answered. */
+static bool check_variables(struct web *w, json_t *variables)
+{
+    struct table_text none = {
+        .path = "user.tab", .mem = web_mem(w), .charset = "UTF-8", .eol = "\n"
+    };
+    if (variables == NULL || json_is_object(variables))
+        return set_variables(w, &none, variables);
+    web_fail(w, 422, "invalid", "variables must be an object");
+    return false;
+}
+
+/* Makes it; false: answered. */
+static bool add_account(struct web *w, struct str password, const char *type)
+{
+    struct str domain, name;
+    struct control_answer answer;
+    struct account account;
+    struct table_text t;
+    json_t *variables = json_object_get(w->body, "variables");
+    if (!web_member(w, "domain", &domain) || !web_member(w, "name", &name) ||
+        !check_variables(w, variables) ||
+        !web_control(w, WEB_WORDS(STR("useradd"), domain, name, password, str_from_c(type)),
+                     STR(""), &answer))
+        return false;
+    buf_release(&answer.lines);
+    w->h.response.status = 201;
+    if (json_object_size(variables) == 0)
+        return true;
+    if (!users_account_find(domain, name, web_mem(w), &account)) {
+        web_fail(w, 503, "failed", "the account was made, its settings weren't");
+        return false;
+    }
+    return tabtext_open(w, web_account_file(w, &account, "user.tab"), &t) &&
+           set_variables(w, &t, variables) && tabtext_store(w, &t);
+}
+
 /* With or without a password: one that was made is told, once. */
 void api_user_add(struct web *w)
 {
-    struct str domain, name, password;
-    struct control_answer answer;
-    if (!web_member(w, "domain", &domain) || !web_member(w, "name", &name) ||
-        !web_member_or_empty(w, "password", &password))
+    struct str password;
+    if (!web_member_or_empty(w, "password", &password))
         return;
     bool made = password.n == 0;
     password = made ? web_fresh_password(web_mem(w)) : password;
-    if (!web_control(w, WEB_WORDS(STR("useradd"), domain, name, password, STR("U")), STR(""),
-                     &answer))
-        return;
-    buf_release(&answer.lines);
-    web_json(w, 201, json_pack("{s:o}", "password", made ? web_str(password) : json_null()));
+    if (add_account(w, password, "U"))
+        web_json(w, 201,
+                 json_pack("{s:o}", "password", made ? web_str(password) : json_null()));
 }
 
 void api_user_password(struct web *w)
@@ -194,84 +336,6 @@ void api_user_password(struct web *w)
 /* Nobody signs in to a list: its password is random. */
 void api_list_add(struct web *w)
 {
-    struct str domain, name;
-    struct control_answer answer;
-    if (!web_member(w, "domain", &domain) || !web_member(w, "name", &name))
-        return;
-    struct str password = web_fresh_password(web_mem(w));
-    if (!web_control(w, WEB_WORDS(STR("useradd"), domain, name, password, STR("M")), STR(""),
-                     &answer))
-        return;
-    buf_release(&answer.lines);
-    w->h.response.status = 204;
-}
-
-/* --- processing --------------------------------------------------------------------------- */
-
-/* Lines of mailproc.tab as rows of words. */
-void api_mailproc(struct web *w)
-{
-    struct control_answer answer;
-    struct err e;
-    struct str rest, values[32];
-    size_t count = 0;
-    const struct str words[] = { STR("usergetmproc"), w->params[0], w->params[1], STR("U") };
-    if (link_ask(w, words, ARRAY_LEN(words), STR(""), &answer, &e) != RC_OK) {
-        web_trouble(w, &e);
-        return;
-    }
-    json_t *list = json_array();
-    rest = answer.ok ? buf_str(&answer.lines) : STR("");
-    for (;;) {
-        struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
-        if (!web_next_row(&rest, &a, values, ARRAY_LEN(values), &count))
-            break;
-        json_t *row = json_array();
-        for (size_t i = 0; i < count; i++)
-            (void)json_array_append_new(row, web_str(values[i]));
-        (void)json_array_append_new(list, row);
-    }
-    buf_release(&answer.lines);
-    web_json(w, 200, json_pack("{s:o}", "lines", list));
-}
-
-static bool print_line(struct web *w, const json_t *row, struct buf *out)
-{
-    struct str values[32];
-    struct err e = { .text = "a line has too many words" };
-    size_t n = json_array_size(row);
-    bool good = json_is_array(row) && n > 0 && n <= ARRAY_LEN(values);
-    for (size_t i = 0; good && i < n; i++) {
-        const json_t *value = json_array_get(row, i);
-        values[i] = str_from(json_string_value(value), json_string_length(value));
-        good = values[i].p != NULL && !str_has_control(values[i]);
-    }
-    if (good && tab_print_row(out, values, n, "\n", &e) == RC_OK)
-        return true;
-    web_fail(w, 422, "invalid", "%s", e.text);
-    return false;
-}
-
-/* No lines: the file goes, mail comes into the mailbox. */
-void api_mailproc_set(struct web *w)
-{
-    struct buf b AUTO_RELEASE_BUF;
-    struct control_answer answer;
-    size_t i = 0;
-    json_t *row = NULL, *lines = json_object_get(w->body, "lines");
-    buf_init(&b, 65536);
-    if (!json_is_array(lines)) {
-        web_fail(w, 422, "invalid", "lines must be a list");
-        return;
-    }
-    json_array_foreach(lines, i, row)
-    {
-        if (!print_line(w, row, &b))
-            return;
-    }
-    if (!web_control(w, WEB_WORDS(STR("usersetmproc"), w->params[0], w->params[1], STR("U")),
-                     buf_str(&b), &answer))
-        return;
-    buf_release(&answer.lines);
-    w->h.response.status = 204;
+    if (add_account(w, web_fresh_password(web_mem(w)), "M"))
+        w->h.response.status = 204;
 }

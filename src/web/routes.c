@@ -28,6 +28,8 @@ const struct route web_routes[] = {
     { "GET",    "/api/v1/tables",           api_tables,        RIGHT_READ,  0, 0,     "The tables of the MailRoot.", NULL, NULL, NULL, NULL },
     { "GET",    "/api/v1/tables/{path*}",   api_table,         RIGHT_READ,  0, 0,     "The rows of a table.", "offset: of the first row; limit: most rows; search: text that a row holds", NULL, NULL, NULL },
     { "PATCH",  "/api/v1/tables/{path*}",   api_table_set,     RIGHT_WRITE, 0, LARGE, "Change rows of a table; lines that aren't named stay as they are.", NULL, "version: from GET; changes: a list of {op: add, set, remove or move; line; old; values; before}", NULL, NULL },
+    { "DELETE", "/api/v1/tables/{path*}",   api_table_delete,  RIGHT_WRITE, ROUTE_CONFIRM, 0, "Remove the file of a table that exists once a domain, account or name.", NULL, NULL, NULL, NULL },
+    { "GET",    "/api/v1/table-files",      api_table_files,   RIGHT_READ,  0, 0,     "The files of a table that exists more than once: custom domains (custdomains/*.tab), command aliases (cmdaliases/*/*.tab) ...", "of: the table's path with *", NULL, NULL, NULL },
 
     /* domains */
     { "GET",    "/api/v1/domains",          api_command, RIGHT_READ,  0, 0,     "The domains.", NULL, NULL, "domainlist", "domain" },
@@ -38,14 +40,17 @@ const struct route web_routes[] = {
     { "DELETE", "/api/v1/alias-domains/{alias}", api_command, RIGHT_WRITE, 0, 0, "Take it away.", NULL, NULL, "aliasdomaindel {alias}", NULL },
 
     /* accounts */
-    { "GET",    "/api/v1/users",                          api_users,         RIGHT_READ,  0, 0,     "Accounts, in pieces.", "domain: only of this one; " PIECES, NULL, NULL, NULL },
-    { "POST",   "/api/v1/users",                          api_user_add,      RIGHT_WRITE, 0, SMALL, "A new account; without a password one is made and told in the answer.", NULL, "domain: one of this server; name: before the @; password: may be missing", NULL, NULL },
+    { "GET",    "/api/v1/users",                          api_users,         RIGHT_READ,  0, 0,     "Accounts, in pieces.", "domain: only of this one; usage: 1 tells octets and messages in the mailboxes, and last logins; " PIECES, NULL, NULL, NULL },
+    { "POST",   "/api/v1/users",                          api_user_add,      RIGHT_WRITE, 0, SMALL, "A new account; without a password one is made and told in the answer.", NULL, "domain: one of this server; name: before the @; password: may be missing; variables: names and values of user.tab", NULL, NULL },
     { "GET",    "/api/v1/users/{domain}/{user}",          api_user,          RIGHT_READ,  0, 0,     "An account or list: its settings (user.tab), mailbox, last login.", NULL, NULL, NULL, NULL },
-    { "PATCH",  "/api/v1/users/{domain}/{user}",          api_user_set,      RIGHT_WRITE, 0, SMALL, "Change settings; null takes one out.", NULL, "variables: names and values", NULL, NULL },
+    { "PATCH",  "/api/v1/users/{domain}/{user}",          api_user_set,      RIGHT_WRITE, 0, SMALL, "Change settings; null takes one out.", NULL, "variables: names and values; version: from GET, may be missing", NULL, NULL },
     { "DELETE", "/api/v1/users/{domain}/{user}",          api_command,       RIGHT_WRITE, ROUTE_CONFIRM, 0, "Remove an account or list; it can be brought back.", NULL, NULL, "userdel {domain} {user}", NULL },
     { "PUT",    "/api/v1/users/{domain}/{user}/password", api_user_password, RIGHT_WRITE, 0, SMALL, "Another password; without one it is made and told in the answer.", NULL, "password: may be missing", NULL, NULL },
     { "GET",    "/api/v1/users/{domain}/{user}/mailproc", api_mailproc,      RIGHT_READ,  0, 0,     "What becomes of the account's mail (mailproc.tab).", NULL, NULL, NULL, NULL },
-    { "PUT",    "/api/v1/users/{domain}/{user}/mailproc", api_mailproc_set,  RIGHT_WRITE, 0, SMALL, "Change it; no lines: mail comes into the mailbox.", NULL, "lines: a list of lists of words", NULL, NULL },
+    { "PUT",    "/api/v1/users/{domain}/{user}/mailproc", api_mailproc_set,  RIGHT_WRITE, 0, SMALL, "Change it; no lines: mail comes into the mailbox.", NULL, "lines: a list of lists of words; version: from GET, may be missing", NULL, NULL },
+    { "GET",    "/api/v1/users/{domain}/{user}/forwarding", api_forwarding,    RIGHT_READ,  0, 0,     "Forwarding, as mailproc.tab says it: keep (in the mailbox too), addresses, as_account (sent as from the account), others (lines that mean something else).", NULL, NULL, NULL, NULL },
+    { "PUT",    "/api/v1/users/{domain}/{user}/forwarding", api_forwarding_set, RIGHT_WRITE, 0, SMALL, "Change it; other lines stay.", NULL, "keep: true or false; addresses: a list of addresses or domains; as_account: true or false; version: from GET, may be missing", NULL, NULL },
+    { "GET",    "/api/v1/user-variables",                 api_user_variables, RIGHT_READ,  0, 0,    "The variables of user.tab with their meaning.", NULL, NULL, NULL, NULL },
     { "GET",    "/api/v1/users/{domain}/{user}/links",    api_command,       RIGHT_READ,  0, 0,     "Mailboxes elsewhere that are fetched for the account.", NULL, NULL, "poplnklist {domain} {user}", "domain user server remote_user - options state" },
     { "POST",   "/api/v1/users/{domain}/{user}/links",    api_command,       RIGHT_WRITE, 0, SMALL, "Fetch from another mailbox.", NULL, "server: host, or host:port; remote_user: its login; password: its password; options: CLR, APOP, STLS, POP3S ...", "poplnkadd {domain} {user} .server .remote_user .password .options", NULL },
     { "DELETE", "/api/v1/users/{domain}/{user}/links/{server}/{remote_user}", api_command, RIGHT_WRITE, 0, 0, "Fetch from it no more.", NULL, NULL, "poplnkdel {domain} {user} {server} {remote_user}", NULL },
@@ -55,7 +60,7 @@ const struct route web_routes[] = {
 
     /* mailing lists */
     { "GET",    "/api/v1/lists",                                   api_lists,    RIGHT_READ,  0, 0,     "Mailing lists, in pieces.", "domain: only of this one; " PIECES, NULL, NULL, NULL },
-    { "POST",   "/api/v1/lists",                                   api_list_add, RIGHT_WRITE, 0, SMALL, "A new mailing list.", NULL, "domain: one of this server; name: before the @", NULL, NULL },
+    { "POST",   "/api/v1/lists",                                   api_list_add, RIGHT_WRITE, 0, SMALL, "A new mailing list.", NULL, "domain: one of this server; name: before the @; variables: names and values of user.tab", NULL, NULL },
     { "GET",    "/api/v1/lists/{domain}/{list}/members",           api_command,  RIGHT_READ,  ROUTE_PIECES, 0, "Members of a list.", PIECES, NULL, "mluserlist {domain} {list}", "address rights" },
     { "POST",   "/api/v1/lists/{domain}/{list}/members",           api_command,  RIGHT_WRITE, 0, SMALL, "Add a member.", NULL, "address: whose; rights: R reads, RW also posts, RA posts when signed in", "mluseradd {domain} {list} .address ?rights", NULL },
     { "DELETE", "/api/v1/lists/{domain}/{list}/members/{address}", api_command,  RIGHT_WRITE, 0, 0,     "Remove a member.", NULL, NULL, "mluserdel {domain} {list} {address}", NULL },

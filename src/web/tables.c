@@ -1,6 +1,7 @@
 /* tables.c - see tables.h. */
 #include "web/tables.h"
 #include "conf/tab.h"
+#include <iconv.h>
 #include <openssl/evp.h>
 
 #define VALUES_MAX 64
@@ -86,6 +87,56 @@ struct table_line *tabtext_at(const struct table_text *t, unsigned number)
     return NULL;
 }
 
+bool tabtext_encode(const struct table_text *t, struct str text, struct str *out)
+{
+    if (str_is_ascii(text) || strcmp(t->charset, "UTF-8") == 0) {
+        *out = text;
+        return true;
+    }
+    iconv_t cd = iconv_open(t->charset, "UTF-8");
+    if (cd == (iconv_t)-1)
+        return false;
+    size_t room = text.n * 2 + 8, left = room, in_left = text.n;
+    char *in = arena_c(t->mem, text), *to = arena_new(t->mem, room);
+    *out = str_from(to, 0);
+    size_t rc = iconv(cd, &in, &in_left, &to, &left);
+    (void)iconv_close(cd);
+    out->n = room - left;
+    return rc != (size_t)-1;
+}
+
+json_t *tabtext_json(const struct table_text *t)
+{
+    json_t *lines = json_array();
+    for (size_t i = 0; i < t->line_count; i++) {
+        const struct table_line *line = &t->lines[i];
+        json_t *values = json_array();
+        for (size_t k = 0; k < line->count; k++)
+            (void)json_array_append_new(values, web_text(line->values[k], t->charset));
+        if (line->count > 0)
+            (void)json_array_append(lines, values);
+        json_decref(values);
+    }
+    return json_pack("{s:s, s:o}", "version", t->version, "lines", lines);
+}
+
+bool tabtext_open(struct web *w, const char *path, struct table_text *out)
+{
+    struct str version;
+    struct err e;
+    if (!web_member_or_empty(w, "version", &version))
+        return false;
+    if (tabtext_load(path, web_mem(w), out, &e) != RC_OK) {
+        web_trouble(w, &e);
+        return false;
+    }
+    if (version.n > 0 && !str_eq(version, str_from_c(out->version))) {
+        web_fail(w, 412, "changed", "%s was changed meanwhile", path);
+        return false;
+    }
+    return true;
+}
+
 void tabtext_put(struct table_text *t, struct table_line *line, const struct str *values,
                  size_t count)
 {
@@ -132,19 +183,22 @@ bool tabtext_store(struct web *w, struct table_text *t)
         const struct table_line *line = &t->lines[i];
         bool open = line->raw.n > 0 && line->raw.p[line->raw.n - 1] != '\n';
         if ((line->number == 0 && line->malformed) || buf_add_str(&b, line->raw) != RC_OK ||
-            (open && i + 1 < t->line_count && buf_add_str(&b, str_from_c(t->eol)) != RC_OK)) {
+            (open && buf_add_str(&b, str_from_c(t->eol)) != RC_OK)) {
             web_fail(w, 422, "invalid", "a value can't be stored in a table");
             return false;
         }
     }
-    /* An empty upload would remove the file. */
-    if (b.n == 0 && buf_add_str(&b, STR("\n")) != RC_OK)
+    /* An empty upload removes the file. */
+    if (b.n == 0 && !t->may_vanish && buf_add_str(&b, STR("\n")) != RC_OK)
         return false;
     if (!web_control(w,
                      WEB_WORDS(STR("cfgfileset"), str_from_c(t->path), str_from_c(t->version)),
                      buf_str(&b), &answer))
         return false;
     buf_release(&answer.lines);
-    version_of(buf_str(&b), t->version);
+    if (b.n == 0)
+        (void)snprintf(t->version, sizeof(t->version), "none");
+    else
+        version_of(buf_str(&b), t->version);
     return true;
 }

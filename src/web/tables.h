@@ -24,6 +24,7 @@ struct table_text {
     struct table_line *lines;
     size_t line_count, line_room;
     struct arena *mem;
+    bool may_vanish; /* stored without lines, the file is removed */
 };
 
 /* Reads the table; one that isn't there has no lines. RC_PERM: too large; RC_TEMP: unreadable.
@@ -34,6 +35,13 @@ enum rc tabtext_load(const char *path, struct arena *a, struct table_text *out,
 struct table_line *tabtext_find(const struct table_text *t, struct str name);
 /* The line of that number, or NULL. */
 struct table_line *tabtext_at(const struct table_text *t, unsigned number);
+/* The text (UTF-8) as the table writes it. False: its charset can't. */
+bool tabtext_encode(const struct table_text *t, struct str text, struct str *out);
+/* {"version": ..., "lines": [[...], ...]}: what isn't blank or a comment. */
+json_t *tabtext_json(const struct table_text *t);
+/* Loads it for a change; false: answered. member "version" of the body, when it is there, must
+ * be the file's. */
+bool tabtext_open(struct web *w, const char *path, struct table_text *out);
 /* Gives `line` these values, or adds a line at the end (NULL). */
 void tabtext_put(struct table_text *t, struct table_line *line, const struct str *values,
                  size_t count);

@@ -136,6 +136,11 @@ bool web_next_row(struct str *rest, struct arena *a, struct str *values, size_t 
  * object of names and values. */
 json_t *web_rows(struct str lines, const char *columns);
 json_t *web_pairs(struct str lines);
+/* The account of the path's first two parameters; false: answered. */
+struct account;
+bool web_find_account(struct web *w, struct account *out);
+/* A file in its folder, in the request's memory. */
+const char *web_account_file(struct web *w, const struct account *account, const char *name);
 /* For an account that gets no other. */
 struct str web_fresh_password(struct arena *a);
 
@@ -167,9 +172,10 @@ extern const size_t web_asset_count;
 web_fn api_sign_in, api_sign_out, api_session, api_confirm, api_sign_ins, api_sign_in_end;
 web_fn api_openapi, api_health, api_metrics, api_status;
 web_fn api_options, api_options_set;
-web_fn api_tables, api_table, api_table_set;
+web_fn api_tables, api_table, api_table_set, api_table_delete, api_table_files;
 web_fn api_command;
 web_fn api_users, api_user, api_user_set, api_user_add, api_user_password;
-web_fn api_lists, api_list_add, api_mailproc, api_mailproc_set;
+web_fn api_lists, api_list_add, api_user_variables;
+web_fn api_mailproc, api_mailproc_set, api_forwarding, api_forwarding_set;
 
 #endif
