@@ -169,7 +169,13 @@ enum rc options_parse_binds(struct str text, struct service_options *s,
 void options_each_later(void (*fn)(void *ctx, const char *name, bool security), void *ctx);
 
 /* One row of user_options.def. */
-enum user_var_kind { USER_VAR_BOOL, USER_VAR_KB, USER_VAR_THREE, USER_VAR_TEXT, USER_VAR_RIGHTS };
+enum user_var_kind {
+    USER_VAR_BOOL,
+    USER_VAR_KB,
+    USER_VAR_THREE,
+    USER_VAR_TEXT,
+    USER_VAR_RIGHTS
+};
 struct user_row {
     const char *name;
     enum user_var_kind kind;

@@ -111,6 +111,11 @@ enum rc thread_start(void *(*fn)(void *), void *arg, const char *name, pthread_t
     return RC_OK;
 }
 
+void thread_join(pthread_t thread)
+{
+    (void)pthread_join(thread, NULL);
+}
+
 void thread_pause(usec_t time)
 {
     struct timespec pause = { .tv_sec = time / USEC_S, .tv_nsec = (time % USEC_S) * 1000 };

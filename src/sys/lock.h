@@ -66,6 +66,9 @@ void lock_event_wait(struct lock_event *ev);
 enum rc thread_start(void *(*fn)(void *), void *arg, const char *name, pthread_t *out,
                      struct err *e) CHECK_RESULT;
 
+/* Waits until the thread has ended, and frees it. */
+void thread_join(pthread_t thread);
+
 /* Waits that long. */
 void thread_pause(usec_t time);
 

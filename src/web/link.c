@@ -124,15 +124,14 @@ static enum rc send_words(struct client *c, const struct str *words, size_t coun
     return rc == RC_OK ? client_write(c, buf_str(&row), e) : rc;
 }
 
-static enum rc talk(struct client *c, struct web *w, const struct str *words, size_t count,
-                    struct str upload, struct control_answer *out, struct err *e)
+static enum rc talk(struct client *c, const struct link_by *by, const struct str *words,
+                    size_t count, struct str upload, struct control_answer *out, struct err *e)
 {
     struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
     struct control_answer as = { 0 };
     char ip[IP_TEXT_BYTES];
-    struct arena *mem = web_mem(w);
-    const struct str who[] = { STR("as"), w->who.name.n > 0 ? w->who.name : STR("web"),
-                               str_from_c(ip_print(&w->client, ip)) };
+    const struct str who[] = { STR("as"), by->name.n > 0 ? by->name : STR("web"),
+                               str_from_c(ip_print(by->client, ip)) };
     enum rc rc = send_words(c, who, ARRAY_LEN(who), e);
     if (rc == RC_OK)
         rc = send_words(c, words, count, e);
@@ -142,17 +141,17 @@ static enum rc talk(struct client *c, struct web *w, const struct str *words, si
         return err_temp(e, "4.3.0", "the control role refused the name: %.*s",
                         STR_ARG(as.text));
     if (rc == RC_OK)
-        rc = read_reply(c, mem, out, e);
+        rc = read_reply(c, by->mem, out, e);
     if (rc == RC_OK && out->ok && out->code == 101) {
         rc = send_lines(c, upload, e);
         if (rc == RC_OK)
-            rc = read_reply(c, mem, out, e);
+            rc = read_reply(c, by->mem, out, e);
     }
     return rc == RC_OK && out->ok && out->code == 100 ? read_lines(c, &out->lines, e) : rc;
 }
 
-enum rc link_ask(struct web *w, const struct str *words, size_t count, struct str upload,
-                 struct control_answer *out, struct err *e)
+enum rc link_ask_by(const struct link_by *by, const struct str *words, size_t count,
+                    struct str upload, struct control_answer *out, struct err *e)
 {
     struct client *c = take_kept();
     bool kept = c != NULL;
@@ -160,19 +159,26 @@ enum rc link_ask(struct web *w, const struct str *words, size_t count, struct st
     buf_init(&out->lines, ANSWER_MAX);
     enum rc rc = kept ? RC_OK : open_link(&c, e);
     if (rc == RC_OK)
-        rc = talk(c, w, words, count, upload, out, e);
+        rc = talk(c, by, words, count, upload, out, e);
     if (rc == RC_GONE && kept && out->code == 0) {
         /* The kept one had ended meanwhile; nothing was done yet. */
         client_close(&c);
         rc = open_link(&c, e);
         if (rc == RC_OK)
-            rc = talk(c, w, words, count, upload, out, e);
+            rc = talk(c, by, words, count, upload, out, e);
     }
     if (rc == RC_OK)
         keep(&c);
     else
         client_close(&c);
     return rc;
+}
+
+enum rc link_ask(struct web *w, const struct str *words, size_t count, struct str upload,
+                 struct control_answer *out, struct err *e)
+{
+    const struct link_by by = { w->who.name, &w->client, web_mem(w) };
+    return link_ask_by(&by, words, count, upload, out, e);
 }
 
 /* What the control protocol's numbers are in HTTP. */

@@ -57,6 +57,14 @@ const struct route web_routes[] = {
     { "PUT",    "/api/v1/users/{domain}/{user}/links/{server}/{remote_user}", api_command, RIGHT_WRITE, 0, SMALL, "Switch it on (1) or off (0).", NULL, "on: 1 or 0", "poplnkenable .on {domain} {user} {server} {remote_user}", NULL },
     { "GET",    "/api/v1/removed",                        api_command,       RIGHT_READ,  0, 0,     "Removed accounts and domains that can be brought back.", NULL, NULL, "removedlist", "id what when" },
     { "POST",   "/api/v1/removed/{id}",                   api_command,       RIGHT_WRITE, 0, SMALL, "Bring one back.", NULL, NULL, "undelete {id}", NULL },
+    { "POST",   "/api/v1/import/users",                   api_import,        RIGHT_WRITE, 0, LARGE, "Many accounts from a text: a preview (test), else a job.", NULL, "text: lines with TABs or commas between their values, the first may name columns (domain, name or address, password, variables of user.tab); mode: merge, or replace: accounts of these domains that aren't named are removed; test: true or false; domain: for names without one", NULL, NULL },
+    { "GET",    "/api/v1/export/users",                   api_export,        RIGHT_READ,  0, 0,     "Accounts as such a text; passwords don't come along.", "domain: only of this one; format: csv or tsv", NULL, NULL, NULL },
+
+    /* long work */
+    { "GET",    "/api/v1/jobs",                           api_jobs,          RIGHT_READ,  0, 0,     "Long work: what is under way, and what has ended.", NULL, NULL, NULL, NULL },
+    { "GET",    "/api/v1/jobs/{id}",                      api_job,           RIGHT_READ,  0, 0,     "One, with its result for who began it.", NULL, NULL, NULL, NULL },
+    { "DELETE", "/api/v1/jobs/{id}",                      api_job_end,       RIGHT_WRITE, 0, 0,     "Stop it; forget one that has ended.", NULL, NULL, NULL, NULL },
+    { "GET",    "/api/v1/events",                         api_events,        RIGHT_READ,  0, 0,     "What changes, as Server-Sent Events: state (roles that run), changed (tables), jobs.", NULL, NULL, NULL, NULL },
 
     /* mailing lists */
     { "GET",    "/api/v1/lists",                                   api_lists,    RIGHT_READ,  0, 0,     "Mailing lists, in pieces.", "domain: only of this one; " PIECES, NULL, NULL, NULL },

@@ -160,6 +160,27 @@ void web_identify(struct web *w)
     identify_by_cookie(w);
 }
 
+bool web_is_signed_in(struct web *w)
+{
+    struct admin admin;
+    bool found = false;
+    usec_t now = clock_mono();
+    lock_take(&signins_lock);
+    for (size_t i = 0; i < SIGN_INS_MAX && !found; i++)
+        found =
+            signins[i].used && signins[i].id == w->who.sign_in && !is_over(&signins[i], now);
+    lock_drop(&signins_lock);
+    return found && admin_find(w->who.name, web_mem(w), &admin);
+}
+
+bool web_is_confirmed(struct web *w)
+{
+    if (w->who.by_token || w->who.confirmed)
+        return true;
+    web_fail(w, 403, "confirm", "give your password once more for this");
+    return false;
+}
+
 /* --- signing in --------------------------------------------------------------------------- */
 
 static void copy_text(char *to, size_t room, struct str from)

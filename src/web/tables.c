@@ -150,6 +150,7 @@ void tabtext_put(struct table_text *t, struct table_line *line, const struct str
     line->values = arena_new_array(t->mem, struct str, count + 1);
     memcpy(line->values, values, count * sizeof(values[0]));
     line->count = count;
+    line->changed = true;
     line->malformed = tab_print_row(&b, values, count, t->eol, &e) != RC_OK;
     line->raw = arena_str(t->mem, buf_str(&b));
 }
@@ -174,23 +175,28 @@ void tabtext_move(struct table_text *t, struct table_line *line, unsigned before
     t->lines[at] = moved;
 }
 
+bool tabtext_print(const struct table_text *t, struct buf *out)
+{
+    for (size_t i = 0; i < t->line_count; i++) {
+        const struct table_line *line = &t->lines[i];
+        bool open = line->raw.n > 0 && line->raw.p[line->raw.n - 1] != '\n';
+        if ((line->changed && line->malformed) || buf_add_str(out, line->raw) != RC_OK ||
+            (open && buf_add_str(out, str_from_c(t->eol)) != RC_OK))
+            return false;
+    }
+    /* An empty upload removes the file. */
+    return out->n > 0 || t->may_vanish || buf_add_str(out, STR("\n")) == RC_OK;
+}
+
 bool tabtext_store(struct web *w, struct table_text *t)
 {
     struct buf b AUTO_RELEASE_BUF;
     struct control_answer answer;
     buf_init(&b, TABLE_TEXT_MAX);
-    for (size_t i = 0; i < t->line_count; i++) {
-        const struct table_line *line = &t->lines[i];
-        bool open = line->raw.n > 0 && line->raw.p[line->raw.n - 1] != '\n';
-        if ((line->number == 0 && line->malformed) || buf_add_str(&b, line->raw) != RC_OK ||
-            (open && buf_add_str(&b, str_from_c(t->eol)) != RC_OK)) {
-            web_fail(w, 422, "invalid", "a value can't be stored in a table");
-            return false;
-        }
-    }
-    /* An empty upload removes the file. */
-    if (b.n == 0 && !t->may_vanish && buf_add_str(&b, STR("\n")) != RC_OK)
+    if (!tabtext_print(t, &b)) {
+        web_fail(w, 422, "invalid", "a value can't be stored in a table");
         return false;
+    }
     if (!web_control(w,
                      WEB_WORDS(STR("cfgfileset"), str_from_c(t->path), str_from_c(t->version)),
                      buf_str(&b), &answer))

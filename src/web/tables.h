@@ -14,7 +14,7 @@ struct table_line {
     unsigned number; /* in the file, from 1; 0: added */
     size_t count;    /* of values; 0: blank, comment, or malformed */
     struct str *values;
-    bool malformed;
+    bool malformed, changed;
 };
 struct table_text {
     const char *path;
@@ -49,6 +49,8 @@ void tabtext_put(struct table_text *t, struct table_line *line, const struct str
 void tabtext_remove(struct table_text *t, struct table_line *line);
 /* Moves it before the line of that number (0: to the end). */
 void tabtext_move(struct table_text *t, struct table_line *line, unsigned before);
+/* The whole text into out. False: a value can't be stored in a table. */
+bool tabtext_print(const struct table_text *t, struct buf *out);
 /* Stores it; false: answered. t->version is then the new one's. */
 bool tabtext_store(struct web *w, struct table_text *t);
 

@@ -4,7 +4,7 @@
  */
 #include "conf/options.h"
 #include "users/users.h"
-#include "web/web_int.h"
+#include "web/jobs.h"
 
 #define IDLE_TIME (60 * USEC_S)
 
@@ -13,16 +13,19 @@ enum rc web_init(const struct web_hooks *hooks, struct err *e)
     (void)e;
     link_init(hooks);
     signins_init();
+    jobs_init();
     return RC_OK;
 }
 
 void web_tick(void)
 {
     signins_tick();
+    jobs_tick();
 }
 
 void web_free(void)
 {
+    jobs_free();
     link_free();
     signins_free();
 }
@@ -92,11 +95,7 @@ static bool is_allowed(struct web *w)
         web_fail(w, 403, "right", "your account may not do this");
         return false;
     }
-    if ((route->flags & ROUTE_CONFIRM) != 0 && !w->who.by_token && !w->who.confirmed) {
-        web_fail(w, 403, "confirm", "give your password once more for this");
-        return false;
-    }
-    return true;
+    return (route->flags & ROUTE_CONFIRM) == 0 || web_is_confirmed(w);
 }
 
 static bool read_json(struct web *w)

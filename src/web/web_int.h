@@ -113,6 +113,12 @@ struct control_answer {
     struct str text;  /* of the reply line */
     struct buf lines; /* of a list, as they came, LF between; else empty */
 };
+/* On whose behalf a command is carried out; what is answered lives in mem. */
+struct link_by {
+    struct str name;
+    const struct ip *client;
+    struct arena *mem;
+};
 /* Opens no more than a few connections, kept for later. */
 void link_init(const struct web_hooks *hooks);
 void link_free(void);
@@ -123,6 +129,8 @@ void link_free(void);
  */
 enum rc link_ask(struct web *w, const struct str *words, size_t count, struct str upload,
                  struct control_answer *out, struct err *e) CHECK_RESULT;
+enum rc link_ask_by(const struct link_by *by, const struct str *words, size_t count,
+                    struct str upload, struct control_answer *out, struct err *e) CHECK_RESULT;
 /* The same, and answers the request when it went wrong. True: it was done. */
 bool web_control(struct web *w, const struct str *words, size_t count, struct str upload,
                  struct control_answer *out);
@@ -152,6 +160,10 @@ void signins_free(void);
 void signins_tick(void);
 /* Who the request comes from, by cookie or token. */
 void web_identify(struct web *w);
+/* Does the sign-in or token of the request still count? It isn't used by the question. */
+bool web_is_signed_in(struct web *w);
+/* Was the password given lately? False: answered. */
+bool web_is_confirmed(struct web *w);
 /* May this request with a cookie change something (not forged by another site)? */
 bool web_is_same_origin(const struct web *w);
 
@@ -173,7 +185,7 @@ web_fn api_sign_in, api_sign_out, api_session, api_confirm, api_sign_ins, api_si
 web_fn api_openapi, api_health, api_metrics, api_status;
 web_fn api_options, api_options_set;
 web_fn api_tables, api_table, api_table_set, api_table_delete, api_table_files;
-web_fn api_command;
+web_fn api_command, api_import, api_export, api_jobs, api_job, api_job_end, api_events;
 web_fn api_users, api_user, api_user_set, api_user_add, api_user_password;
 web_fn api_lists, api_list_add, api_user_variables;
 web_fn api_mailproc, api_mailproc_set, api_forwarding, api_forwarding_set;
