@@ -2,6 +2,28 @@
 #include "web/web_int.h"
 #include <iconv.h>
 
+/* The sealed role can't load what converts charsets: it is loaded, and held, before. */
+static iconv_t held[4];
+
+void charsets_hold(void)
+{
+    static const char *const names[] = { "EUC-JP", "CP932" };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        held[2 * i] = iconv_open("UTF-8", names[i]);
+        held[2 * i + 1] = iconv_open(names[i], "UTF-8");
+        if (held[2 * i] == (iconv_t)-1 || held[2 * i + 1] == (iconv_t)-1)
+            log_warn(EV("charset isn't known to this system"), KV("name", names[i]));
+    }
+}
+
+void charsets_drop(void)
+{
+    for (size_t i = 0; i < ARRAY_LEN(held); i++)
+        if (held[i] != NULL && held[i] != (iconv_t)-1)
+            (void)iconv_close(held[i]);
+    memset(held, 0, sizeof(held));
+}
+
 static struct str convert(const char *from, struct str s, struct arena *a)
 {
     size_t room = s.n * 4 + 8, left = room, in_left = s.n;

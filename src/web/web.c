@@ -14,6 +14,7 @@ enum rc web_init(const struct web_hooks *hooks, struct err *e)
     link_init(hooks);
     signins_init();
     jobs_init();
+    charsets_hold();
     return RC_OK;
 }
 
@@ -26,6 +27,7 @@ void web_tick(void)
 void web_free(void)
 {
     jobs_free();
+    charsets_drop();
     link_free();
     signins_free();
 }
