@@ -86,6 +86,11 @@ enum rc tab_edit_more(const char *path, tab_edit_fn *edit, tab_more_fn *more, vo
  * lock and with the line ends that the old one has. Empty text removes it. */
 enum rc tab_replace(const char *path, struct str text, struct err *e) CHECK_RESULT;
 
+/* Is called, under the tables' lock, after each change that this process makes by the functions
+ * above: the text before (empty when a line was added at the end) and after. One a process. */
+typedef void tab_change_fn(const char *path, struct str before, struct str after);
+void tab_on_change(tab_change_fn *fn);
+
 /* Removes new versions of tables in the folder ("x.tab.tmp-1-2") that a crash left behind. */
 enum rc tab_sweep(const char *folder, struct err *e) CHECK_RESULT;
 

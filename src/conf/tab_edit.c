@@ -9,6 +9,19 @@
 #define LOCK_FILE "hikyaku/tables.lock"
 #define TRIES 10
 
+static tab_change_fn *on_change;
+
+void tab_on_change(tab_change_fn *fn)
+{
+    on_change = fn;
+}
+
+static void tell(enum rc rc, const char *path, struct str before, struct str after)
+{
+    if (rc == RC_OK && on_change != NULL)
+        on_change(path, before, after);
+}
+
 enum rc tab_lock(int *out_fd, struct err *e)
 {
     enum rc rc = folder_make("hikyaku", 0750, e);
@@ -52,7 +65,8 @@ static enum rc look_at_ends(int fd, bool *out_open, const char **out_eol, struct
     return RC_OK;
 }
 
-static enum rc append_row(int fd, const struct str *values, size_t count, struct err *e)
+static enum rc append_row(int fd, const char *path, const struct str *values, size_t count,
+                          struct err *e)
 {
     struct buf line AUTO_RELEASE_BUF;
     buf_init(&line, TAB_LINE_MAX);
@@ -69,6 +83,7 @@ static enum rc append_row(int fd, const struct str *values, size_t count, struct
     rc = io_write_all(fd, &part, 1, e);
     if (rc == RC_OK && io_fdatasync(fd) < 0)
         rc = err_sys(e, "sync table");
+    tell(rc, path, STR(""), buf_str(&line));
     return rc;
 }
 
@@ -82,12 +97,15 @@ enum rc tab_append(const char *path, const struct str *values, size_t count, str
         struct buf line AUTO_RELEASE_BUF;
         buf_init(&line, TAB_LINE_MAX);
         rc = tab_print_row(&line, values, count, "\n", e);
-        return rc == RC_OK ? file_replace(path, buf_str(&line), 0640, e) : rc;
+        if (rc == RC_OK)
+            rc = file_replace(path, buf_str(&line), 0640, e);
+        tell(rc, path, STR(""), buf_str(&line));
+        return rc;
     }
     int fd AUTO_CLOSE = io_open(path, O_RDWR | O_APPEND, 0);
     if (fd < 0)
         return err_sys(e, "open %s", path);
-    rc = append_row(fd, values, count, e);
+    rc = append_row(fd, path, values, count, e);
     return rc == RC_OK ? rc : err_wrap(e, "%s", path);
 }
 
@@ -176,8 +194,10 @@ static enum rc edit_once(const char *path, tab_edit_fn *edit, tab_more_fn *more,
         rc = file_id_get(path, &now_id, e);
     if (rc == RC_OK && !file_id_eq(&read_id, &now_id))
         return RC_AGAIN;
-    if (rc == RC_OK && changed > 0)
+    if (rc == RC_OK && changed > 0) {
         rc = file_replace(path, buf_str(&fresh), 0640, e);
+        tell(rc, path, text, buf_str(&fresh));
+    }
     if (rc == RC_OK)
         *out_changed = changed;
     return rc;
@@ -203,29 +223,42 @@ enum rc tab_edit(const char *path, tab_edit_fn *edit, void *ctx, size_t *out_cha
     return tab_edit_more(path, edit, NULL, ctx, out_changed, e);
 }
 
+/* The lines of the text with that line end. */
+static enum rc with_ends(struct str text, const char *eol, struct buf *out, struct err *e)
+{
+    enum rc rc = RC_OK;
+    for (struct str line; rc == RC_OK && text.n > 0 && str_cut(&text, '\n', &line);) {
+        rc = buf_add_str(out, line);
+        if (rc == RC_OK)
+            rc = buf_add(out, eol, strlen(eol));
+    }
+    return rc == RC_OK ? rc : err_temp(e, "4.3.0", "out of memory for a table");
+}
+
 enum rc tab_replace(const char *path, struct str text, struct err *e)
 {
     int lock AUTO_CLOSE = -1;
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
     struct buf lines AUTO_RELEASE_BUF;
-    bool open = false;
-    const char *eol = "\n";
+    struct str before = STR("");
+    struct file_id id;
     buf_init(&lines, TAB_FILE_MAX);
     enum rc rc = tab_lock(&lock, e);
-    if (rc != RC_OK || text.n == 0)
-        return rc == RC_OK ? file_remove(path, e) : rc;
-    int fd AUTO_CLOSE = io_open(path, O_RDONLY, 0);
-    if (fd >= 0)
-        rc = look_at_ends(fd, &open, &eol, e);
-    if (rc != RC_OK || strcmp(eol, "\n") == 0)
-        return rc == RC_OK ? file_replace(path, text, 0640, e) : rc;
-    for (struct str line; rc == RC_OK && text.n > 0 && str_cut(&text, '\n', &line);) {
-        rc = buf_add_str(&lines, line);
-        if (rc == RC_OK)
-            rc = buf_add(&lines, eol, strlen(eol));
-    }
+    if (rc == RC_OK)
+        rc = read_text(path, &mem, &before, &id, e);
     if (rc != RC_OK)
-        return err_temp(e, "4.3.0", "out of memory for a table");
-    return file_replace(path, buf_str(&lines), 0640, e);
+        return rc;
+    if (text.n == 0) {
+        rc = file_remove(path, e);
+    } else if (strcmp(line_end_of(before), "\n") == 0) {
+        rc = file_replace(path, text, 0640, e);
+    } else {
+        rc = with_ends(text, line_end_of(before), &lines, e);
+        if (rc == RC_OK)
+            rc = file_replace(path, buf_str(&lines), 0640, e);
+    }
+    tell(rc, path, before, text);
+    return rc;
 }
 
 /* Removes one left-over; false: there is none. */

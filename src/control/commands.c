@@ -14,52 +14,53 @@
 
 /* clang-format off */
 const struct ctrl_command ctrl_commands[] = {
-    { "aliasadd",        4, 4, ctrl_aliasadd,        true,  "domain alias account" },
-    { "aliasdel",        3, 3, ctrl_aliasdel,        true,  "domain alias" },
-    { "aliasdomainadd",  3, 3, ctrl_aliasdomainadd,  true,  "real-domain alias-domain" },
-    { "aliasdomaindel",  2, 2, ctrl_aliasdomaindel,  true,  "alias-domain" },
-    { "aliasdomainlist", 1, 3, ctrl_aliasdomainlist, false, "[real-domain [alias-domain]]" },
-    { "aliaslist",       1, 4, ctrl_aliaslist,       false, "[domain [alias [account]]]" },
-    { "as",              3, 3, ctrl_as,              false, "name address" },
-    { "cfgfileget",      2, 2, ctrl_cfgfileget,      false, "path" },
-    { "cfgfileset",      2, 3, ctrl_cfgfileset,      false, "path [SHA-256 of the present file, or none]" },
-    { "custdomget",      2, 2, ctrl_custdomget,      false, "domain" },
-    { "custdomlist",     1, 1, ctrl_custdomlist,     false, "" },
-    { "custdomset",      2, 2, ctrl_custdomset,      false, "domain" },
-    { "domainadd",       2, 2, ctrl_domainadd,       true,  "domain" },
-    { "domaindel",       2, 2, ctrl_domaindel,       true,  "domain" },
-    { "domainlist",      1, PARAMETERS_MAX, ctrl_domainlist, false, "[wildcard...]" },
-    { "etrn",            2, PARAMETERS_MAX, ctrl_etrn, false, "wildcard..." },
-    { "exaliasadd",      3, 3, ctrl_exaliasadd,      false, "local-address remote-address" },
-    { "exaliasdel",      2, 2, ctrl_exaliasdel,      false, "remote-address" },
-    { "exaliaslist",     1, 3, ctrl_exaliaslist,     false, "[local-address [remote-address]]" },
-    { "filelist",        3, 3, ctrl_filelist,        false, "folder wildcard" },
-    { "frozdel",         4, 4, ctrl_frozdel,         false, "lev0 lev1 file" },
-    { "frozgetlog",      4, 4, ctrl_frozgetlog,      false, "lev0 lev1 file" },
-    { "frozgetmsg",      4, 4, ctrl_frozgetmsg,      false, "lev0 lev1 file" },
-    { "frozlist",        1, 1, ctrl_frozlist,        false, "" },
-    { "frozsubmit",      4, 4, ctrl_frozsubmit,      false, "lev0 lev1 file" },
-    { "mluseradd",       4, 5, ctrl_mluseradd,       true,  "domain list address [R|RW|RA]" },
-    { "mluserdel",       4, 4, ctrl_mluserdel,       true,  "domain list address" },
-    { "mluserlist",      3, 3, ctrl_mluserlist,      false, "domain list" },
-    { "noop",            1, 1, ctrl_noop,            false, "" },
-    { "poplnkadd",       7, 7, ctrl_poplnkadd,       false, "domain user server remote-user password auth" },
-    { "poplnkdel",       5, 5, ctrl_poplnkdel,       false, "domain user server remote-user" },
-    { "poplnkenable",    4, 6, ctrl_poplnkenable,    false, "1|0 domain user [server remote-user]" },
-    { "poplnklist",      1, 3, ctrl_poplnklist,      false, "[domain [user]]" },
-    { "queueorder",      3, 4, ctrl_queueorder,      false, "try|hold|release|delete|reroute|approve|reject id [hosts|reason]" },
-    { "removedlist",     1, 1, ctrl_removedlist,     false, "" },
-    { "undelete",        2, 2, ctrl_undelete,        true,  "id of removedlist" },
-    { "useradd",         5, 5, ctrl_useradd,         true,  "domain user password U|M" },
-    { "userauth",        4, 4, ctrl_userauth,        false, "domain user password" },
-    { "userdel",         3, 3, ctrl_userdel,         true,  "domain user" },
-    { "usergetmproc",    3, 4, ctrl_usergetmproc,    false, "domain user [U|D|DU]" },
-    { "userlist",        1, 3, ctrl_userlist,        false, "[domain [user]]" },
-    { "userpasswd",      4, 4, ctrl_userpasswd,      true,  "domain user password" },
-    { "usersetmproc",    3, 4, ctrl_usersetmproc,    false, "domain user [U|D]" },
-    { "userstat",        3, 3, ctrl_userstat,        false, "domain user" },
-    { "uservars",        3, 3, ctrl_uservars,        false, "domain user" },
-    { "uservarsset",     5, PARAMETERS_MAX, ctrl_uservarsset, true, "domain user name value..." },
+    { "aliasadd",        4, 4, ctrl_aliasadd,        true,  3, "domain alias account" },
+    { "aliasdel",        3, 3, ctrl_aliasdel,        true,  2, "domain alias" },
+    { "aliasdomainadd",  3, 3, ctrl_aliasdomainadd,  true,  2, "real-domain alias-domain" },
+    { "aliasdomaindel",  2, 2, ctrl_aliasdomaindel,  true,  1, "alias-domain" },
+    { "aliasdomainlist", 1, 3, ctrl_aliasdomainlist, false, 0, "[real-domain [alias-domain]]" },
+    { "aliaslist",       1, 4, ctrl_aliaslist,       false, 0, "[domain [alias [account]]]" },
+    { "as",              3, 3, ctrl_as,              false, 0, "name address" },
+    { "audit",           2, 8, ctrl_audit,           false, 7, "act object..." },
+    { "cfgfileget",      2, 2, ctrl_cfgfileget,      false, 0, "path" },
+    { "cfgfileset",      2, 3, ctrl_cfgfileset,      false, 1, "path [SHA-256 of the present file, or none]" },
+    { "custdomget",      2, 2, ctrl_custdomget,      false, 0, "domain" },
+    { "custdomlist",     1, 1, ctrl_custdomlist,     false, 0, "" },
+    { "custdomset",      2, 2, ctrl_custdomset,      false, 1, "domain" },
+    { "domainadd",       2, 2, ctrl_domainadd,       true,  1, "domain" },
+    { "domaindel",       2, 2, ctrl_domaindel,       true,  1, "domain" },
+    { "domainlist",      1, PARAMETERS_MAX, ctrl_domainlist, false, 0, "[wildcard...]" },
+    { "etrn",            2, PARAMETERS_MAX, ctrl_etrn, false, 8, "wildcard..." },
+    { "exaliasadd",      3, 3, ctrl_exaliasadd,      false, 2, "local-address remote-address" },
+    { "exaliasdel",      2, 2, ctrl_exaliasdel,      false, 1, "remote-address" },
+    { "exaliaslist",     1, 3, ctrl_exaliaslist,     false, 0, "[local-address [remote-address]]" },
+    { "filelist",        3, 3, ctrl_filelist,        false, 0, "folder wildcard" },
+    { "frozdel",         4, 4, ctrl_frozdel,         false, 3, "lev0 lev1 file" },
+    { "frozgetlog",      4, 4, ctrl_frozgetlog,      false, 0, "lev0 lev1 file" },
+    { "frozgetmsg",      4, 4, ctrl_frozgetmsg,      false, 0, "lev0 lev1 file" },
+    { "frozlist",        1, 1, ctrl_frozlist,        false, 0, "" },
+    { "frozsubmit",      4, 4, ctrl_frozsubmit,      false, 3, "lev0 lev1 file" },
+    { "mluseradd",       4, 5, ctrl_mluseradd,       true,  4, "domain list address [R|RW|RA]" },
+    { "mluserdel",       4, 4, ctrl_mluserdel,       true,  3, "domain list address" },
+    { "mluserlist",      3, 3, ctrl_mluserlist,      false, 0, "domain list" },
+    { "noop",            1, 1, ctrl_noop,            false, 0, "" },
+    { "poplnkadd",       7, 7, ctrl_poplnkadd,       false, 4, "domain user server remote-user password auth" },
+    { "poplnkdel",       5, 5, ctrl_poplnkdel,       false, 4, "domain user server remote-user" },
+    { "poplnkenable",    4, 6, ctrl_poplnkenable,    false, 5, "1|0 domain user [server remote-user]" },
+    { "poplnklist",      1, 3, ctrl_poplnklist,      false, 0, "[domain [user]]" },
+    { "queueorder",      3, 4, ctrl_queueorder,      false, 3, "try|hold|release|delete|reroute|approve|reject id [hosts|reason]" },
+    { "removedlist",     1, 1, ctrl_removedlist,     false, 0, "" },
+    { "undelete",        2, 2, ctrl_undelete,        true,  1, "id of removedlist" },
+    { "useradd",         5, 5, ctrl_useradd,         true,  2, "domain user password U|M" },
+    { "userauth",        4, 4, ctrl_userauth,        false, 0, "domain user password" },
+    { "userdel",         3, 3, ctrl_userdel,         true,  2, "domain user" },
+    { "usergetmproc",    3, 4, ctrl_usergetmproc,    false, 0, "domain user [U|D|DU]" },
+    { "userlist",        1, 3, ctrl_userlist,        false, 0, "[domain [user]]" },
+    { "userpasswd",      4, 4, ctrl_userpasswd,      true,  2, "domain user password" },
+    { "usersetmproc",    3, 4, ctrl_usersetmproc,    false, 3, "domain user [U|D]" },
+    { "userstat",        3, 3, ctrl_userstat,        false, 0, "domain user" },
+    { "uservars",        3, 3, ctrl_uservars,        false, 0, "domain user" },
+    { "uservarsset",     5, PARAMETERS_MAX, ctrl_uservarsset, true, 2, "domain user name value..." },
 };
 /* clang-format on */
 const size_t ctrl_command_count = ARRAY_LEN(ctrl_commands);
@@ -76,6 +77,7 @@ const struct control_hooks *ctrl_hooks(void)
 void control_init(const struct control_hooks *given)
 {
     hooks = *given;
+    audit_init();
 }
 
 /* --- answers ----------------------------------------------------------------------------- */
@@ -276,6 +278,11 @@ static void upload_line(struct ctrl *c, struct str line)
         c->too_large = true;
 }
 
+static enum admin_result upload_done(struct ctrl *c, struct err *e)
+{
+    return c->upload_done(c, buf_str(&c->upload), e);
+}
+
 static enum step finish_upload(struct session *s)
 {
     struct ctrl *c = ctrl_of(s);
@@ -284,7 +291,7 @@ static enum step finish_upload(struct session *s)
     if (c->too_large)
         (void)err_perm(&e, "5.3.4", "it is too large");
     else
-        result = c->upload_done(c, buf_str(&c->upload), &e);
+        result = audit_act(c, upload_done, &e);
     if (result != ADMIN_OK)
         log_info(EV("control command refused"), KS("session", session_id(s)),
                  KV("command", c->command->name), KU("result", result), KE(&e));
@@ -372,7 +379,7 @@ static enum step wait_for_index(struct session *s)
     }
     if (!ready)
         return answer(c, ADMIN_LOCKED, &e);
-    enum admin_result result = c->command->run(c, &e);
+    enum admin_result result = audit_act(c, c->command->run, &e);
     if (result != ADMIN_OK || !admin_index_due() || hooks.refresh == NULL)
         return answer(c, result, &e);
     hooks.refresh();
@@ -416,7 +423,7 @@ static enum step run(struct ctrl *c, struct str line)
         return STEP_INPUT;
     }
     if (!c->command->changes) {
-        enum admin_result result = c->command->run(c, &e);
+        enum admin_result result = audit_act(c, c->command->run, &e);
         return answer(c, result, &e);
     }
     c->wait_until = clock_mono() + INDEX_WAIT;

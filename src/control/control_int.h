@@ -23,6 +23,8 @@ struct ctrl_command {
     size_t least, most; /* parameters */
     ctrl_fn *run;
     bool changes; /* waits until the index is as the tables are */
+    unsigned
+        told; /* parameters that the record of what was changed may tell; 0: there is none */
     const char *syntax;
 };
 
@@ -90,11 +92,16 @@ enum admin_result ctrl_upload(struct ctrl *c, struct str path,
                               enum admin_result (*done)(struct ctrl *c, struct str content,
                                                         struct err *e));
 
+/* audit.c: what changes is recorded. */
+void audit_init(void);
+/* Runs the command, or the end of its upload, and records what it changed. */
+enum admin_result audit_act(struct ctrl *c, ctrl_fn *act, struct err *e);
+
 /* login.c: the first line of a session. */
 enum step ctrl_login(struct session *s, struct str line);
 void ctrl_greet(struct ctrl *c);
 
-ctrl_fn ctrl_as, ctrl_aliasadd, ctrl_aliasdel, ctrl_aliaslist, ctrl_aliasdomainadd,
+ctrl_fn ctrl_audit, ctrl_as, ctrl_aliasadd, ctrl_aliasdel, ctrl_aliaslist, ctrl_aliasdomainadd,
     ctrl_aliasdomaindel, ctrl_aliasdomainlist, ctrl_cfgfileget, ctrl_cfgfileset,
     ctrl_custdomget, ctrl_custdomlist, ctrl_custdomset, ctrl_domainadd, ctrl_domaindel,
     ctrl_domainlist, ctrl_etrn, ctrl_exaliasadd, ctrl_exaliasdel, ctrl_exaliaslist,

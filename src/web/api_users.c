@@ -3,8 +3,8 @@
 #include "conf/options.h"
 #include "conf/tab.h"
 #include "users/users.h"
+#include "web/secret.h"
 #include "web/tables.h"
-#include <sys/random.h>
 
 #define USAGE_MOST 200u /* accounts whose mailboxes one request may ask about */
 
@@ -251,20 +251,9 @@ void api_user_variables(struct web *w)
 
 /* --- new ones ----------------------------------------------------------------------------- */
 
-/* 16 characters that aren't taken for each other: 80 bits. */
 struct str web_fresh_password(struct arena *a)
 {
-    static const char letters[] = "abcdefghijkmnpqrstuvwxyz23456789";
-    unsigned char octets[16] = { 0 };
-    char *text = arena_new(a, sizeof(octets) + 1);
-    size_t have = 0;
-    while (have < sizeof(octets)) {
-        ssize_t got = getrandom(octets + have, sizeof(octets) - have, 0);
-        have += got > 0 ? (size_t)got : 0;
-    }
-    for (size_t i = 0; i < sizeof(octets); i++)
-        text[i] = letters[octets[i] % 32];
-    return str_from(text, sizeof(octets));
+    return secret_letters(16, a); /* 80 bits */
 }
 
 /* The variables that a new account or list gets at once: are they good? They are put in after

@@ -9,12 +9,24 @@
 /* clang-format off */
 const struct route web_routes[] = {
     /* signing in */
-    { "POST",   "/api/v1/session",          api_sign_in,       RIGHT_NONE,  0, SMALL, "Sign in: sets a cookie.", NULL, "name: of the administrator; password: his password", NULL, NULL },
-    { "GET",    "/api/v1/session",          api_session,       RIGHT_READ,  0, 0,     "Who is signed in.", NULL, NULL, NULL, NULL },
-    { "DELETE", "/api/v1/session",          api_sign_out,      RIGHT_READ,  0, 0,     "Sign out.", NULL, NULL, NULL, NULL },
-    { "POST",   "/api/v1/session/confirm",  api_confirm,       RIGHT_READ,  0, SMALL, "Give the password once more, before something dangerous.", NULL, "password: one's own", NULL, NULL },
-    { "GET",    "/api/v1/sign-ins",         api_sign_ins,      RIGHT_READ,  0, 0,     "Sign-ins in force: one's own; for owners, all.", NULL, NULL, NULL, NULL },
-    { "DELETE", "/api/v1/sign-ins/{id}",    api_sign_in_end,   RIGHT_READ,  0, 0,     "End a sign-in; \"others\": all of one's own but this one.", NULL, NULL, NULL, NULL },
+    { "POST",   "/api/v1/session",          api_sign_in,       RIGHT_NONE,  ROUTE_PERSON, SMALL, "Sign in: sets a cookie.", NULL, "name: of the administrator; password: his password; code: of the second factor, when the answer was 401 second-factor", NULL, NULL },
+    { "GET",    "/api/v1/session",          api_session,       RIGHT_READ,  ROUTE_PERSON, 0,     "Who is signed in.", NULL, NULL, NULL, NULL },
+    { "DELETE", "/api/v1/session",          api_sign_out,      RIGHT_READ,  ROUTE_PERSON, 0,     "Sign out.", NULL, NULL, NULL, NULL },
+    { "POST",   "/api/v1/session/confirm",  api_confirm,       RIGHT_READ,  ROUTE_PERSON, SMALL, "Give the password once more, before something dangerous.", NULL, "password: one's own", NULL, NULL },
+    { "GET",    "/api/v1/sign-ins",         api_sign_ins,      RIGHT_READ,  ROUTE_PERSON, 0,     "Sign-ins in force: one's own; for owners, all.", NULL, NULL, NULL, NULL },
+    { "DELETE", "/api/v1/sign-ins/{id}",    api_sign_in_end,   RIGHT_READ,  ROUTE_PERSON, 0,     "End a sign-in; \"others\": all of one's own but this one.", NULL, NULL, NULL, NULL },
+    { "PUT",    "/api/v1/session/password", api_own_password,  RIGHT_READ,  ROUTE_PERSON | ROUTE_CONFIRM, SMALL, "Another password for oneself; other sign-ins end.", NULL, "password: without one it is made and told", NULL, NULL },
+    { "POST",   "/api/v1/session/second-factor", api_factor_begin, RIGHT_READ, ROUTE_PERSON | ROUTE_CONFIRM, SMALL, "A secret for an app that makes codes (RFC 6238): secret, and uri for a QR code. It counts when a code was given.", NULL, NULL, NULL, NULL },
+    { "PUT",    "/api/v1/session/second-factor", api_factor_set, RIGHT_READ, ROUTE_PERSON | ROUTE_CONFIRM, SMALL, "Give a code: from now on signing in asks for one. Tells recovery codes, once.", NULL, "code: six digits", NULL, NULL },
+    { "DELETE", "/api/v1/session/second-factor", api_factor_delete, RIGHT_READ, ROUTE_PERSON | ROUTE_CONFIRM, 0, "No second factor any more.", NULL, NULL, NULL, NULL },
+    { "GET",    "/api/v1/admins",           api_admins,        RIGHT_OWNER, ROUTE_PERSON, 0, "The administrators.", NULL, NULL, NULL, NULL },
+    { "POST",   "/api/v1/admins",           api_admin_add,     RIGHT_OWNER, ROUTE_PERSON | ROUTE_CONFIRM, SMALL, "A new one.", NULL, "name: what he signs in with; right: viewer, admin or owner; password: without one it is made and told", NULL, NULL },
+    { "PATCH",  "/api/v1/admins/{name}",    api_admin_set,     RIGHT_OWNER, ROUTE_PERSON | ROUTE_CONFIRM, SMALL, "Change one.", NULL, "right: viewer, admin or owner; password: another, empty: it is made and told; second_factor: false takes it away", NULL, NULL },
+    { "DELETE", "/api/v1/admins/{name}",    api_admin_delete,  RIGHT_OWNER, ROUTE_PERSON | ROUTE_CONFIRM, 0, "Remove one; the last owner stays.", NULL, NULL, NULL, NULL },
+    { "GET",    "/api/v1/tokens",           api_tokens,        RIGHT_READ,  ROUTE_PERSON, 0, "Tokens for programs: one's own; for owners, all.", NULL, NULL, NULL, NULL },
+    { "POST",   "/api/v1/tokens",           api_token_add,     RIGHT_READ,  ROUTE_PERSON | ROUTE_CONFIRM, SMALL, "A new token, told once: Authorization: Bearer ...", NULL, "name: what it is for; right: viewer, admin or owner, at most one's own; areas: a list of first words of paths behind /api/v1/, empty: all; days: until it ends, 0: never", NULL, NULL },
+    { "DELETE", "/api/v1/tokens/{id}",      api_token_delete,  RIGHT_READ,  ROUTE_PERSON, 0, "Take it back.", NULL, NULL, NULL, NULL },
+    { "GET",    "/api/v1/audit",            api_audit,         RIGHT_WRITE, 0, 0,     "Who changed what, newest first: time, by, from, via (web, ctrl, local), act, what, changes (file, removed and added lines).", "search: text to look for; offset: of the first; limit: most rows; before: seconds since 1970", NULL, NULL, NULL },
 
     /* the server */
     { "GET",    "/api/v1/openapi.json",     api_openapi,       RIGHT_NONE,  0, 0,     "This description.", NULL, NULL, NULL, NULL },

@@ -9,8 +9,9 @@
 #include "users/guard.h"
 #include "users/users.h"
 #include "web/admins.h"
-#include <openssl/evp.h>
-#include <sys/random.h>
+#include "web/secret.h"
+#include "web/totp.h"
+#include <openssl/crypto.h>
 
 #define SIGN_INS_MAX 500u
 #define TOKEN_OCTETS 32u
@@ -21,12 +22,13 @@
 struct sign_in {
     bool used;
     uint64_t id;
-    uint8_t key[32]; /* SHA-256 of the cookie's value */
+    char key[SECRET_HASH_CHARS + 1]; /* of the cookie's value */
     char name[ADMIN_NAME_MAX + 1];
     char client[IP_TEXT_BYTES];
     char agent[120];
     usec_t began, seen, confirmed; /* clock_mono */
     usec_t began_wall;
+    char pending[TOTP_SECRET_CHARS + 1]; /* a second factor that isn't proven yet */
 };
 
 static struct lock signins_lock = LOCK_INIT(LOCK_LEAF);
@@ -60,12 +62,6 @@ void signins_tick(void)
 
 /* --- cookies ------------------------------------------------------------------------------ */
 
-static bool hash_of(struct str text, uint8_t out[32])
-{
-    unsigned n = 0;
-    return EVP_Digest(text.p, text.n, out, &n, EVP_sha256(), NULL) == 1 && n == 32;
-}
-
 static const char *cookie_name(const struct web *w)
 {
     return w->secure ? "__Host-hikyaku" : "hikyaku";
@@ -80,35 +76,23 @@ static void set_cookie(struct web *w, struct str value)
     http_add_field(&w->h.response, "Set-Cookie", text);
 }
 
-static struct str fresh_token(struct arena *a)
-{
-    uint8_t octets[TOKEN_OCTETS];
-    char *text = arena_new(a, 2 * TOKEN_OCTETS + 1);
-    size_t have = 0;
-    while (have < sizeof(octets)) {
-        ssize_t n = getrandom(octets + have, sizeof(octets) - have, 0);
-        have += n > 0 ? (size_t)n : 0;
-    }
-    for (size_t i = 0; i < TOKEN_OCTETS; i++)
-        (void)snprintf(text + 2 * i, 3, "%02x", octets[i]);
-    mem_wipe(octets, sizeof(octets));
-    return str_from(text, 2 * TOKEN_OCTETS);
-}
-
 /* The sign-in of the cookie; with the lock held. */
-static struct sign_in *find(const uint8_t key[32], usec_t now)
+static struct sign_in *find(const char *key, usec_t now)
 {
     for (size_t i = 0; i < SIGN_INS_MAX; i++)
         if (signins[i].used && !is_over(&signins[i], now) &&
-            memcmp(signins[i].key, key, 32) == 0)
+            CRYPTO_memcmp(signins[i].key, key, SECRET_HASH_CHARS) == 0)
             return &signins[i];
     return NULL;
 }
 
-static bool key_of(struct web *w, uint8_t key[32])
+static bool key_of(struct web *w, char key[SECRET_HASH_CHARS + 1])
 {
     struct str cookie = http_cookie(&w->h.request, cookie_name(w));
-    return cookie.n == (size_t)2 * TOKEN_OCTETS && hash_of(cookie, key);
+    if (cookie.n != (size_t)2 * TOKEN_OCTETS)
+        return false;
+    secret_hash(cookie, key);
+    return true;
 }
 
 bool web_is_same_origin(const struct web *w)
@@ -133,7 +117,7 @@ static void identify_by_cookie(struct web *w)
     struct arena *a = web_mem(w);
     struct admin admin;
     struct str name = STR("");
-    uint8_t key[32];
+    char key[SECRET_HASH_CHARS + 1];
     usec_t now = clock_mono();
     if (!key_of(w, key))
         return;
@@ -157,7 +141,8 @@ static void identify_by_cookie(struct web *w)
 
 void web_identify(struct web *w)
 {
-    identify_by_cookie(w);
+    if (!token_identify(w))
+        identify_by_cookie(w);
 }
 
 bool web_is_signed_in(struct web *w)
@@ -165,6 +150,8 @@ bool web_is_signed_in(struct web *w)
     struct admin admin;
     bool found = false;
     usec_t now = clock_mono();
+    if (w->who.by_token)
+        return token_is_valid(w);
     lock_take(&signins_lock);
     for (size_t i = 0; i < SIGN_INS_MAX && !found; i++)
         found =
@@ -205,7 +192,7 @@ static struct sign_in *place(usec_t now)
 
 static void begin(struct web *w, const struct admin *admin)
 {
-    struct str token = fresh_token(web_mem(w));
+    struct str token = secret_hex(TOKEN_OCTETS, web_mem(w));
     usec_t now = clock_mono();
     struct sign_in fresh = {
         .used = true, .began = now, .seen = now, .confirmed = now, .began_wall = clock_wall()
@@ -213,10 +200,7 @@ static void begin(struct web *w, const struct admin *admin)
     copy_text(fresh.name, sizeof(fresh.name), admin->name);
     copy_text(fresh.agent, sizeof(fresh.agent), http_field(&w->h.request, "User-Agent"));
     (void)ip_print(&w->client, fresh.client);
-    if (!hash_of(token, fresh.key)) {
-        web_fail(w, 503, "failed", "no sign-in could be made");
-        return;
-    }
+    secret_hash(token, fresh.key);
     lock_take(&signins_lock);
     fresh.id = ++last_id;
     *place(now) = fresh;
@@ -227,31 +211,67 @@ static void begin(struct web *w, const struct admin *admin)
     };
 }
 
-/* Checks name and password under the guard of all services; false (answered): not now, or not
- * right. */
-static bool check(struct web *w, struct str name, struct str password, struct admin *admin)
+void web_note(struct web *w, const char *act, struct str object)
 {
-    struct str login = arena_printf(web_mem(w), "web:%.*s", STR_ARG(name));
-    usec_t now = clock_mono(), wait = guard_delay(&w->client, login, now);
+    struct control_answer answer;
+    struct err e;
+    const struct str words[] = { STR("audit"), str_from_c(act), object };
+    if (link_ask(w, words, object.n > 0 ? 3 : 2, STR(""), &answer, &e) != RC_OK)
+        log_warn(EV("act not recorded"), KV("act", act), KE(&e));
+    buf_release(&answer.lines);
+}
+
+/* False (answered): too many bad ones lately. */
+static bool may_try(struct web *w, struct str login)
+{
+    usec_t wait = guard_delay(&w->client, login, clock_mono());
+    if (wait == 0)
+        return true;
+    unsigned s = wait == USEC_FOREVER ? 30 : (unsigned)(wait / USEC_S) + 1;
+    http_add_field(&w->h.response, "Retry-After", arena_printf(web_mem(w), "%u", s));
+    web_fail(w, 429, "wait", "too many wrong passwords; try again in %u seconds", s);
+    return false;
+}
+
+static void log_try(struct web *w, struct str name, bool good)
+{
     char ip[IP_TEXT_BYTES];
-    if (wait > 0) {
-        unsigned s = wait == USEC_FOREVER ? 30 : (unsigned)(wait / USEC_S) + 1;
-        http_add_field(&w->h.response, "Retry-After", arena_printf(web_mem(w), "%u", s));
-        web_fail(w, 429, "wait", "too many wrong passwords; try again in %u seconds", s);
-        return false;
-    }
-    bool known = admin_find(name, web_mem(w), admin);
-    if (!known)
-        password_waste(PASSWORD_YESCRYPT, password);
-    bool good = known && password_matches(admin->password, password);
     metric_add(good ? METRIC_login_good_web : METRIC_login_bad_web, 1);
     log_write(good ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
               LOG_LIST(EV(good ? "login" : "login failed"), KS("session", session_id(&w->h.s)),
                        KV("client", ip_print(&w->client, ip)), KS("login", name)));
-    if (good)
+}
+
+/* Checks name, password and, when `code` isn't NULL, the second factor, under the guard of all
+ * services; false (answered): not now, or not right. */
+static bool check(struct web *w, struct str name, struct str password, const struct str *code,
+                  struct admin *admin)
+{
+    struct str login = arena_printf(web_mem(w), "web:%.*s", STR_ARG(name));
+    bool trouble = false;
+    if (!may_try(w, login))
+        return false;
+    bool known = admin_find(name, web_mem(w), admin);
+    if (!known)
+        password_waste(PASSWORD_YESCRYPT, password);
+    bool good = known && password_matches(admin->password, password);
+    if (good && code != NULL && admin->secret.n > 0) {
+        if (code->n == 0) {
+            web_fail(w, 401, "second-factor", "the code of the second factor is needed");
+            return false;
+        }
+        good = admin_second_factor(w, admin, *code, &trouble);
+    }
+    if (trouble)
+        return false;
+    log_try(w, name, good);
+    if (good) {
+        guard_good(&w->client, login);
         return true;
-    (void)guard_bad(&w->client, login, conf()->login_delay, now);
-    web_fail(w, 401, "wrong", "the name or the password is wrong");
+    }
+    (void)guard_bad(&w->client, login, conf()->login_delay, clock_mono());
+    web_note(w, "sign-in-refused", str_head(name, ADMIN_NAME_MAX));
+    web_fail(w, 401, "wrong", "the name, the password or the code is wrong");
     return false;
 }
 
@@ -265,14 +285,13 @@ static json_t *session_json(const struct web *w)
 void api_sign_in(struct web *w)
 {
     struct admin admin;
-    struct str name, password;
+    struct str name, password, code;
     if (!web_member(w, "name", &name) || !web_member(w, "password", &password) ||
-        !check(w, name, password, &admin))
+        !web_member_or_empty(w, "code", &code) || !check(w, name, password, &code, &admin))
         return;
-    guard_good(&w->client, arena_printf(web_mem(w), "web:%.*s", STR_ARG(name)));
     begin(w, &admin);
-    if (w->who.sign_in != 0)
-        web_json(w, 200, session_json(w));
+    web_note(w, "sign-in", STR(""));
+    web_json(w, 200, session_json(w));
 }
 
 void api_session(struct web *w)
@@ -287,6 +306,7 @@ void api_sign_out(struct web *w)
         if (signins[i].used && signins[i].id == w->who.sign_in)
             signins[i].used = false;
     lock_drop(&signins_lock);
+    web_note(w, "sign-out", STR(""));
     set_cookie(w, STR(""));
     w->h.response.status = 204;
 }
@@ -295,7 +315,7 @@ void api_confirm(struct web *w)
 {
     struct admin admin;
     struct str password;
-    if (!web_member(w, "password", &password) || !check(w, w->who.name, password, &admin))
+    if (!web_member(w, "password", &password) || !check(w, w->who.name, password, NULL, &admin))
         return;
     lock_take(&signins_lock);
     for (size_t i = 0; i < SIGN_INS_MAX; i++)
@@ -303,6 +323,37 @@ void api_confirm(struct web *w)
             signins[i].confirmed = clock_mono();
     lock_drop(&signins_lock);
     w->h.response.status = 204;
+}
+
+/* --- what others ask of them -------------------------------------------------------------- */
+
+void signins_end_of(struct str name, uint64_t but)
+{
+    lock_take(&signins_lock);
+    for (size_t i = 0; i < SIGN_INS_MAX; i++)
+        if (signins[i].id != but && str_ieq(str_from_c(signins[i].name), name))
+            signins[i].used = false;
+    lock_drop(&signins_lock);
+}
+
+void signins_set_pending(uint64_t id, struct str secret)
+{
+    lock_take(&signins_lock);
+    for (size_t i = 0; i < SIGN_INS_MAX; i++)
+        if (signins[i].used && signins[i].id == id)
+            copy_text(signins[i].pending, sizeof(signins[i].pending), secret);
+    lock_drop(&signins_lock);
+}
+
+struct str signins_pending(uint64_t id, struct arena *a)
+{
+    struct str secret = STR("");
+    lock_take(&signins_lock);
+    for (size_t i = 0; i < SIGN_INS_MAX; i++)
+        if (signins[i].used && signins[i].id == id)
+            secret = arena_str(a, str_from_c(signins[i].pending));
+    lock_drop(&signins_lock);
+    return secret;
 }
 
 /* --- lists of them ------------------------------------------------------------------------ */

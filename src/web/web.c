@@ -89,8 +89,13 @@ static bool is_allowed(struct web *w)
         web_fail(w, 403, "forged", "the request doesn't come from this server's own pages");
         return false;
     }
-    if (route->right != RIGHT_NONE && w->who.right == RIGHT_NONE) {
-        web_fail(w, 401, "sign-in", "sign in first");
+    if ((route->right != RIGHT_NONE || w->who.by_token) && w->who.right == RIGHT_NONE) {
+        web_fail(w, 401, "sign-in",
+                 w->who.by_token ? "the token isn't valid" : "sign in first");
+        return false;
+    }
+    if (w->who.by_token && ((route->flags & ROUTE_PERSON) != 0 || !token_allows(w))) {
+        web_fail(w, 403, "token", "the token isn't for this");
         return false;
     }
     if (w->who.right < route->right) {

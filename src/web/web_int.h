@@ -16,9 +16,10 @@ enum right { RIGHT_NONE, RIGHT_READ, RIGHT_WRITE, RIGHT_OWNER };
 struct identity {
     struct str name; /* of the administrator; empty: nobody */
     enum right right;
-    bool by_token;    /* else by cookie */
-    bool confirmed;   /* gave the password within the last minutes */
-    uint64_t sign_in; /* names it in lists; 0 for tokens */
+    bool by_token;           /* else by cookie */
+    struct str token, areas; /* its id, and what it is for; empty: everything */
+    bool confirmed;          /* gave the password within the last minutes */
+    uint64_t sign_in;        /* names it in lists; 0 for tokens */
 };
 
 /* --- requests ----------------------------------------------------------------------------- */
@@ -32,6 +33,7 @@ enum route_flag {
     ROUTE_CONFIRM = 1u << 0,  /* dangerous: the password must have been given lately */
     ROUTE_ANY_TYPE = 1u << 1, /* its body needn't be JSON */
     ROUTE_PIECES = 1u << 2,   /* a long list: in pieces, by search, offset and limit */
+    ROUTE_PERSON = 1u << 3,   /* not for tokens */
 };
 
 /* One row a route. The OpenAPI document, the check of rights and its test come from the rows.
@@ -163,6 +165,21 @@ void signins_free(void);
 void signins_tick(void);
 /* Who the request comes from, by cookie or token. */
 void web_identify(struct web *w);
+/* Ends all sign-ins of an administrator but one. */
+void signins_end_of(struct str name, uint64_t but);
+/* The secret that a sign-in was shown for a second factor, until a code proves it; empty: none.
+ */
+void signins_set_pending(uint64_t id, struct str secret);
+struct str signins_pending(uint64_t id, struct arena *a);
+/* Fills in who asks when the request has a token; false: it has none. */
+bool token_identify(struct web *w);
+/* Does the token of the request still count? */
+bool token_is_valid(struct web *w);
+/* Is its route of an area that the token is for? */
+bool token_allows(const struct web *w);
+/* Records something that isn't a change of a table: act "sign-in" ..., and of what (may be
+ * empty). */
+void web_note(struct web *w, const char *act, struct str object);
 /* Does the sign-in or token of the request still count? It isn't used by the question. */
 bool web_is_signed_in(struct web *w);
 /* Was the password given lately? False: answered. */
@@ -185,6 +202,9 @@ extern const size_t web_asset_count;
 
 /* The handlers (api_*.c). */
 web_fn api_sign_in, api_sign_out, api_session, api_confirm, api_sign_ins, api_sign_in_end;
+web_fn api_admins, api_admin_add, api_admin_set, api_admin_delete, api_own_password;
+web_fn api_factor_begin, api_factor_set, api_factor_delete;
+web_fn api_tokens, api_token_add, api_token_delete, api_audit;
 web_fn api_openapi, api_health, api_metrics, api_status;
 web_fn api_options, api_options_set;
 web_fn api_tables, api_table, api_table_set, api_table_delete, api_table_files;
