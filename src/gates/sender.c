@@ -2,6 +2,7 @@
  * sender.c - gates at MAIL FROM and RCPT TO: TLS, authentication, rights, senders, relaying;
  * and POP-before-SMTP (specification 6, item 29): the address and the sender count.
  */
+#include "conf/tab.h"
 #include "gates/gates_int.h"
 #include "sys/file.h"
 
@@ -165,9 +166,25 @@ enum gate_action gate_own_sender(struct gate_subject *s, struct gate_decision *d
 
 /* --- recipients -------------------------------------------------------------------------- */
 
+/* Does the custom domain's file hand mail on as it is (smtp, smtprelay), or stand for all
+ * domains? Else what it does is the administrator's own business (specification 6, item 8). */
+static bool custdomain_relays(struct str stem, struct arena *a)
+{
+    struct tab tab;
+    struct str path = arena_printf(a, "custdomains/%.*s.tab", STR_ARG(stem));
+    if (stem.n == 0 || tab_read(path.p, a, &tab, NULL) != RC_OK)
+        return true;
+    for (size_t i = 0; i < tab.row_count; i++)
+        if (str_istarts(tab_value(&tab.rows[i], 0), STR("smtp")))
+            return true;
+    return false;
+}
+
 enum gate_action gate_relay(struct gate_subject *s, struct gate_decision *d)
 {
-    if (s->recipient->kind != RECIPIENT_REMOTE)
+    const struct recipient *to = s->recipient;
+    if (to->kind != RECIPIENT_REMOTE &&
+        !(to->kind == RECIPIENT_CUSTDOMAIN && custdomain_relays(to->target.domain, s->tmp)))
         return GATE_PASS;
     if (s->has_login)
         d->source = "SmtpPerms";

@@ -10,67 +10,18 @@
  */
 #include "lists/lists_int.h"
 #include "mail/data.h"
-#include "sys/io.h"
 #include <sys/random.h>
 
 #define MEMBERS_IN_PART ((size_t)20000)
-#define CHUNK_BYTES ((size_t)128 * 1024)
-
-enum rc list_read_header(const struct spool_entry *entry, struct arena *a, struct str *out,
-                         uint64_t *out_end, struct err *e)
-{
-    size_t want = (size_t)MIN(entry->message_octets, (uint64_t)LIST_HEADER_MAX), n = 0, end = 0;
-    char *p = arena_new(a, want + 1);
-    while (n < want) {
-        ssize_t got = io_pread(entry->message_fd, p + n, MIN(want - n, CHUNK_BYTES),
-                               entry->message_offset + n);
-        if (got <= 0)
-            return err_temp(e, "4.3.0", "entry %.*s can't be read", STR_ARG(entry->id));
-        size_t from = n > 0 ? n - 1 : 0;
-        n += (size_t)got;
-        end = str_find_str(str_from(p + from, n - from), STR("\n\n"));
-        bool at_once = p[0] == '\n';
-        if (at_once || end != SIZE_MAX) {
-            *out = str_from(p, at_once ? 0 : from + end + 1);
-            *out_end = out->n;
-            return RC_OK;
-        }
-    }
-    if (n < entry->message_octets)
-        return err_perm(e, "5.6.0", "the header is too large for a list");
-    *out = str_from(p, n); /* a header alone */
-    *out_end = n;
-    return RC_OK;
-}
 
 enum rc list_author_domain(const struct spool_entry *entry, struct arena *a, struct str *out,
                            struct err *e)
 {
     struct str header = STR("");
     uint64_t end = 0;
-    enum rc rc = list_read_header(entry, a, &header, &end, e);
+    enum rc rc = spool_read_header(entry, a, &header, &end, e);
     *out = rc == RC_OK ? list_author(header, a) : STR("");
     return rc == RC_PERM ? RC_OK : rc;
-}
-
-enum rc list_copy(const struct spool_entry *entry, uint64_t at, struct spool_put *put,
-                  struct err *e)
-{
-    char *chunk AUTO_FREE = mem_try(CHUNK_BYTES);
-    if (chunk == NULL)
-        return err_temp(e, "4.3.1", "out of memory");
-    while (at < entry->message_octets) {
-        size_t want = (size_t)MIN((uint64_t)CHUNK_BYTES, entry->message_octets - at);
-        ssize_t n = io_pread(entry->message_fd, chunk, want, entry->message_offset + at);
-        if (n <= 0)
-            return err_temp(e, "4.3.0", "entry %.*s can't be read", STR_ARG(entry->id));
-        struct str text = str_from(chunk, (size_t)n);
-        enum rc rc = spool_put_write(put, text, data_wire_octets(text), e);
-        if (rc != RC_OK)
-            return rc;
-        at += (uint64_t)n;
-    }
-    return RC_OK;
 }
 
 /* --- members ----------------------------------------------------------------------------- */
@@ -111,7 +62,9 @@ static struct envelope part_envelope(const struct spool_entry *entry, size_t i)
     struct envelope env = entry->env;
     env.part_of = entry->id;
     env.part_number = i;
-    env.approval = STR("");
+    env.approval = env.via = env.steps = STR("");
+    env.is_processed = false;
+    env.part_step = 0;
     env.envid = STR("");
     env.ret = RET_NOT_GIVEN;
     return env;
@@ -128,7 +81,7 @@ static enum rc put_part(const struct spool_entry *entry, struct str id,
     if (rc == RC_OK)
         rc = spool_put_write(put, header, data_wire_octets(header), e);
     if (rc == RC_OK)
-        rc = list_copy(entry, end, put, e);
+        rc = spool_copy(entry, end, put, e);
     if (rc == RC_OK)
         return spool_put_commit(&put, &mem, &ignored, e);
     spool_put_abort(&put);
@@ -146,7 +99,7 @@ static enum rc make_parts(const struct spool_entry *entry, size_t i, const struc
     size_t count = 0;
     bool loop = false;
     buf_init(&header, 2 * LIST_HEADER_MAX);
-    enum rc rc = list_read_header(entry, &mem, &old, &end, e);
+    enum rc rc = spool_read_header(entry, &mem, &old, &end, e);
     if (rc == RC_OK && list_header(l, old, &header, &loop) != RC_OK)
         rc = err_perm(e, "5.6.0", "the header is too large for a list");
     if (rc == RC_OK && !loop)
@@ -221,21 +174,5 @@ enum rc list_expand(const struct spool_entry *entry, size_t i, const struct list
 
 bool list_is_part(const struct spool_entry *entry)
 {
-    return entry->env.part_of.n > 0 && entry->env.approval.n == 0;
-}
-
-bool list_part_waits(const struct spool_entry *entry)
-{
-    struct arena mem AUTO_RELEASE_ARENA = { 0 };
-    const struct envelope *env = &entry->env;
-    struct spool_entry whole;
-    struct err e;
-    if (env->part_of.n == 0 || !spool_exists(env->part_of))
-        return false;
-    if (spool_open(env->part_of, &mem, &whole, &e) != RC_OK)
-        return e.sys != ENOENT && e.rc != RC_PERM;
-    bool waits = env->part_number < whole.env.recipient_count &&
-                 whole.states[env->part_number] == DELIVERY_PENDING;
-    spool_close(&whole);
-    return waits;
+    return entry->env.part_of.n > 0 && entry->env.approval.n == 0 && !entry->env.is_processed;
 }

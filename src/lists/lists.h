@@ -61,7 +61,7 @@ enum list_outcome { LIST_SENT, LIST_HELD, LIST_LOOPS, LIST_EMPTY };
 /*
  * Recipient i of the entry is the list: makes the entries for its members, or the one that
  * waits for a moderator, unless an earlier call has, and names each to `made`. Nothing works on
- * them before the entry says that recipient i is done (list_part_waits). RC_PERM: the poster
+ * them before the entry says that recipient i is done (spool_part_waits). RC_PERM: the poster
  * may not; the message can't go to a list.
  */
 enum rc list_expand(const struct spool_entry *entry, size_t i, const struct list *l,
@@ -69,8 +69,6 @@ enum rc list_expand(const struct spool_entry *entry, size_t i, const struct list
                     struct err *e) CHECK_RESULT;
 /* Is the entry on its way to members: the same message for all of them? */
 bool list_is_part(const struct spool_entry *entry);
-/* Must this entry wait, because the one that it was made from doesn't say so yet? */
-bool list_part_waits(const struct spool_entry *entry);
 
 /* --- moderation -------------------------------------------------------------------------- */
 

@@ -7,7 +7,7 @@
 #include "lists/lists.h"
 
 /* Largest header that a post may have; smtpd takes less (DATA_HEADER_MAX). */
-#define LIST_HEADER_MAX ((size_t)2 << 20)
+#define LIST_HEADER_MAX SPOOL_MESSAGE_HEADER_MAX
 
 /* An address as people write it into a table: with or without <>. */
 bool list_address(struct str text, struct arena *a, struct address *out);
@@ -24,20 +24,11 @@ struct list_members {
 enum rc list_members_read(const struct list *l, struct arena *a, struct list_members *out,
                           struct err *e) CHECK_RESULT;
 
-/* The entry's header, without the blank line that ends it, in a; *out_end: octets of the
- * message up to that line. RC_PERM 5.6.0: longer than LIST_HEADER_MAX. */
-enum rc list_read_header(const struct spool_entry *entry, struct arena *a, struct str *out,
-                         uint64_t *out_end, struct err *e) CHECK_RESULT;
-
 /* The domain of the first address in the header's From; empty: none. In a. */
 struct str list_author(struct str header, struct arena *a);
 
 /* The entry that waits for a moderator, made of recipient i. */
 enum rc list_hold(const struct spool_entry *entry, size_t i, const struct list *l,
                   list_made_fn *made, void *ctx, struct err *e) CHECK_RESULT;
-
-/* The message from octet `at` on into the put. */
-enum rc list_copy(const struct spool_entry *entry, uint64_t at, struct spool_put *put,
-                  struct err *e) CHECK_RESULT;
 
 #endif

@@ -192,7 +192,7 @@ enum rc list_tell_moderators(const struct spool_entry *entry, const struct list 
     uint64_t end = 0;
     bool whole = entry->message_octets <= WHOLE_MAX;
     size_t count = moderators(l, &mem, &to);
-    enum rc rc = list_read_header(entry, &mem, &header, &end, e);
+    enum rc rc = spool_read_header(entry, &mem, &header, &end, e);
     buf_init(&text, 2 * LIST_HEADER_MAX);
     if (rc != RC_OK)
         return rc;

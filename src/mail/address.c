@@ -339,6 +339,14 @@ struct str address_print(const struct address *addr, struct arena *a)
     return arena_printf(a, "%.*s@%.*s", STR_ARG(local), STR_ARG(addr->domain));
 }
 
+struct str address_print_bare(const struct address *addr, struct arena *a)
+{
+    if (addr->is_null || addr->domain.n == 0 || addr->local.n == 0 ||
+        str_has_any(addr->local, " \"(),:;<>@[]\\") || str_has_control(addr->local))
+        return address_print(addr, a);
+    return arena_printf(a, "%.*s@%.*s", STR_ARG(addr->local), STR_ARG(addr->domain));
+}
+
 bool address_eq(const struct address *x, const struct address *y)
 {
     return x->is_null == y->is_null && str_ieq(x->local, y->local) &&

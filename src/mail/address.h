@@ -36,6 +36,9 @@ enum rc address_parse_path(struct str s, unsigned rules, struct arena *a, struct
 /* "local@domain" with the local part quoted where RFC 5321 needs it; "" for the null path.
  * address_parse_path takes "<" this ">" back under the rules that the address came with. */
 struct str address_print(const struct address *addr, struct arena *a);
+/* The same as XMail writes it: without quotes where nothing in the local part can be taken for
+ * something else. */
+struct str address_print_bare(const struct address *addr, struct arena *a);
 bool address_eq(const struct address *x, const struct address *y);
 /* A domain name: length, LDH labels, IDNA (2008, non-transitional) to A-labels in lower case.
  * Underscores are taken, as old tables have them; an address takes them in its domain with

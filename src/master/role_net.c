@@ -123,7 +123,7 @@ static bool run_program(struct question q, const char *table, const struct progr
 {
     struct str type = str_skip(str_from_c(table), strlen("filters."));
     struct note n = { .type = NOTE_run,
-                      .u.run = { (uint64_t)getpid(), q.session, q.number, str_from_c(table),
+                      .u.run = { 0, (uint64_t)getpid(), q.session, q.number, str_from_c(table),
                                  line->line, line->sum, str_head(type, str_find(type, '.')),
                                  about } };
     int channel = my_env->channels[role_number(ROLE_RUNNER)];

@@ -6,6 +6,7 @@
 #include "spool/spool.h"
 #include "store/store.h"
 #include "sys/commit.h"
+#include "sys/file.h"
 #include "users/users.h"
 #include <malloc.h>
 #include <stdatomic.h>
@@ -72,6 +73,41 @@ static void on_relay_note(void *ctx, const struct note *n, int fd)
     }
 }
 
+/* --- the runner role ---------------------------------------------------------------------- */
+
+static _Atomic uint64_t runner_pid;
+
+static bool ask_runner(const struct queue_run *r)
+{
+    int channel = my_env->channels[role_number(ROLE_RUNNER)];
+    int fd AUTO_CLOSE = -1;
+    struct err e;
+    const struct note n = { .type = NOTE_run,
+                            .u.run = { .runner = runner_pid,
+                                       .process = (uint64_t)getpid(),
+                                       .number = r->number,
+                                       .table = r->table,
+                                       .line = r->line,
+                                       .sum = r->sum,
+                                       .type = r->type,
+                                       .about = r->about } };
+    return channel >= 0 && file_in_memory(r->macros, &fd, &e) == RC_OK &&
+           channel_send(channel, &n, fd, &e) == RC_OK;
+}
+
+static void on_runner_note(void *ctx, const struct note *n, int fd)
+{
+    (void)ctx;
+    if (fd >= 0)
+        (void)close(fd);
+    if (n->type == NOTE_runner_ready && n->u.runner_ready.pid != runner_pid) {
+        runner_pid = n->u.runner_ready.pid;
+        queue_runner_ready(queue);
+    } else if (n->type == NOTE_ran && n->u.ran.process == (uint64_t)getpid()) {
+        queue_ran(n->u.ran.number, n->u.ran.code, n->u.ran.text);
+    }
+}
+
 /* --- the others -------------------------------------------------------------------------- */
 
 static void on_note(void *ctx, const struct note *n, int fd)
@@ -104,7 +140,8 @@ static enum rc hear_others(struct pool *pool, struct err *e)
         note_fn *fn;
     } rows[] = { { ROLE_SMTPD, on_note },
                  { ROLE_CONTROL, on_control_note },
-                 { ROLE_RELAY, on_relay_note } };
+                 { ROLE_RELAY, on_relay_note },
+                 { ROLE_RUNNER, on_runner_note } };
     enum rc rc = RC_OK;
     for (size_t i = 0; i < ARRAY_LEN(rows) && rc == RC_OK; i++) {
         int channel = my_env->channels[role_number(rows[i].from)];
@@ -112,6 +149,12 @@ static enum rc hear_others(struct pool *pool, struct err *e)
             rc = channel_listen(pool, channel, rows[i].from, ROLE_QUEUE, rows[i].fn, NULL, e);
     }
     say_hello();
+    const struct note hello = { .type = NOTE_runner_hello,
+                                .u.runner_hello.pid = (uint64_t)getpid() };
+    struct err lost;
+    int runner = my_env->channels[role_number(ROLE_RUNNER)];
+    if (runner >= 0 && channel_send(runner, &hello, -1, &lost) != RC_OK)
+        log_warn(EV("the runner role isn't told of the queue"), KE(&lost));
     return rc;
 }
 
@@ -123,8 +166,10 @@ static void every_second(void)
     /* Notes about new entries may have been lost (a full channel, a crash). */
     if (++seconds % 60 == 0)
         queue_rescan(queue);
-    if (seconds % 3600 == 1)
+    if (seconds % 3600 == 1) {
         logfile_trace_expire();
+        queue_expire_views();
+    }
     queue_take_local(queue);
     queue_stats_get(queue, &stats);
     metric_set(METRIC_queue_waiting, stats.waiting);
@@ -141,7 +186,7 @@ static enum rc start(const struct role_env *env, struct pool **pool, struct comm
     if (rc == RC_OK)
         rc = commit_open(this_role->name, commit, e);
     if (rc == RC_OK)
-        rc = pool_new(16, 1024, pool, e);
+        rc = pool_new(16 + QUEUE_PROGRAM_THREADS, 1024, pool, e);
     if (rc == RC_OK) {
         store_init(*commit);
         rc = spool_init(*commit, e);
@@ -150,6 +195,10 @@ static enum rc start(const struct role_env *env, struct pool **pool, struct comm
         rc = role_watch_signals(*pool, NULL, e);
     if (rc == RC_OK)
         queue_set_policy_asker(ask_policy);
+    if (rc == RC_OK)
+        queue_set_runner(ask_runner);
+    if (rc == RC_OK)
+        rc = folder_make("hikyaku/filter", 0700, e);
     if (rc == RC_OK)
         rc = queue_start(*pool, ask_relay, &queue, e);
     if (rc == RC_OK)

@@ -18,10 +18,23 @@ static void on_done(const struct runner_request *r, uint64_t code, struct str te
         log_warn(EV("what came of a program is lost"), KE(&e)); /* the asker waits in vain */
 }
 
+static void say_ready(int channel)
+{
+    const struct note ready = { .type = NOTE_runner_ready,
+                                .u.runner_ready.pid = (uint64_t)getpid() };
+    struct err lost;
+    if (channel_send(channel, &ready, -1, &lost) != RC_OK)
+        log_warn(EV("a role isn't told of the runner"), KE(&lost));
+}
+
 static void on_note(void *ctx, const struct note *n, int fd)
 {
     const enum role_id *from = ctx;
-    if (n->type == NOTE_run && fd >= 0) {
+    bool is_mine =
+        n->type == NOTE_run && (n->u.run.runner == 0 || n->u.run.runner == (uint64_t)getpid());
+    if (n->type == NOTE_runner_hello)
+        say_ready(my_env->channels[role_number(*from)]);
+    if (is_mine && fd >= 0) {
         const struct runner_request r = { .role = role_number(*from),
                                           .process = n->u.run.process,
                                           .session = n->u.run.session,
@@ -48,20 +61,16 @@ static void every_second(void)
 /* All roles that may ask for programs. */
 static enum rc hear_askers(struct pool *pool, struct err *e)
 {
-    const struct note ready = { .type = NOTE_runner_ready,
-                                .u.runner_ready.pid = (uint64_t)getpid() };
     enum rc rc = RC_OK;
     for (size_t i = 0; i < role_count && rc == RC_OK; i++) {
         static enum role_id askers[ROLE_COUNT];
-        struct err lost;
         int channel = my_env->channels[i];
         if (channel < 0 || !note_is_allowed(NOTE_run, roles[i].id, ROLE_RUNNER))
             continue;
         askers[i] = roles[i].id;
         rc = channel_listen(pool, channel, roles[i].id, ROLE_RUNNER, on_note, &askers[i], e);
-        if (rc == RC_OK && channel_send(channel, &ready, -1, &lost) != RC_OK)
-            log_warn(EV("a role isn't told of the runner"), KV("role", roles[i].name),
-                     KE(&lost));
+        if (rc == RC_OK)
+            say_ready(channel);
     }
     return rc;
 }

@@ -172,6 +172,11 @@ static parse_fn *form_of(struct str path)
     return NULL;
 }
 
+bool program_table_is_good(struct str path)
+{
+    return form_of(path) != NULL;
+}
+
 enum rc program_find(struct str table, uint64_t line, uint64_t sum, struct arena *a,
                      struct program_line *out, struct err *e)
 {

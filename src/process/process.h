@@ -54,6 +54,30 @@ const char *proc_command_parse(const struct tab_row *row, struct proc_command *o
 enum rc program_find(struct str table, uint64_t line, uint64_t sum, struct arena *a,
                      struct program_line *out, struct err *e) CHECK_RESULT;
 
+/* May a table at this path below the MailRoot name programs? */
+bool program_table_is_good(struct str path);
+
+/* --- which filters (select.c) ------------------------------------------------------------- */
+
+enum filter_way { FILTERS_IN, FILTERS_OUT, FILTER_WAYS };
+/* A message for one recipient: the addresses that sender and recipient really mean; the two
+ * ends of the connection it came by, "[ip]:port", or empty. */
+struct filter_subject {
+    struct str sender, recipient, remote, local;
+};
+struct filter_choice {
+    struct str *files; /* "filters/NAME", in the table's order; in the caller's memory */
+    size_t count;
+    bool uncertain; /* the table is missing or unreadable just now: there may be more */
+};
+/* filters.in.tab, filters.out.tab: false: no filter is meant, for certain. Any thread. */
+bool filters_select(enum filter_way way, const struct filter_subject *s, struct arena *a,
+                    struct filter_choice *out);
+/* False: the table has no line, so nothing else needs to be asked. */
+bool filters_are_listed(enum filter_way way);
+
+/* --- macros ------------------------------------------------------------------------------- */
+
 /* The values of macros: NAME, value, NAME, value... */
 struct macro {
     const char *name;

@@ -4,12 +4,11 @@
  * lost when the process dies at any point: what isn't recorded is looked at again.
  */
 #include "conf/logfiles.h"
-#include "queue/work.h"
+#include "queue/processing.h"
 
 #define UNRECORDED_PAUSE (30 * USEC_S)
 #define PART_PAUSE (2 * USEC_S)        /* until the entry it was made of says so */
 #define MEMBERS_AT_ONCE ((size_t)1000) /* that one sync makes durable */
-#define GROUP_RCPTS 50u /* in one transaction (RFC 5321 4.5.3.1.8: at least 100 are taken) */
 
 /* --- small things ------------------------------------------------------------------------ */
 
@@ -32,22 +31,6 @@ void outcomes_free(struct outcome **list)
         *list = o->next;
         mem_free(&o);
     }
-}
-
-void group_free(struct group **g)
-{
-    if (*g == NULL)
-        return;
-    mem_free(&(*g)->place);
-    mem_free(&(*g)->rcpts);
-    mem_free(g);
-}
-
-static char *heap_text(struct str s)
-{
-    char *p = mem_new(s.n + 1);
-    memcpy(p, s.p, s.n);
-    return p;
 }
 
 static size_t count_state(const struct spool_entry *entry, enum delivery_state state)
@@ -90,7 +73,8 @@ void work_journal_failed(const struct spool_entry *entry, const struct err *e)
 static void tell(const struct spool_entry *entry, size_t i, enum queue_outcome outcome,
                  struct str reason)
 {
-    static const char *const events[] = { "delivered", "delivery deferred", "delivery failed" };
+    static const char *const events[] = { "delivered", "delivery deferred", "delivery failed",
+                                          "processed", "dropped",           "refused" };
     struct arena a AUTO_RELEASE_ARENA = { 0 };
     const struct envelope_recipient *r = &entry->env.recipients[i];
     struct str given = address_print(&r->address, &a), as = address_print(&r->resolved, &a);
@@ -98,6 +82,24 @@ static void tell(const struct spool_entry *entry, size_t i, enum queue_outcome o
     log_info(EV(events[outcome]), KS("id", entry->id), KS("rcpt", given),
              KS("as", str_eq(given, as) ? STR("") : as), KS("to", why.host),
              KS("status", why.status), KS("reason", why.text));
+}
+
+/* The entry goes on as another one, when the reason says so. */
+static void follow(struct work *w, struct str reason)
+{
+    struct reason why = reason_parse(reason, "2.0.0");
+    struct str mark = STR(QUEUE_GOES_ON_AS);
+    if (str_starts(why.text, mark) && spool_id_is_valid(str_skip(why.text, mark.n)))
+        work_made(w, str_skip(why.text, mark.n));
+}
+
+static enum rc record(struct work *w, size_t i, enum queue_outcome outcome, struct str reason,
+                      struct err *e)
+{
+    if (outcome == OUTCOME_REFUSED)
+        return spool_record_refused(w->entry, i, reason, e);
+    return spool_record(w->entry, i, outcome == OUTCOME_PERM ? DELIVERY_FAILED : DELIVERY_DONE,
+                        reason, e);
 }
 
 void work_settle(struct work *w, size_t i, enum queue_outcome outcome, struct str reason)
@@ -113,55 +115,23 @@ void work_settle(struct work *w, size_t i, enum queue_outcome outcome, struct st
             work_journal_failed(entry, &e);
         return;
     }
-    bool sent = outcome == OUTCOME_SENT;
-    if (sent && w->pending == 1 && w->failed == 0) {
+    bool failed = outcome == OUTCOME_PERM || outcome == OUTCOME_REFUSED;
+    if (!failed && w->pending == 1 && w->failed == 0) {
         entry->states[i] = DELIVERY_DONE; /* the entry is removed next: that is the record */
-    } else if (spool_record(entry, i, sent ? DELIVERY_DONE : DELIVERY_FAILED, reason, &e) !=
-               RC_OK) {
+    } else if (record(w, i, outcome, reason, &e) != RC_OK) {
         work_journal_failed(entry, &e);
         w->out->unrecorded = true;
         return;
     }
+    follow(w, reason);
     w->pending--;
-    w->failed += !sent;
-    metric_add(sent ? METRIC_delivered : METRIC_failed, 1);
-    w->out->delivered += sent;
-    w->out->failed += !sent;
+    w->failed += failed;
+    metric_add(failed ? METRIC_failed : METRIC_delivered, 1);
+    w->out->delivered += !failed;
+    w->out->failed += failed;
 }
 
-/* --- recipients elsewhere ---------------------------------------------------------------- */
-
-static uint64_t sender_of(const struct envelope *env)
-{
-    struct str who = env->auth_user;
-    if (who.n == 0) {
-        size_t end = str_rfind(env->client, ':');
-        who = str_head(env->client, MIN(end, env->client.n));
-    }
-    return hash_text(who, true, 7);
-}
-
-static void add_to_group(struct work *w, size_t i, struct str place, bool via)
-{
-    struct arena a AUTO_RELEASE_ARENA = { 0 };
-    struct group *g = map_get(&w->by_place, place);
-    if (g == NULL || g->count >= GROUP_RCPTS) {
-        g = mem_new(sizeof(*g));
-        *g = (struct group){ .next = w->out->groups,
-                             .place = heap_text(place),
-                             .rcpts = heap_text(STR("")),
-                             .via = via,
-                             .again = w->entry->tries > 0,
-                             .sender = sender_of(&w->entry->env) };
-        w->out->groups = g;
-        (void)map_put(&w->by_place, str_from_c(g->place), g);
-    }
-    struct str longer =
-        g->count == 0 ? arena_printf(&a, "%zu", i) : arena_printf(&a, "%s %zu", g->rcpts, i);
-    mem_free(&g->rcpts);
-    g->rcpts = heap_text(longer);
-    g->count++;
-}
+/* --- where an address belongs ------------------------------------------------------------ */
 
 /* Does the address belong to this server? */
 static bool is_here(const struct address *to)
@@ -310,6 +280,14 @@ static void end_attempt(struct work *w)
 
 /* --- a look ------------------------------------------------------------------------------ */
 
+/* To another server, or through programs first. */
+static void try_elsewhere(struct work *w, size_t i, const struct recipient *r)
+{
+    bool via = false;
+    struct str place = processing_place(w->entry, i, &via);
+    group_add(&w->groups, w->entry, i, place, via, processing_is_needed(w->entry, i, r));
+}
+
 /* By what the address means now. False: a mailbox here, to be delivered to with others. */
 static bool try_one(struct work *w, size_t i)
 {
@@ -319,10 +297,14 @@ static bool try_one(struct work *w, size_t i)
     struct err e;
     const struct spool_entry *entry = w->entry;
     const struct address *to = &entry->env.recipients[i].resolved;
-    if (list_decision_parse(to, &a, &decision))
+    if (entry->env.via.n > 0)
+        try_elsewhere(w, i, &r);
+    else if (list_decision_parse(to, &a, &decision))
         work_try_decision(w, i, &decision);
     else if (users_resolve(to, &a, &r, &e) == RC_OK && r.kind == RECIPIENT_REMOTE)
-        add_to_group(w, i, entry->via.n > 0 ? entry->via : to->domain, entry->via.n > 0);
+        try_elsewhere(w, i, &r);
+    else if (processing_is_needed(entry, i, &r))
+        group_add(&w->groups, entry, i, arena_printf(&a, "%zu", i), false, true);
     else if (r.kind == RECIPIENT_LIST)
         work_try_list(w, i, &r.account);
     else if (r.kind == RECIPIENT_ACCOUNT && list_is_part(entry))
@@ -347,7 +329,7 @@ static void look(struct work *w)
         return;
     }
     if (entry->tries == 0 && w->pending == entry->env.recipient_count &&
-        list_part_waits(entry)) {
+        spool_part_waits(entry)) {
         w->out->again = true;
         w->out->due = w->now + PART_PAUSE;
         return;
@@ -360,6 +342,7 @@ static void look(struct work *w)
             members[member_count++] = i;
     for (size_t at = 0; at < member_count; at += MEMBERS_AT_ONCE)
         work_try_members(w, members + at, MIN(member_count - at, MEMBERS_AT_ONCE));
+    w->out->groups = w->groups.list;
     if (w->out->groups == NULL)
         end_attempt(w);
 }
@@ -370,7 +353,8 @@ static void settle_outcome(struct work *w, const struct outcome *o)
     if (o->rcpt >= entry->env.recipient_count || entry->states[o->rcpt] != DELIVERY_PENDING)
         return;
     w->relayed[o->rcpt] = !o->remote_dsn;
-    work_record(entry, o->rcpt, "SMTP", str_from_c(o->reason));
+    if (!o->here)
+        work_record(entry, o->rcpt, "SMTP", str_from_c(o->reason));
     work_settle(w, o->rcpt, o->outcome, str_from_c(o->reason));
 }
 
@@ -461,7 +445,7 @@ static void with_entry(struct str id, enum job_kind kind, const struct outcome *
     if (rc == RC_OK) {
         size_t n = w->opened.env.recipient_count + 1;
         w->entry = &w->opened;
-        w->by_place = (struct map){ .fold = true };
+        w->groups.by_place.fold = true;
         count_recipients(w);
         w->tried = arena_new_array(&w->mem, bool, n);
         w->succeeded = arena_new_array(&w->mem, bool, n);
@@ -474,7 +458,7 @@ static void with_entry(struct str id, enum job_kind kind, const struct outcome *
             settle_outcomes(w, outcomes);
         else
             obey(w, order, argument);
-        map_release(&w->by_place);
+        map_release(&w->groups.by_place);
         spool_close(&w->opened);
         for (const struct made *made = w->made; made != NULL; made = made->next)
             w->notify(w->ctx, made->id);

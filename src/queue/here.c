@@ -27,7 +27,7 @@ static void settle_here(struct work *w, size_t i, const char *medium, enum rc rc
 void work_try_local(struct work *w, size_t i)
 {
     struct err e = { .rc = RC_OK };
-    enum rc rc = deliver_local(w->entry, i, &e);
+    enum rc rc = deliver_local(w->entry, i, true, &e);
     settle_here(w, i, "LOCAL", rc, &e);
 }
 
@@ -51,13 +51,17 @@ void work_try_members(struct work *w, const size_t *which, size_t count)
 
 /* --- lists ------------------------------------------------------------------------------- */
 
-static void add_made(void *ctx, struct str id)
+void work_made(struct work *w, struct str id)
 {
-    struct work *w = ctx;
     struct made *made = arena_new(&w->mem, sizeof(*made));
     made->id = arena_str(&w->mem, id);
     made->next = w->made;
     w->made = made;
+}
+
+static void add_made(void *ctx, struct str id)
+{
+    work_made(ctx, id);
 }
 
 /* What was made of recipient i may be worked on when this entry's record of it is durable. */

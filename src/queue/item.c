@@ -113,6 +113,23 @@ void item_outcome_for_all(struct item *item, const char *rcpts, enum queue_outco
     }
 }
 
+void item_add_outcomes(struct item *item, struct outcome *list)
+{
+    while (list != NULL) {
+        struct outcome *o = list;
+        list = o->next;
+        o->next = NULL;
+        if (o->rcpt >= RCPTS_MAX || is_known(item, o->rcpt)) {
+            outcomes_free(&o);
+            continue;
+        }
+        o->next = item->outcomes;
+        item->outcomes = o;
+        item->unnoted += o->outcome != OUTCOME_TEMP && !o->here;
+        know(item, o->rcpt);
+    }
+}
+
 bool item_drop_known(const struct item *item, struct group *g)
 {
     struct arena a AUTO_RELEASE_ARENA = { 0 };
@@ -151,7 +168,7 @@ struct outcome *item_copy_unnoted(struct item *item)
 {
     struct outcome *copies = NULL;
     for (struct outcome *o = item->outcomes; o != NULL && !o->noted; o = o->next) {
-        if (o->outcome != OUTCOME_TEMP)
+        if (o->outcome != OUTCOME_TEMP && !o->here)
             copies =
                 outcome_new(o->rcpt, o->outcome, o->remote_dsn, str_from_c(o->reason), copies);
         o->noted = true;

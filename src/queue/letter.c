@@ -42,7 +42,7 @@ struct letter *inbox_take(struct inbox *inbox)
     return oldest;
 }
 
-static char *heap_text(struct str s)
+char *heap_text(struct str s)
 {
     char *p = mem_new(s.n + 1);
     memcpy(p, s.p, s.n);

@@ -112,14 +112,14 @@ struct str deliver_name(const struct spool_entry *entry, size_t i, struct arena 
                         STR_ARG(entry->id), i);
 }
 
-enum rc deliver_local(struct spool_entry *entry, size_t i, struct err *e)
+enum rc deliver_local(struct spool_entry *entry, size_t i, bool last, struct err *e)
 {
     struct arena mem AUTO_RELEASE_ARENA = { 0 };
     struct account account = { .id = 0 };
     struct user_options options = { .max_mb_size = 0 };
     struct store_put *put = NULL;
     struct str name = deliver_name(entry, i, &mem);
-    struct str tag = arena_printf(&mem, "%.*s %zu", STR_ARG(entry->id), i);
+    struct str tag = last ? arena_printf(&mem, "%.*s %zu", STR_ARG(entry->id), i) : STR("");
     enum rc rc = find_account(&entry->env.recipients[i].resolved, &mem, &account, &options, e);
     if (rc != RC_OK || store_has(&account, name))
         return rc;

@@ -14,7 +14,6 @@ static bool find_member(const struct address *to, struct arena *a, struct store_
     struct user_options options;
     struct err e;
     if (users_resolve(to, a, &r, &e) != RC_OK || r.kind != RECIPIENT_ACCOUNT ||
-        users_needs_processing(&r.account, a) ||
         users_options(&r.account, a, &options, &e) != RC_OK || !options.receive_enable)
         return false;
     out->account = r.account;

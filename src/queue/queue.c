@@ -6,11 +6,9 @@
  * An item is in the heap, or held, or active: a job works on it, or its groups are with the
  * relay role; then a job settles what came of them.
  */
-#include "queue/queue_int.h"
-#include <stdatomic.h>
+#include "queue/processing.h"
+#include "queue/scheduler.h"
 
-#define JOBS_AT_ONCE 8u
-#define NOTE_AT 100u               /* recipients of an entry known and not yet recorded */
 #define TASKS_MOST ((size_t)20000) /* waiting for the relay role; then no further look */
 #define CLOCK_STEP (2 * USEC_S)    /* less is drift */
 #define CROWD_PAUSE (30 * USEC_S)
@@ -22,24 +20,6 @@ struct job {
     struct outcome *outcomes; /* settling */
     bool settles, notes, planned;
     pool_ticket ticket;
-};
-
-struct queue {
-    struct pool *pool;
-    pool_ticket ticket;
-    queue_relay_fn *relay;
-    bool relay_ready;
-    struct items items;
-    struct item *settling; /* whose groups are done; linked by next */
-    struct destinations destinations;
-    struct map tasks; /* struct task by job, the octets of it */
-    uint64_t last_job;
-    unsigned active;
-    usec_t clock_offset; /* wall clock less monotonic one */
-    bool stopping;
-    _Atomic bool rescan;
-    _Atomic uint64_t waiting_now, active_now;
-    struct inbox inbox;
 };
 
 struct inbox *queue_inbox(struct queue *q)
@@ -56,13 +36,6 @@ void queue_rescan(struct queue *q)
 {
     q->rescan = true;
     queue_wake(q);
-}
-
-static char *heap_text(struct str s)
-{
-    char *p = mem_new(s.n + 1);
-    memcpy(p, s.p, s.n);
-    return p;
 }
 
 /* --- items ------------------------------------------------------------------------------- */
@@ -83,21 +56,26 @@ static void flush(struct queue *q, struct str pattern)
 }
 
 /* The item's groups are on their way, or known to be in vain. */
-static void settle_later(struct queue *q, struct item *item)
+void queue_settle_later(struct queue *q, struct item *item)
 {
     item->next = q->settling;
     q->settling = item;
 }
 
-static void send_groups(struct queue *q, struct item *item, struct group *groups)
+void queue_send_groups(struct queue *q, struct item *item, struct group *groups)
 {
     mem_free(&item->place);
-    item->place = groups->next == NULL ? heap_text(str_from_c(groups->place)) : NULL;
+    item->place =
+        groups->next == NULL && !groups->programs ? heap_text(str_from_c(groups->place)) : NULL;
     while (groups != NULL) {
         struct group *g = groups;
         struct str reason;
         groups = g->next;
         g->next = NULL;
+        if (g->programs) {
+            tasks_add_programs(q, item, g);
+            continue;
+        }
         if (destination_is_down(&q->destinations, str_from_c(g->place), clock_mono(),
                                 &reason)) {
             item_outcome_for_all(item, g->rcpts, OUTCOME_TEMP, false, reason);
@@ -111,7 +89,7 @@ static void send_groups(struct queue *q, struct item *item, struct group *groups
         destination_add(&q->destinations, t);
     }
     if (item->tasks == 0)
-        settle_later(q, item);
+        queue_settle_later(q, item);
 }
 
 static void job_finished(struct queue *q, struct item *item, struct attempt_result *result,
@@ -121,7 +99,7 @@ static void job_finished(struct queue *q, struct item *item, struct attempt_resu
     if (unrecorded != NULL)
         item_take_outcomes(item, unrecorded);
     if (result->groups != NULL) {
-        send_groups(q, item, result->groups);
+        queue_send_groups(q, item, result->groups);
         return;
     }
     item->active = false;
@@ -137,143 +115,12 @@ static void job_finished(struct queue *q, struct item *item, struct attempt_resu
         items_wait(&q->items, item);
 }
 
-static void start_noting(struct queue *q, struct item *item);
-
-/* --- the relay role ---------------------------------------------------------------------- */
-
-static struct task *task_of(struct queue *q, uint64_t job)
-{
-    return map_get(&q->tasks, str_from((const char *)&job, sizeof(job)));
-}
-
-static void task_over(struct queue *q, struct task *t)
-{
-    struct item *item = t->item;
-    group_free(&t->group);
-    mem_free(&t);
-    if (--item->tasks == 0 && !item->noting)
-        settle_later(q, item);
-    else if (item->tasks > 0 && !item->noting && item->unnoted >= NOTE_AT)
-        start_noting(q, item);
-}
-
 static void noted(struct queue *q, struct item *item)
 {
     q->active--;
     item->noting = false;
     if (item->tasks == 0)
-        settle_later(q, item);
-}
-
-/* The place is down: what waits for it need not wait for an attempt each. */
-static void give_up_waiting(struct queue *q, struct destination *d, struct str reason)
-{
-    struct task *t = destination_drain(&q->destinations, d);
-    while (t != NULL) {
-        struct task *next = t->next;
-        item_outcome_for_all(t->item, t->group->rcpts, OUTCOME_TEMP, false, reason);
-        task_over(q, t);
-        t = next;
-    }
-}
-
-/* What came of an attempt that the process before this one asked for. */
-static void orphan_result(struct queue *q, const struct letter *letter)
-{
-    struct str id = str_from_c(letter->id);
-    if (id.n == 0 || letter->outcome == OUTCOME_TEMP)
-        return;
-    struct item *item = items_learn(&q->items, id, true);
-    item_outcome_for_all(item, letter->rcpts, letter->outcome,
-                         (letter->flags & QUEUE_REMOTE_DSN) != 0, str_from_c(letter->text));
-}
-
-static void relay_done(struct queue *q, const struct letter *letter)
-{
-    struct task *t = task_of(q, letter->job);
-    struct str reason = str_from_c(letter->text), ignored;
-    if (t == NULL) {
-        orphan_result(q, letter);
-        return;
-    }
-    struct destination *d = t->destination;
-    if ((letter->flags & QUEUE_BUSY) != 0) {
-        (void)map_remove(&q->tasks, str_from((const char *)&t->job, sizeof(t->job)));
-        t->job = 0;
-        destination_pause(&q->destinations, t, clock_mono());
-        return;
-    }
-    char *place = heap_text(str_from_c(d->place));
-    (void)map_remove(&q->tasks, str_from((const char *)&t->job, sizeof(t->job)));
-    item_outcome_for_all(t->item, t->group->rcpts, letter->outcome,
-                         (letter->flags & QUEUE_REMOTE_DSN) != 0, reason);
-    bool reached = (letter->flags & QUEUE_UNREACHABLE) == 0;
-    task_over(q, t);
-    destination_done(&q->destinations, d, reached, reason, clock_mono());
-    if (!reached &&
-        destination_is_down(&q->destinations, str_from_c(place), clock_mono(), &ignored))
-        give_up_waiting(q, d, reason);
-    mem_free(&place);
-}
-
-static void relay_result(struct queue *q, const struct letter *letter)
-{
-    const struct task *t = task_of(q, letter->job);
-    if (t == NULL)
-        orphan_result(q, letter);
-    else
-        item_outcome_for_all(t->item, letter->rcpts, letter->outcome,
-                             (letter->flags & QUEUE_REMOTE_DSN) != 0, str_from_c(letter->text));
-}
-
-/* The relay role has nothing under way: what it was asked for before, and has told nothing of,
- * is asked again. */
-static void relay_ready(struct queue *q)
-{
-    struct str key;
-    void *value = NULL;
-    struct task *list = NULL;
-    for (size_t at = 0; map_next(&q->tasks, &at, &key, &value);) {
-        struct task *t = value;
-        t->next = list;
-        list = t;
-    }
-    map_release(&q->tasks);
-    while (list != NULL) {
-        struct task *t = list;
-        list = t->next;
-        t->job = 0;
-        destination_put_back(&q->destinations, t);
-    }
-    q->relay_ready = true;
-}
-
-static void start_tasks(struct queue *q)
-{
-    size_t most = (size_t)conf()->relay_threads;
-    destinations_resume(&q->destinations, clock_mono());
-    while (q->relay_ready && q->relay != NULL && q->destinations.active < most) {
-        struct task *t = destination_next(&q->destinations);
-        if (t == NULL)
-            return;
-        if (!item_drop_known(t->item, t->group)) {
-            destination_forget(&q->destinations, t);
-            task_over(q, t);
-            continue;
-        }
-        t->job = ++q->last_job;
-        const struct queue_relay request = {
-            .job = t->job,
-            .id = t->item->id,
-            .rcpts = str_from_c(t->group->rcpts),
-            .via = t->group->via ? str_from_c(t->group->place) : STR(""),
-        };
-        if (!q->relay(&request)) {
-            destination_put_back(&q->destinations, t);
-            return;
-        }
-        (void)map_put(&q->tasks, str_from((const char *)&t->job, sizeof(t->job)), t);
-    }
+        queue_settle_later(q, item);
 }
 
 /* --- reading letters --------------------------------------------------------------------- */
@@ -297,13 +144,19 @@ static void read_letter(struct queue *q, struct letter *letter)
         flush(q, str_from_c(letter->text));
         break;
     case LETTER_READY:
-        relay_ready(q);
+        tasks_relay_ready(q);
         break;
     case LETTER_RESULT:
-        relay_result(q, letter);
+        tasks_relay_result(q, letter);
         break;
     case LETTER_RELAY_DONE:
-        relay_done(q, letter);
+        tasks_relay_done(q, letter);
+        break;
+    case LETTER_RUNNER:
+        q->runner_ready = true;
+        break;
+    case LETTER_PROCESSED:
+        tasks_processed(q, letter);
         break;
     }
 }
@@ -388,7 +241,7 @@ static bool start_job(struct queue *q, struct item *item, bool settles)
 
 /* What is known of a large entry is recorded while the rest of it is under way: a crash repeats
  * little. */
-static void start_noting(struct queue *q, struct item *item)
+void queue_start_noting(struct queue *q, struct item *item)
 {
     struct err e;
     if (q->active >= JOBS_AT_ONCE)
@@ -449,17 +302,17 @@ static void follow_clock(struct queue *q)
 
 static void schedule(struct queue *q)
 {
-    start_tasks(q);
+    tasks_start(q);
     while (q->active < JOBS_AT_ONCE && q->settling != NULL) {
         struct item *item = q->settling;
         q->settling = item->next;
         if (!start_job(q, item, true)) {
-            settle_later(q, item);
+            queue_settle_later(q, item);
             return;
         }
     }
     while (q->active < JOBS_AT_ONCE && items_due(&q->items) <= clock_wall() &&
-           q->destinations.waiting < TASKS_MOST) {
+           q->destinations.waiting + q->lanes.waiting < TASKS_MOST) {
         struct item *item = items_pop(&q->items);
         if (is_crowded(q, item)) {
             items_wait(&q->items, item);
@@ -479,7 +332,9 @@ static void scheduler_run(struct pool *pool, void *object, unsigned events)
     follow_clock(q);
     read_inbox(q);
     q->stopping = q->stopping || (events & POOL_STOP) != 0;
-    if (q->stopping && q->active == 0) {
+    if (q->stopping)
+        programs_stop();
+    if (q->stopping && q->active + q->lanes.active == 0) {
         pool_forget(pool, q->ticket);
         return;
     }
@@ -487,10 +342,12 @@ static void scheduler_run(struct pool *pool, void *object, unsigned events)
         scan(q);
     if (!q->stopping)
         schedule(q);
-    q->waiting_now = q->items.known.live - q->active - q->destinations.active;
-    q->active_now = q->active + q->destinations.active;
+    unsigned active = q->active + q->lanes.active + (unsigned)q->destinations.active;
+    q->waiting_now = q->items.known.live - MIN(q->items.known.live, active);
+    q->active_now = active;
     usec_t next = clock_mono() + 60 * USEC_S;
-    bool room = q->active < JOBS_AT_ONCE && q->destinations.waiting < TASKS_MOST;
+    bool room =
+        q->active < JOBS_AT_ONCE && q->destinations.waiting + q->lanes.waiting < TASKS_MOST;
     if (room && items_due(&q->items) != USEC_FOREVER)
         next = MIN(next, clock_mono() + MAX(items_due(&q->items) - clock_wall(), (usec_t)0));
     if (q->destinations.waiting > 0 && q->relay_ready)
@@ -537,6 +394,8 @@ void queue_free(struct queue **queue)
         t->next = NULL;
         tasks_free(t);
     }
+    for (struct task *t = NULL; (t = lanes_next(&q->lanes)) != NULL;)
+        tasks_free(t);
     for (size_t at = 0; map_next(&q->destinations.by_place, &at, &key, &value);)
         tasks_free(destination_drain(&q->destinations, value));
     items_free(&q->items);

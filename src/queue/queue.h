@@ -33,7 +33,15 @@ void queue_free(struct queue **q);
 
 /* --- what the relay role answers (any thread) -------------------------------------------- */
 
-enum queue_outcome { OUTCOME_SENT, OUTCOME_TEMP, OUTCOME_PERM };
+enum queue_outcome {
+    OUTCOME_SENT,
+    OUTCOME_TEMP,
+    OUTCOME_PERM,
+    /* Of processing here, not of the relay role: */
+    OUTCOME_PASSED,  /* done; what became of it is told elsewhere */
+    OUTCOME_DROPPED, /* refused: nobody is told, nothing is kept */
+    OUTCOME_REFUSED, /* the same, but it may be frozen */
+};
 enum queue_flag {
     QUEUE_UNREACHABLE = 1u << 0,
     QUEUE_REMOTE_DSN = 1u << 1,
@@ -57,6 +65,26 @@ typedef void queue_ask_policy_fn(struct str domain);
 /* Who is asked; he answers by queue_policy_told. Before queue_start. */
 void queue_set_policy_asker(queue_ask_policy_fn *ask);
 void queue_policy_told(struct str domain, enum queue_policy is);
+
+/* --- programs (any thread; programs.c) -----------------------------------------------------
+ */
+
+/* The program that a line of a table names (process/process.h). macros: as macros_print gives
+ * them; type, about: for logs. */
+struct queue_run {
+    uint64_t number;
+    struct str table, type, about, macros;
+    uint64_t line, sum;
+};
+/* Who runs it; he answers by queue_ran. False: not now. Before queue_start. */
+#define QUEUE_PROGRAM_THREADS 64u /* of the pool, that wait for programs */
+typedef bool queue_run_fn(const struct queue_run *r);
+void queue_set_runner(queue_run_fn *run);
+void queue_ran(uint64_t number, uint64_t code, struct str text);
+/* Removes files that programs were given and that a crash left behind; call now and then. */
+void queue_expire_views(void);
+/* A runner process takes programs; one before it won't answer any more. */
+void queue_runner_ready(struct queue *q);
 
 /* --- what the administrator wants (any thread) ------------------------------------------- */
 

@@ -31,6 +31,7 @@ struct outcome {
     size_t rcpt;
     enum queue_outcome outcome;
     bool remote_dsn;
+    bool here;     /* of a recipient that was processed here */
     bool noted;    /* given to attempt_note; those behind it in the list are, too */
     char reason[]; /* ends with NUL */
 };
@@ -38,7 +39,7 @@ struct outcome *outcome_new(size_t rcpt, enum queue_outcome outcome, bool remote
                             struct str reason, struct outcome *next);
 void outcomes_free(struct outcome **list);
 
-/* Recipients of an entry that go to the same place. */
+/* Recipients of an entry that go to the same place, or through programs. */
 struct group {
     struct group *next;
     size_t count;
@@ -47,8 +48,17 @@ struct group {
     char *place;     /* domain, or the administrator's hosts */
     char *rcpts;     /* "0 3 17" */
     bool via;        /* place is hosts */
+    bool programs;   /* they are to be processed here first */
 };
 void group_free(struct group **g);
+struct groups {
+    struct group *list;
+    struct map by_place; /* the newest group of each place */
+};
+/* Recipient i goes to this place; programs: after it was processed, with others of the same
+ * place. (group.c) */
+void group_add(struct groups *groups, const struct spool_entry *entry, size_t i,
+               struct str place, bool via, bool programs);
 
 struct attempt_result {
     bool again; /* it waits for a further try */
@@ -75,8 +85,10 @@ void attempt_order(struct str id, enum queue_order order, struct str argument, u
                    notify_fn *notify, void *ctx, struct attempt_result *out);
 
 /* The delivery of recipient i of the entry into its local mailbox. RC_OK also when a crash
- * interrupted an earlier one after the message was in the mailbox. */
-enum rc deliver_local(struct spool_entry *entry, size_t i, struct err *e) CHECK_RESULT;
+ * interrupted an earlier one after the message was in the mailbox. last: the recipient is done
+ * with it. */
+enum rc deliver_local(struct spool_entry *entry, size_t i, bool last,
+                      struct err *e) CHECK_RESULT;
 
 /* The name of recipient i's file, without its sizes: always the same. In a. */
 struct str deliver_name(const struct spool_entry *entry, size_t i, struct arena *a);
@@ -150,6 +162,8 @@ struct item {
 /* All recipients ("0 3 17") that nothing is known of have the same outcome. */
 void item_outcome_for_all(struct item *item, const char *rcpts, enum queue_outcome outcome,
                           bool remote_dsn, struct str reason);
+/* The outcomes, which are the item's then. */
+void item_add_outcomes(struct item *item, struct outcome *list);
 /* What is known of a recipient already (from a relay role that died before it had told of all,
  * or of an attempt that the process before this one asked for) isn't asked for again. False:
  * nobody of the group is left. */
@@ -204,6 +218,8 @@ enum letter_kind {
     LETTER_READY,
     LETTER_RESULT,
     LETTER_RELAY_DONE,
+    LETTER_RUNNER,    /* the runner role takes programs */
+    LETTER_PROCESSED, /* recipients of a group were processed */
 };
 
 /* A message to the scheduler. */
@@ -212,7 +228,9 @@ struct letter {
     enum letter_kind kind;
     struct item *item; /* JOB_DONE */
     struct attempt_result result;
-    struct outcome *outcomes; /* JOB_DONE: unrecorded */
+    struct outcome *outcomes; /* JOB_DONE: unrecorded; PROCESSED */
+    struct task *task;        /* PROCESSED */
+    struct group *groups;     /* PROCESSED: to be sent on */
     uint64_t job;
     enum queue_outcome outcome;
     enum queue_order order;
@@ -225,6 +243,8 @@ struct inbox {
     struct lock lock;
     struct letter *newest;
 };
+/* A copy on the heap that ends with NUL. */
+char *heap_text(struct str s);
 /* Of the entry `id`, which may be empty; freed by whom it is posted to. */
 struct letter *letter_new(enum letter_kind kind, struct str id);
 /* Its texts too; not what it points to. */
@@ -241,7 +261,7 @@ void queue_wake(struct queue *q);
 
 #define LANES 16u
 
-/* A group on its way to the relay role. */
+/* A group on its way to the relay role, or through programs. */
 struct task {
     struct task *next;
     struct item *item;
@@ -302,5 +322,17 @@ void destinations_forget_trouble(struct destinations *all, struct str pattern);
 /* Forgets places that were down and that nothing has gone to for long. */
 void destinations_forget_old(struct destinations *all, usec_t now);
 void destinations_free(struct destinations *all);
+
+/* --- groups that wait for programs (lane.c) ------------------------------------------------
+ */
+
+struct lanes {
+    struct task *first[LANES], *last[LANES]; /* by sender */
+    unsigned turn, active;
+    size_t waiting;
+};
+void lanes_add(struct lanes *l, struct task *t);
+/* The next task, which counts as active; NULL: none. */
+struct task *lanes_next(struct lanes *l);
 
 #endif

@@ -110,7 +110,7 @@ static void a_lost_record_doesnt_deliver_twice(void **state)
     struct attempt_result result;
     struct str id = queue_for(amy_and_ben, clock_wall(), MESSAGE, &a);
     must(spool_open(id, &a, &entry, &e), &e);
-    must(deliver_local(&entry, 0, &e), &e);
+    must(deliver_local(&entry, 0, true, &e), &e);
     spool_close(&entry);
     assert_int_equal(messages_of("amy"), 1);
     try_entry(id, clock_wall(), &result);

@@ -14,11 +14,11 @@ struct work {
     notify_fn *notify;
     void *ctx;
     struct attempt_result *out;
+    struct groups groups;
     bool *tried;            /* by recipient: this attempt settled or deferred it */
     bool *succeeded;        /* and with which end */
     bool *relayed;          /* by a server that sends no notice of success */
     size_t pending, failed; /* recipients now */
-    struct map by_place;    /* the newest group of each place */
     bool rewrites_from;     /* the author's domain asks for it, or doesn't answer */
     struct made *made;      /* entries to be named when this one's job is done */
     struct arena mem;       /* the entry's, and what is made during the attempt */
@@ -28,6 +28,10 @@ struct made {
     struct made *next;
     struct str id;
 };
+
+/* What a recipient's record says when a filter changed its message: before the id of the entry
+ * that it goes on in. */
+#define QUEUE_GOES_ON_AS "changed by a filter, goes on as "
 
 /* --- recording (attempt.c) --------------------------------------------------------------- */
 
@@ -46,6 +50,8 @@ void work_try_local(struct work *w, size_t i);
 /* Those whose mailboxes get the same file. */
 void work_try_members(struct work *w, const size_t *which, size_t count);
 void work_try_list(struct work *w, size_t i, const struct account *account);
+/* An entry that was made of this one: it is looked at when this one's job is done. */
+void work_made(struct work *w, struct str id);
 /* A moderator's answer. */
 void work_try_decision(struct work *w, size_t i, const struct list_decision *d);
 /* True: it waits until it is known what the author's domain says of mail that lists pass on. */

@@ -35,15 +35,6 @@ static enum step refused(struct smtp *c, const struct address *to, const char *r
     return step;
 }
 
-/* Kinds of recipients that this version can't handle, or that aren't there. */
-static enum step not_handled(struct smtp *c, const struct address *to, enum recipient_kind kind)
-{
-    if (kind == RECIPIENT_UNKNOWN)
-        return refused(c, to, "unknown", smtp_refuse(c, "550 5.1.1", "No such user here"));
-    return refused(c, to, "not served",
-                   smtp_refuse(c, "451 4.3.5", "Mail for this address can't be handled now"));
-}
-
 /* Does the mailbox take mail of this size? Notes its limits in r. */
 static bool mailbox_takes(struct smtp *c, const struct address *to, struct rcpt *r,
                           enum step *out)
@@ -164,17 +155,19 @@ static bool resolve(struct smtp *c, struct rcpt *r, enum step *out)
     }
     r->account = found.account;
     r->is_list = found.kind == RECIPIENT_LIST;
-    r->is_remote = found.kind == RECIPIENT_REMOTE || found.kind == RECIPIENT_EXTERNAL;
-    r->remote = found.kind == RECIPIENT_EXTERNAL ? found.target : *to;
+    r->is_remote = found.kind != RECIPIENT_ACCOUNT && !r->is_list;
+    r->remote = found.kind == RECIPIENT_EXTERNAL || found.kind == RECIPIENT_CMDALIAS
+                    ? found.target
+                    : *to;
     if (!policy_rcpt(c, to, &found, out))
         return false;
     if (decides)
         return decision_is_good(c, r, &decision, out);
-    if (r->is_list || r->is_remote)
+    r->is_processed =
+        found.kind == RECIPIENT_ACCOUNT && users_needs_processing(&found.account, &c->s.tmp);
+    if (found.kind != RECIPIENT_UNKNOWN)
         return true;
-    if (found.kind == RECIPIENT_ACCOUNT && !users_needs_processing(&found.account, &c->s.tmp))
-        return true;
-    *out = not_handled(c, to, found.kind);
+    *out = refused(c, to, "unknown", smtp_refuse(c, "550 5.1.1", "No such user here"));
     return false;
 }
 

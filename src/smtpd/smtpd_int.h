@@ -42,9 +42,10 @@ struct login {
 
 /* One mailbox or list, here or elsewhere, that the transaction leads to. */
 struct rcpt {
-    struct address given; /* in RCPT TO */
-    bool is_remote;
+    struct address given;   /* in RCPT TO */
+    bool is_remote;         /* elsewhere, or where commands say (cmdaliases, custdomains) */
     struct address remote;  /* is_remote */
+    bool is_processed;      /* a mailbox with commands of its own or its domain's */
     struct account account; /* else */
     bool is_list;           /* account is a mailing list */
     struct str decision;    /* is_list: the local part is a moderator's answer */

@@ -1,10 +1,11 @@
 /*
  * transaction.c - the envelope, and where its message goes: a transaction that ends in exactly
- * one mailbox is delivered in the session; everything else is one queue entry. Either way the
- * message is durable before the client hears 250; whatever ends the transaction before that
- * leaves nothing behind.
+ * one mailbox without filters or commands is delivered in the session; everything else is one
+ * queue entry. Either way the message is durable before the client hears 250; whatever ends the
+ * transaction before that leaves nothing behind.
  */
 #include "mail/trace.h"
+#include "process/process.h"
 #include "smtpd/smtpd_int.h"
 #include "store/delivery_headers.h"
 
@@ -169,13 +170,32 @@ static uint64_t size_limit(const struct smtp *c)
     return limit == 0 ? own : MIN(limit, own);
 }
 
+/* Does a filter of mail that comes in look at it? */
+static bool is_filtered(struct smtp *c, const struct rcpt *r)
+{
+    struct arena *a = &c->tx->mem;
+    struct filter_choice choice;
+    char client[IP_PORT_TEXT_BYTES], server[IP_PORT_TEXT_BYTES];
+    if (!filters_are_listed(FILTERS_IN))
+        return false;
+    const struct address from = users_meaning(&c->tx->sender, a), to = resolved(r);
+    const struct filter_subject s = {
+        address_print_bare(&from, a),
+        address_print_bare(&to, a),
+        str_from_c(ip_port_print(&c->s.client_ip, c->s.client_port, client)),
+        str_from_c(ip_port_print(&c->s.local_ip, c->s.local_port, server)),
+    };
+    return filters_select(FILTERS_IN, &s, a, &choice);
+}
+
 enum rc transaction_open(struct smtp *c, enum data_mode mode, struct err *e)
 {
     data_init(&c->tx->data, mode, size_limit(c));
     const struct rcpt *first = &c->tx->rcpts[0];
     /* A notice of success is the queue's to send. */
     bool plain = c->tx->rcpt_count == 1 && !first->is_remote && !first->is_list &&
-                 (first->notify & NOTIFY_SUCCESS) == 0;
+                 !first->is_processed && (first->notify & NOTIFY_SUCCESS) == 0 &&
+                 !is_filtered(c, first);
     enum rc rc = plain ? open_mailbox(c, e) : open_queue(c, e);
     if (c->tx->rcpt_count == 1 && !first->is_remote)
         c->tx->data.delivered_to =

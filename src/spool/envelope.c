@@ -5,7 +5,7 @@
  *     id 65f2c81a3b2c100a3f
  *     received 1764000000000000
  *     client [192.0.2.1]:4321     server [192.0.2.2]:25     helo name     auth login
- *     flags utf8 8bit full envid [part-of part-number approval]
+ *     flags utf8 8bit full envid [part-of part-number approval [part-step via steps]]
  *     from reverse-path
  *     to address-as-given resolved-address [notify orcpt]     (one line a recipient)
  *     <blank line>
@@ -69,6 +69,16 @@ static enum rc add_recipient(struct buf *out, const struct envelope_recipient *r
     return rc == RC_OK ? buf_add_char(out, '\n') : rc;
 }
 
+static enum rc add_processed(struct buf *out, const struct envelope *env)
+{
+    enum rc rc = buf_printf(out, " %016" PRIx64 " ", env->part_step);
+    if (rc == RC_OK)
+        rc = add_word(out, env->via);
+    if (rc == RC_OK)
+        rc = buf_add_char(out, ' ');
+    return rc == RC_OK ? add_word(out, env->steps) : rc;
+}
+
 struct str envelope_size_text(uint64_t octets, uint64_t wire_octets, struct arena *a)
 {
     return arena_printf(a, "size %020" PRIu64 " wire %020" PRIu64 "\n", octets, wire_octets);
@@ -110,6 +120,8 @@ enum rc envelope_print(const struct envelope *env, struct str id, uint64_t octet
         rc = buf_printf(out, " %.*s %zu ", STR_ARG(env->part_of), env->part_number);
     if (rc == RC_OK && env->part_of.n > 0)
         rc = add_word(out, env->approval);
+    if (rc == RC_OK && env->is_processed)
+        rc = add_processed(out, env);
     if (rc == RC_OK)
         rc = buf_add_char(out, '\n');
     if (rc == RC_OK)
@@ -160,6 +172,32 @@ static bool parse_time(struct str word, struct envelope *env)
     return ok;
 }
 
+static bool parse_hex(struct str word, uint64_t *out)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < word.n; i++) {
+        int digit = hex_digit(ascii_upper(word.p[i]));
+        if (digit < 0)
+            return false;
+        n = n << 4 | (uint64_t)digit;
+    }
+    *out = n;
+    return word.n > 0 && word.n <= 16;
+}
+
+static bool parse_processed(struct str rest, struct arena *a, struct envelope *env)
+{
+    struct str step, via = STR("-"), steps = STR("-");
+    if (rest.p == NULL || !str_cut(&rest, ' ', &step))
+        return true;
+    (void)str_cut(&rest, ' ', &via);
+    (void)str_cut(&rest, ' ', &steps);
+    env->is_processed = true;
+    env->via = word_value(via, a);
+    env->steps = word_value(steps, a);
+    return parse_hex(step, &env->part_step);
+}
+
 static bool parse_part(struct str rest, struct arena *a, struct envelope *env)
 {
     struct str number, approval = STR("-");
@@ -174,7 +212,7 @@ static bool parse_part(struct str rest, struct arena *a, struct envelope *env)
     (void)str_cut(&rest, ' ', &approval);
     env->approval = word_value(approval, a);
     env->part_number = (size_t)n;
-    return true;
+    return parse_processed(rest, a, env);
 }
 
 /* What isn't there (entries of earlier versions) is as if it weren't given. */
@@ -190,7 +228,7 @@ static bool parse_flags(struct str word, struct str rest, struct arena *a, struc
         if (str_eq(ret, str_from_c(ret_names[i])))
             env->ret = (enum dsn_return)i;
     env->envid = word_value(envid, a);
-    env->approval = STR("");
+    env->approval = env->via = env->steps = STR("");
     return parse_part(rest, a, env);
 }
 
@@ -256,6 +294,16 @@ static bool parse_size(struct str line, struct spool_entry *out)
            str_to_u64(str_skip(sizes, wire + 6), &out->wire_octets);
 }
 
+/* What was done before the entry was made; words that aren't hex are nothing of ours. */
+static void take_steps(struct spool_entry *out)
+{
+    struct str rest = out->env.steps, word;
+    uint64_t step = 0;
+    while (rest.n > 0 && str_cut(&rest, ',', &word))
+        if (parse_hex(word, &step))
+            journal_add_step(out, 0, step);
+}
+
 enum rc envelope_parse(struct str text, struct arena *a, struct spool_entry *out,
                        size_t *out_header_n, struct err *e)
 {
@@ -277,7 +325,10 @@ enum rc envelope_parse(struct str text, struct arena *a, struct spool_entry *out
         return err_perm(e, "5.3.0", "no recipients");
     out->states = arena_new_array(a, enum delivery_state, out->env.recipient_count);
     out->reasons = arena_new_array(a, struct str, out->env.recipient_count);
+    out->steps = arena_new_array(a, struct spool_step *, out->env.recipient_count);
     out->mem = a;
+    out->via = str_eq(out->env.via, STR(SPOOL_VIA_DOMAIN)) ? STR("") : out->env.via;
+    take_steps(out);
     *out_header_n = end + 2;
     return RC_OK;
 }

@@ -2,7 +2,9 @@
  * journal.c - what became of an entry's recipients, one line an event, appended:
  *     checksum done RECIPIENT TIME -      (TIME: wall clock in microseconds; 0: not known)
  *     checksum failed RECIPIENT TIME reason
+ *     checksum refused RECIPIENT TIME reason      (failed, and nobody is told)
  *     checksum deferred RECIPIENT TIME reason
+ *     checksum step RECIPIENT STEP -      (of its processing: it is done)
  *     checksum retry TRIES NEXT-TRY -
  *     checksum reported RECIPIENT 0 -      (the sender knows of its failure)
  *     checksum via 0 0 hosts
@@ -55,6 +57,15 @@ void journal_event(struct spool_entry *entry, usec_t at, struct str kind, size_t
                                 STR_ARG(kind), STR_ARG(reason)));
 }
 
+void journal_add_step(struct spool_entry *entry, size_t i, uint64_t step)
+{
+    if (spool_step_is_done(entry, i, step))
+        return;
+    struct spool_step *s = arena_new(entry->mem, sizeof(*s));
+    *s = (struct spool_step){ .next = entry->steps[i], .step = step };
+    entry->steps[i] = s;
+}
+
 /* A line about the whole entry. */
 static bool apply_mark(struct str kind, struct spool_entry *entry)
 {
@@ -97,12 +108,18 @@ static bool apply_line(struct str line, struct spool_entry *entry)
         entry->via =
             rest.p == NULL || str_eq(rest, STR("-")) ? STR("") : arena_str(entry->mem, rest);
     } else if (!apply_mark(kind, entry) && a < entry->env.recipient_count) {
+        if (str_eq(kind, STR("step"))) {
+            journal_add_step(entry, (size_t)a, (uint64_t)b);
+            return true;
+        }
         if (str_eq(kind, STR("reported"))) {
             entry->states[a] = DELIVERY_REPORTED;
             return true;
         }
         journal_event(entry, b, kind, (size_t)a, rest.p == NULL ? STR("") : rest);
-        if (!str_eq(kind, STR("deferred")))
+        if (str_eq(kind, STR("refused")))
+            entry->states[a] = DELIVERY_REPORTED;
+        else if (!str_eq(kind, STR("deferred")))
             entry->states[a] = str_eq(kind, STR("done")) ? DELIVERY_DONE : DELIVERY_FAILED;
         entry->reasons[a] = arena_str(entry->mem, rest.p == NULL ? STR("") : rest);
     }

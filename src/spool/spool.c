@@ -196,7 +196,7 @@ static enum rc open_at(struct str id, const char *path, const char *journal, str
     struct buf text AUTO_RELEASE_BUF;
     struct stat st;
     size_t header_n = 0;
-    struct spool_entry entry = { .id = arena_str(a, id), .message_fd = -1, .via = STR("") };
+    struct spool_entry entry = { .id = arena_str(a, id), .message_fd = -1, .mem = a };
     buf_init(&text, SPOOL_HEADER_MAX);
     int fd AUTO_CLOSE = io_open(path, O_RDONLY, 0);
     if (fd < 0 || io_fstat(fd, &st) < 0)
@@ -282,6 +282,27 @@ enum rc spool_record(struct spool_entry *entry, size_t i, enum delivery_state st
         entry->states[i] = state;
     if (rc == RC_OK && state != DELIVERY_REPORTED)
         entry->reasons[i] = arena_str(entry->mem, reason);
+    return rc;
+}
+
+enum rc spool_record_refused(struct spool_entry *entry, size_t i, struct str reason,
+                             struct err *e)
+{
+    usec_t now = clock_wall();
+    enum rc rc = append(entry->id, "refused", i, now, reason, e);
+    if (rc != RC_OK)
+        return rc;
+    journal_event(entry, now, STR("refused"), i, reason);
+    entry->states[i] = DELIVERY_REPORTED;
+    entry->reasons[i] = arena_str(entry->mem, reason);
+    return RC_OK;
+}
+
+enum rc spool_record_step(struct spool_entry *entry, size_t i, uint64_t step, struct err *e)
+{
+    enum rc rc = append(entry->id, "step", i, (int64_t)step, STR("-"), e);
+    if (rc == RC_OK)
+        journal_add_step(entry, i, step);
     return rc;
 }
 

@@ -35,14 +35,22 @@ struct envelope {
     bool smtputf8, body_8bit;
     enum dsn_return ret;
     struct str envid; /* ENVID as given (xtext); may be empty */
-    /* Made for a mailing list, from recipient part_number of the entry part_of, which records
-     * that before this entry is worked on. Empty: not. */
+    /* Made of recipient part_number of the entry part_of, which records that before this entry
+     * is worked on. Empty: not. */
     struct str part_of;
     size_t part_number;
     struct str approval; /* it waits for a moderator, who knows this word; empty: not */
+    /* Made by the processing of that recipient, not by a mailing list: */
+    bool is_processed;
+    uint64_t part_step; /* by this step of it; 0: by what ends the recipient there */
+    struct str via;     /* hosts it goes to; SPOOL_VIA_DOMAIN; empty: where the address leads */
+    struct str steps;   /* those of its first recipient that are done: hex, commas between */
     size_t recipient_count;
     struct envelope_recipient *recipients;
 };
+
+/* A recipient's mail goes to the servers of its domain, whatever it means here. */
+#define SPOOL_VIA_DOMAIN "@"
 
 /* Makes the folders of the queue; commit: this role's log. Before anything else here. */
 enum rc spool_init(struct commit *commit, struct err *e) CHECK_RESULT;
@@ -92,11 +100,17 @@ struct spool_line {
     struct spool_line *next;
     struct str text;
 };
+/* A step of a recipient's processing that is done. */
+struct spool_step {
+    struct spool_step *next;
+    uint64_t step;
+};
 struct spool_entry {
     struct str id;
     struct envelope env;
     enum delivery_state *states;     /* one a recipient */
     struct str *reasons;             /* what was said of it last; may be empty */
+    struct spool_step **steps;       /* one list a recipient */
     bool held;                       /* by the administrator */
     bool approved;                   /* by a moderator */
     struct str via;                  /* hosts that he sends it to; or empty */
@@ -123,9 +137,28 @@ void spool_close(struct spool_entry *entry);
  * caller. */
 enum rc spool_record(struct spool_entry *entry, size_t i, enum delivery_state state,
                      struct str reason, struct err *e) CHECK_RESULT;
+/* The same for a failure that nobody is to be told of: the recipient counts as reported. */
+enum rc spool_record_refused(struct spool_entry *entry, size_t i, struct str reason,
+                             struct err *e) CHECK_RESULT;
 /* The same for a failure for now: the recipient stays pending, with the reason. */
 enum rc spool_record_deferred(struct spool_entry *entry, size_t i, struct str reason,
                               struct err *e) CHECK_RESULT;
+/* A step of the processing of recipient i is done and won't be repeated. */
+enum rc spool_record_step(struct spool_entry *entry, size_t i, uint64_t step,
+                          struct err *e) CHECK_RESULT;
+bool spool_step_is_done(const struct spool_entry *entry, size_t i, uint64_t step);
+/* Recipient i's steps that are done, as envelope.steps has them. In a. */
+struct str spool_steps_print(const struct spool_entry *entry, size_t i, struct arena *a);
+/* Must this entry, made of another one, wait, because that one doesn't say so yet? */
+bool spool_part_waits(const struct spool_entry *entry);
+/* The entry's header, without the blank line that ends it, in a; *out_end: octets of the
+ * message up to that line. RC_PERM 5.6.0: longer than SPOOL_MESSAGE_HEADER_MAX. */
+#define SPOOL_MESSAGE_HEADER_MAX ((size_t)2 << 20)
+enum rc spool_read_header(const struct spool_entry *entry, struct arena *a, struct str *out,
+                          uint64_t *out_end, struct err *e) CHECK_RESULT;
+/* The message from octet `at` on into the put. */
+enum rc spool_copy(const struct spool_entry *entry, uint64_t at, struct spool_put *put,
+                   struct err *e) CHECK_RESULT;
 /* Held or released by the administrator; a notice of delay (or to moderators) was sent; a
  * moderator approved. */
 enum spool_mark { SPOOL_HELD, SPOOL_RELEASED, SPOOL_DELAY_NOTICE, SPOOL_APPROVED };

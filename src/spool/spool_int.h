@@ -35,6 +35,8 @@ enum rc envelope_parse(struct str text, struct arena *a, struct spool_entry *out
  * at 0: not known, nothing. */
 void journal_event(struct spool_entry *entry, usec_t at, struct str kind, size_t i,
                    struct str reason);
+/* Notes in memory that the step is done. */
+void journal_add_step(struct spool_entry *entry, size_t i, uint64_t step);
 /* One journal line with its checksum. */
 enum rc journal_print(struct buf *out, const char *kind, uint64_t a, int64_t b,
                       struct str reason) CHECK_RESULT;

@@ -56,6 +56,16 @@ void lock_drop_at(struct lock **l)
         lock_drop(*l);
 }
 
+void lock_cond_signal(pthread_cond_t *c)
+{
+    (void)pthread_cond_signal(c);
+}
+
+void lock_cond_release(pthread_cond_t *c)
+{
+    (void)pthread_cond_destroy(c);
+}
+
 void lock_cond_init(pthread_cond_t *c)
 {
     pthread_condattr_t attr;

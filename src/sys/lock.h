@@ -48,6 +48,9 @@ void lock_drop_at(struct lock **l);
 bool lock_wait(struct lock *l, pthread_cond_t *c, usec_t deadline);
 /* A condition whose waits use the monotonic clock. */
 void lock_cond_init(pthread_cond_t *c);
+/* Wakes one that waits. */
+void lock_cond_signal(pthread_cond_t *c);
+void lock_cond_release(pthread_cond_t *c);
 
 /*
  * A one-time signal to one waiting thread, cheaper than a condition: the setter may free or

@@ -31,15 +31,6 @@ struct give {
 
 /* --- one file ---------------------------------------------------------------------------- */
 
-/* As XMail writes it: without quotes where it can be. */
-static struct str path_text(const struct address *address, struct arena *a)
-{
-    if (address->is_null || str_has_any(address->local, " \"(),:;<>@[]\\") ||
-        str_has_control(address->local))
-        return address_print(address, a);
-    return arena_printf(a, "%.*s@%.*s", STR_ARG(address->local), STR_ARG(address->domain));
-}
-
 static void add_head(const struct spool_entry *entry, size_t i, struct arena *a,
                      struct buf *out)
 {
@@ -52,8 +43,8 @@ static void add_head(const struct spool_entry *entry, size_t i, struct arena *a,
     buf_addf(out, "%.*s;%.*s;%s\r\n%.*s\r\n%.*s\r\n", STR_ARG(client), STR_ARG(server),
              date_print(env->received_at, date), STR_ARG(domain), STR_ARG(entry->id));
     buf_addf(out, "MAIL FROM:<%.*s>\r\nRCPT TO:<%.*s>\r\n" XMAIL_DATA_TAG "\r\n",
-             STR_ARG(path_text(&env->reverse_path, a)),
-             STR_ARG(path_text(&env->recipients[i].resolved, a)));
+             STR_ARG(address_print_bare(&env->reverse_path, a)),
+             STR_ARG(address_print_bare(&env->recipients[i].resolved, a)));
 }
 
 static enum rc write_part(int fd, struct buf *b, const char *path, struct err *e)

@@ -57,7 +57,6 @@ static void processing_is_noticed(void **state)
         { "mailbox", "\"mailbox\"\n", false },
         { "redirect", "\"redirect\"\t\"a@b.test\"\n", true },
         { "both", "\"mailbox\"\n\"redirect\"\t\"a@b.test\"\n", true },
-        { "filtered", NULL, true },
         { "folder", "/", true },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -88,8 +87,6 @@ static int make_root(void **state)
     root_put("domains/x.test/amy/user.tab",
              "\"RealName\"\t\"Amy\"\n\"MaxMBSize\"\t\"10000\"\n\"popenable\"\t\"0\"\n"
              "\"SmtpPerms\"\t\"MRZ\"\n");
-    root_put("filters.in.tab",
-             "\"*\"\t\"filt*@x.test\"\t\"0.0.0.0/0\"\t\"0.0.0.0/0\"\t\"f.tab\"\n");
     return options_load(&e) == RC_OK ? 0 : -1;
 }
 

@@ -125,7 +125,7 @@ bool users_external_alias(const struct address *ext, struct arena *a,
 /* user.tab of the account (missing variables: XMail's defaults). RC_TEMP: unreadable. */
 enum rc users_options(const struct account *account, struct arena *a, struct user_options *out,
                       struct err *e) CHECK_RESULT;
-/* Does mail for this account need mailproc.tab or a filter (later roles)? */
+/* Does its own or its domain's mailproc.tab ask for more than the mailbox? */
 bool users_needs_processing(const struct account *account, struct arena *a);
 
 /* --- passwords (specification 1, section 3) ---------------------------------------------- */
