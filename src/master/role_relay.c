@@ -7,6 +7,7 @@
 #include "master/roles.h"
 #include "relay/relay.h"
 #include "spool/spool.h"
+#include "sys/dns.h"
 #include "sys/lock.h"
 #include "users/users.h"
 #include <malloc.h>
@@ -102,6 +103,42 @@ static void on_smtpd_note(void *ctx, const struct note *n, int fd)
     relay_ask_fact(the_pool, &fact, on_fact);
 }
 
+static void on_lookup(const struct relay_lookup *l, unsigned state, struct str text)
+{
+    struct note n = { .type = NOTE_looked_up,
+                      .u.looked_up = { l->process, l->number, state, text } };
+    int channel = my_env->channels[role_number(ROLE_WEB)];
+    struct err e;
+    if (channel >= 0 && channel_send(channel, &n, -1, &e) != RC_OK)
+        log_debug(EV("answer to the web lost"), KE(&e)); /* it goes on without */
+}
+
+static bool is_dns_type(uint64_t type)
+{
+    static const enum dns_type types[] = { DNS_A, DNS_PTR, DNS_MX, DNS_TXT, DNS_AAAA };
+    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+        if (type == types[i])
+            return true;
+    return false;
+}
+
+static void on_web_note(void *ctx, const struct note *n, int fd)
+{
+    (void)ctx;
+    if (fd >= 0)
+        (void)close(fd);
+    if (n->type != NOTE_look_up)
+        return;
+    const struct relay_lookup l = { n->u.look_up.process, n->u.look_up.number,
+                                    n->u.look_up.gate != 0, (unsigned)n->u.look_up.question,
+                                    n->u.look_up.name };
+    if (l.is_gate ? n->u.look_up.question <= GATE_ASK_MAILER
+                  : is_dns_type(n->u.look_up.question))
+        relay_look_up(the_pool, &l, on_lookup);
+    else
+        on_lookup(&l, 0, STR(""));
+}
+
 static void on_note(void *ctx, const struct note *n, int fd)
 {
     (void)ctx;
@@ -155,6 +192,9 @@ static enum rc start(const struct role_env *env, struct pool **pool, struct err 
     int smtpd = env->channels[role_number(ROLE_SMTPD)];
     if (rc == RC_OK && smtpd >= 0)
         rc = channel_listen(*pool, smtpd, ROLE_SMTPD, ROLE_RELAY, on_smtpd_note, NULL, e);
+    int web = env->channels[role_number(ROLE_WEB)];
+    if (rc == RC_OK && web >= 0)
+        rc = channel_listen(*pool, web, ROLE_WEB, ROLE_RELAY, on_web_note, NULL, e);
     if (rc == RC_OK) /* a queue role that runs already shall say hello */
         tell(&hello);
     return rc;

@@ -34,6 +34,34 @@ static enum rc connect_control(int *out_fd, struct err *e)
     return rc;
 }
 
+/* Questions to the DNS, which the relay role asks. */
+static bool look_up(uint64_t number, bool is_gate, unsigned question, struct str name)
+{
+    struct note n = { .type = NOTE_look_up,
+                      .u.look_up = { (uint64_t)getpid(), number, is_gate, question, name } };
+    int channel = my_env->channels[role_number(ROLE_RELAY)];
+    struct err e;
+    return channel >= 0 && channel_send(channel, &n, -1, &e) == RC_OK;
+}
+
+static void on_relay_note(void *ctx, const struct note *n, int fd)
+{
+    (void)ctx;
+    if (fd >= 0)
+        (void)close(fd);
+    if (n->type == NOTE_looked_up && n->u.looked_up.process == (uint64_t)getpid())
+        web_lookup_told(n->u.looked_up.number, (unsigned)n->u.looked_up.state,
+                        n->u.looked_up.text);
+}
+
+static enum rc hear_relay(const struct role_env *env, struct err *e)
+{
+    int channel = env->channels[role_number(ROLE_RELAY)];
+    return channel < 0 ? RC_OK
+                       : channel_listen(engine_pool(engine), channel, ROLE_RELAY, ROLE_WEB,
+                                        on_relay_note, NULL, e);
+}
+
 static void every_second(void)
 {
     (void)options_refresh();
@@ -44,7 +72,7 @@ static void every_second(void)
 
 static enum rc start(const struct role_env *env, struct err *e)
 {
-    static const struct web_hooks hooks = { connect_control };
+    static const struct web_hooks hooks = { connect_control, look_up };
     const struct options *o = conf();
     struct engine_limits limits = {
         .max_sessions = (size_t)o->max_sessions,
@@ -62,6 +90,8 @@ static enum rc start(const struct role_env *env, struct err *e)
         rc = role_watch_signals(engine_pool(engine), on_hup, e);
     if (rc == RC_OK)
         rc = role_hear_control(engine_pool(engine), env, e);
+    if (rc == RC_OK)
+        rc = hear_relay(env, e);
     if (rc == RC_OK)
         rc = role_every(engine_pool(engine), USEC_S, every_second, e);
     if (rc == RC_OK)

@@ -59,6 +59,18 @@ void relay_ask_fact(struct pool *pool, const struct relay_fact *f, relay_fact_fn
  */
 enum gate_answer relay_find_fact(enum gate_question question, struct str name, struct arena *a,
                                  struct str *out_text);
+/* A question of the web role: a gate's, or for records. */
+struct relay_lookup {
+    uint64_t process, number; /* whose it is, handed back */
+    bool is_gate;
+    unsigned type; /* enum gate_question, or enum dns_type */
+    struct str name;
+};
+/* state: enum gate_answer; of records 1, 0: no answer. text: the name, or the records, one a
+ * line. */
+typedef void relay_lookup_fn(const struct relay_lookup *l, unsigned state, struct str text);
+/* Asks the DNS on a worker, which calls `told`. */
+void relay_look_up(struct pool *pool, const struct relay_lookup *l, relay_lookup_fn *told);
 /* Closes connections that wait for another message too long; call every second. */
 void relay_tick(void);
 

@@ -26,6 +26,8 @@ const struct route web_routes[] = {
     { "GET",    "/api/v1/tokens",           api_tokens,        RIGHT_READ,  ROUTE_PERSON, 0, "Tokens for programs: one's own; for owners, all.", NULL, NULL, NULL, NULL },
     { "POST",   "/api/v1/tokens",           api_token_add,     RIGHT_READ,  ROUTE_PERSON | ROUTE_CONFIRM, SMALL, "A new token, told once: Authorization: Bearer ...", NULL, "name: what it is for; right: viewer, admin or owner, at most one's own; areas: a list of first words of paths behind /api/v1/, empty: all; days: until it ends, 0: never", NULL, NULL },
     { "DELETE", "/api/v1/tokens/{id}",      api_token_delete,  RIGHT_READ,  ROUTE_PERSON, 0, "Take it back.", NULL, NULL, NULL, NULL },
+    { "GET",    "/api/v1/explain",          api_explain,       RIGHT_READ,  0, 0,     "What would happen to a client: each gate that it passes, with the line that decides.", "client: its address; service: smtp, submission, pop3, ctrl, finger or http; from: the sender, empty: the null sender; to: a recipient; login: as after a login of this account; tls: 1", NULL, NULL, NULL },
+    { "GET",    "/api/v1/refused",          api_refused,       RIGHT_READ,  0, 0,     "Clients that the gates refused lately: client, count, last, gate.", "days: how many, today is 1", NULL, NULL, NULL },
     { "GET",    "/api/v1/audit",            api_audit,         RIGHT_WRITE, 0, 0,     "Who changed what, newest first: time, by, from, via (web, ctrl, local), act, what, changes (file, removed and added lines).", "search: text to look for; offset: of the first; limit: most rows; before: seconds since 1970", NULL, NULL, NULL },
 
     /* the server */
@@ -47,6 +49,7 @@ const struct route web_routes[] = {
     { "GET",    "/api/v1/domains",          api_command, RIGHT_READ,  0, 0,     "The domains.", NULL, NULL, "domainlist", "domain" },
     { "POST",   "/api/v1/domains",          api_command, RIGHT_WRITE, 0, SMALL, "A new domain.", NULL, "domain: its name", "domainadd .domain", NULL },
     { "DELETE", "/api/v1/domains/{domain}", api_command, RIGHT_WRITE, ROUTE_CONFIRM, 0, "Remove a domain with all that is in it; it can be brought back.", NULL, NULL, "domaindel {domain}", NULL },
+    { "GET",    "/api/v1/domains/{domain}/dns", api_domain_dns, RIGHT_READ, 0, 0, "What the DNS must say for the domain, and what it says: name, type, want, found, state (ok, missing, differs, unknown), needed.", NULL, NULL, NULL, NULL },
     { "GET",    "/api/v1/alias-domains",         api_command, RIGHT_READ,  ROUTE_PIECES, 0, "Other names of domains.", PIECES, NULL, "aliasdomainlist", "domain alias" },
     { "POST",   "/api/v1/alias-domains",         api_command, RIGHT_WRITE, 0, SMALL, "Give a domain another name.", NULL, "domain: one of this server; alias: the other name, a pattern too", "aliasdomainadd .domain .alias", NULL },
     { "DELETE", "/api/v1/alias-domains/{alias}", api_command, RIGHT_WRITE, 0, 0, "Take it away.", NULL, NULL, "aliasdomaindel {alias}", NULL },

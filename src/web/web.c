@@ -3,8 +3,10 @@
  * says to browsers.
  */
 #include "conf/options.h"
+#include "gates/gates.h"
 #include "users/users.h"
 #include "web/jobs.h"
+#include "web/lookup.h"
 
 #define IDLE_TIME (60 * USEC_S)
 
@@ -12,6 +14,8 @@ enum rc web_init(const struct web_hooks *hooks, struct err *e)
 {
     (void)e;
     link_init(hooks);
+    lookup_init(hooks);
+    gates_init();
     signins_init();
     jobs_init();
     charsets_hold();

@@ -14,7 +14,12 @@ extern const struct protocol web_protocol;
  * it. RC_TEMP: it doesn't run. */
 struct web_hooks {
     enum rc (*connect_control)(int *out_fd, struct err *e);
+    /* Asks relay for something of the DNS: web_lookup_told is called, or not. False: it can't
+     * be asked. */
+    bool (*look_up)(uint64_t number, bool is_gate, unsigned question, struct str name);
 };
+/* The answer to hooks->look_up. Any thread. */
+void web_lookup_told(uint64_t number, unsigned state, struct str text);
 /* Before the first session. */
 enum rc web_init(const struct web_hooks *hooks, struct err *e) CHECK_RESULT;
 /* Ends sign-ins whose time is over; call every second. */
