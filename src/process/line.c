@@ -116,6 +116,15 @@ const char *proc_command_parse(const struct tab_row *row, struct proc_command *o
     return why;
 }
 
+const char *proc_command_misfit(enum command_kind kind, bool in_mailproc)
+{
+    if (kind == COMMAND_MAILBOX && !in_mailproc)
+        return "there is no mailbox here";
+    if (kind == COMMAND_SMTP && in_mailproc)
+        return "smtp is for custom domains and command aliases";
+    return NULL;
+}
+
 /* --- tables ------------------------------------------------------------------------------ */
 
 typedef const char *parse_fn(const struct tab_row *row, struct program_line *out);

@@ -48,6 +48,10 @@ struct proc_command {
 /* As program_line_parse. */
 const char *proc_command_parse(const struct tab_row *row, struct proc_command *out);
 
+/* NULL, or the reason why such a command doesn't stand in mailproc.tab (else: in the file of a
+ * custom domain or a command alias). */
+const char *proc_command_misfit(enum command_kind kind, bool in_mailproc);
+
 /* The program that a line of the table names, if it still has that sum. Tables that don't hold
  * programs are refused (RC_PERM), whoever asks; RC_TEMP: the line isn't there any more. table:
  * a path below the MailRoot. Words are in a. */
@@ -73,6 +77,8 @@ struct filter_choice {
 /* filters.in.tab, filters.out.tab: false: no filter is meant, for certain. Any thread. */
 bool filters_select(enum filter_way way, const struct filter_subject *s, struct arena *a,
                     struct filter_choice *out);
+/* NULL, or the reason why the row of one of these tables is skipped. */
+const char *filter_row_problem(const struct tab_row *row);
 /* False: the table has no line, so nothing else needs to be asked. */
 bool filters_are_listed(enum filter_way way);
 

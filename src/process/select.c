@@ -37,6 +37,13 @@ static const char *parse_row(const struct tab_row *row, struct arena *a, struct 
     return program_table_is_good(out->file) ? NULL : "not the name of a file below filters/";
 }
 
+const char *filter_row_problem(const struct tab_row *row)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct selector ignored;
+    return parse_row(row, &a, &ignored);
+}
+
 static void *parse(const struct tab *tab, void *ctx)
 {
     struct selectors *t = mem_new(sizeof(*t));

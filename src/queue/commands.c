@@ -18,17 +18,6 @@ struct plan {
     uint64_t stop_step;
 };
 
-/* Is the command one for what the recipient is? */
-static const char *unfit(const struct subject *s, enum command_kind kind)
-{
-    bool is_account = s->who.kind == RECIPIENT_ACCOUNT;
-    if (kind == COMMAND_MAILBOX && !is_account)
-        return "there is no mailbox here";
-    if (kind == COMMAND_SMTP && is_account)
-        return "smtp is for custom domains and command aliases";
-    return NULL;
-}
-
 /* Adds the lines of one table. What can't be understood holds the message up. */
 static void read_table(struct subject *s, struct str table, struct plan *p)
 {
@@ -50,7 +39,7 @@ static void read_table(struct subject *s, struct str table, struct plan *p)
         const char *why = proc_command_parse(&tab.rows[i], &step->command);
         unsigned nth = 0;
         if (why == NULL)
-            why = unfit(s, step->command.kind);
+            why = proc_command_misfit(step->command.kind, s->who.kind == RECIPIENT_ACCOUNT);
         if (why != NULL) {
             subject_failed(
                 s, arena_printf(&s->mem, "%.*s line %u", STR_ARG(table), tab.rows[i].line),

@@ -136,6 +136,7 @@ void check_all(struct check *c)
 {
     check_tables(c);
     check_accounts(c);
+    check_programs(c);
     check_settings(c);
     check_access(c);
     check_files(c);

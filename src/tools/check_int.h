@@ -48,6 +48,7 @@ void check_release(struct check *c);
 /* The parts, in order. */
 void check_tables(struct check *c);   /* syntax, columns, values */
 void check_accounts(struct check *c); /* what refers to what */
+void check_programs(struct check *c); /* filters, commands */
 void check_settings(struct check *c); /* server.tab, user.tab */
 void check_access(struct check *c);   /* relaying, control, passwords */
 void check_files(struct check *c);    /* modes, folders, certificate */

@@ -140,6 +140,17 @@ class Check(unittest.TestCase):
         self.write("server.tab", text.replace(f'alice@{DOMAIN}'.encode(), f"gone@{DOMAIN}".encode()))
         self.assertFound("error", "server.tab", 0, "PostMaster")
 
+    def test_programs(self):
+        mailproc = f"domains/{DOMAIN}/alice/mailproc.tab"
+        self.write("filters/a.tab", b'"!odd"\t"/bin/true"\n"/not/there"\t"@@FILE"\n')
+        self.write("filters.in.tab", b'"*"\t"*"\t"0.0.0.0/0"\t"0.0.0.0/0"\t"a.tab"\n"*"\t"*"\t"x"\t"0.0.0.0/0"\t"a.tab"\n')
+        self.write("filters.out.tab", b'"*"\t"*"\t"0.0.0.0/0"\t"0.0.0.0/0"\t"none.tab"\n')
+        self.write(mailproc, b'"mailbox"\n"smtp"\n"what"\n"external"\t"0"\t"x"\t"/bin/true"\n')
+        for name, line, words in (("filters/a.tab", 1, "flag"), ("filters/a.tab", 2, "isn't there"), ("filters.in.tab", 2, "address"),
+                                  ("filters.out.tab", 1, "isn't there"), (mailproc, 2, "smtp"), (mailproc, 3, "not a command"), (mailproc, 4, "seconds")):
+            with self.subTest(name=name, line=line):
+                self.assertFound("error", name, line, words)
+
     def test_setting_of_later(self):
         self.append("server.tab", b'"Pop3SyncErrorAccount"\t"x@y.example"\n')
         self.assertFound("warning", "server.tab", 0, "Pop3SyncErrorAccount")
