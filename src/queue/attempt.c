@@ -260,7 +260,7 @@ static void finish(struct work *w)
     log_error(EV("finished entry not removed"), KS("id", entry->id), KE(&e));
     for (size_t i = 0; i < entry->env.recipient_count;
          i++) /* which would have been the record */
-        if (w->tried[i] && w->succeeded[i] &&
+        if (w->tried[i] && entry->states[i] == DELIVERY_DONE &&
             spool_record(entry, i, DELIVERY_DONE, STR("-"), &e) != RC_OK) {
             work_journal_failed(entry, &e);
             w->out->unrecorded = true;
