@@ -3,7 +3,7 @@
 
     bench.py PROGRAM [--quick] [--journal] [part ...]
 
-Parts: deliver, relay, queue, lists, takeover, large, pop3, idle, memory, useradd, full (mailbox of many messages). Each figure is the
+Parts: deliver, filters, relay, queue, lists, takeover, large, pop3, idle, memory, useradd, full (mailbox of many messages). Each figure is the
 median of three runs (one with --quick). Needs root, for the peers and for --journal, which measures on
 an ext4 with a journal in a loop-mounted file. Everything listens on loopback only.
 """
@@ -358,6 +358,35 @@ class Bench:
             for server in with_servers:
                 server.stop()
                 shutil.rmtree(server.root)
+
+    def filters(self):
+        print("\n## Filters of messages (messages a second; CPU of the server and its programs, ms a message; 10 sessions, 1 KB)\n")
+        print("| filters.in.tab | messages/s | CPU |")
+        print("|---|---|---|", flush=True)
+        true = os.path.join(self.folder, "true")
+        with open(true + ".c", "w", encoding="utf-8") as f:
+            f.write("int main(void) { return 0; }\n")
+        subprocess.run(["cc", "-O2", "-static", "-o", true, true + ".c"], check=True)
+        os.chmod(true, 0o755)
+        server = Hikyaku(self.program, self.folder)
+        table = os.path.join(server.root, "filters.in.tab")
+        os.makedirs(os.path.join(server.root, "filters"), exist_ok=True)
+        with open(os.path.join(server.root, "filters", "f.tab"), "w", encoding="utf-8") as f:
+            f.write(f'"{true}"\t"@@FILE"\n')
+        rows = [("empty", ""), ("for others", f'"*"\t"nobody@{DOMAIN}"\t"0.0.0.0/0"\t"0.0.0.0/0"\t"f.tab"\n'),
+                ("a compiled program", '"*"\t"*"\t"0.0.0.0/0"\t"0.0.0.0/0"\t"f.tab"\n')]
+        try:
+            for name, text in rows:
+                with open(table + ".new", "w", encoding="utf-8") as f:
+                    f.write(text)
+                os.rename(table + ".new", table)
+                time.sleep(2)
+                results = [self.one_delivery(server, 10, 1024, 3000 // (3 if self.quick else 1)) for _ in range(self.runs)]
+                print(f"| {name} | {statistics.median(r[0] for r in results):.0f} | {statistics.median(r[1] for r in results):.2f} |",
+                      flush=True)
+        finally:
+            server.stop()
+            shutil.rmtree(server.root)
 
     def one_relay(self, server, sink_file, sessions, octets, messages):
         """Messages a second from the first connection until the other side has the last one."""
@@ -743,7 +772,7 @@ def main():
         return 2
     program = os.path.abspath(words[0])
     flags = [w for w in words[1:] if w.startswith("--")]
-    parts = [w for w in words[1:] if not w.startswith("--")] or ["deliver", "relay", "queue", "lists", "takeover", "large", "pop3", "idle", "memory", "useradd", "full"]
+    parts = [w for w in words[1:] if not w.startswith("--")] or ["deliver", "filters", "relay", "queue", "lists", "takeover", "large", "pop3", "idle", "memory", "useradd", "full"]
     if os.geteuid() != 0:
         print("the peers need root; run `sudo make bench`")
         return 1

@@ -9,6 +9,7 @@ import unittest
 
 from harness import DOMAIN, PASSWORD, PROGRAM, Server, replace, wait_until
 from sink import Sink
+from test_lists import add_list
 
 ALICE, BOB = f"alice@{DOMAIN}", f"bob@{DOMAIN}"
 ALL = ("*", "*", "0.0.0.0/0", "0.0.0.0/0")
@@ -386,7 +387,7 @@ class Commands(Processing):
         self.table("custdomains/.parent.example.tab", ("smtprelay", f"127.0.0.1:{other.port},NeedTLS=0"))
         self.table("custdomains/.plain.example.tab", ("smtp",))
         self.server.start()
-        self.send(f"alice@cust.example")
+        self.send("alice@cust.example")
         self.drained()
         self.assertEqual(self.lines("out"), ["0 cust alice@cust.example "])
         self.assertEqual(len(self.server.mailbox("alice")), 1)
@@ -397,6 +398,18 @@ class Commands(Processing):
         self.drained()
         self.assertEqual([addresses(m) for m in other.messages], [["a@x.y.parent.example"]])
         self.assertEqual([r for _, r in self.sent()], [["b@x.plain.example"]])
+
+    def test_members_of_a_list(self):
+        """Each is filtered and processed as when the mail had come for him alone."""
+        add_list(self.server, "team", [(f"{u}@{DOMAIN}", "RW") for u in ("alice", "bob", "carol")], ClosedML="0")
+        self.filters("in", (self.program("f", f'echo "$1" >>{self.out()}; exit 4'), "@@RCPT"), select=("*", BOB, *ALL[2:]))
+        self.mailproc("carol", ("mailbox",), ("redirect", "c@far.example"))
+        self.server.start()
+        self.send(f"team@{DOMAIN}")
+        self.drained()
+        self.assertEqual(self.lines("out"), [BOB])
+        self.assertEqual([len(self.server.mailbox(u)) for u in ("alice", "bob", "carol")], [1, 0, 1])
+        self.assertEqual(self.sent(), [("x@far.example", ["c@far.example"])])
 
     def test_by_ctrl(self):
         """What usersetmproc and custdomset write is obeyed; usergetmproc and custdomget give it back."""
