@@ -132,14 +132,13 @@ static enum rc talk(struct client *c, const struct link_by *by, const struct str
     char ip[IP_TEXT_BYTES];
     const struct str who[] = { STR("as"), by->name.n > 0 ? by->name : STR("web"),
                                str_from_c(ip_print(by->client, ip)) };
-    enum rc rc = send_words(c, who, ARRAY_LEN(who), e);
-    if (rc == RC_OK)
-        rc = send_words(c, words, count, e);
+    if (send_words(c, who, ARRAY_LEN(who), e) != RC_OK)
+        return err_gone(e, "the control role ended the session");
+    enum rc rc = send_words(c, words, count, e);
     if (rc == RC_OK)
         rc = read_reply(c, &a, &as, e);
-    if (rc == RC_OK && !as.ok)
-        return err_temp(e, "4.3.0", "the control role refused the name: %.*s",
-                        STR_ARG(as.text));
+    if (rc == RC_OK && !as.ok) /* its farewell, said before the question came */
+        return err_gone(e, "the control role ended the session: %.*s", STR_ARG(as.text));
     if (rc == RC_OK)
         rc = read_reply(c, by->mem, out, e);
     if (rc == RC_OK && out->ok && out->code == 101) {

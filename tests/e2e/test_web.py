@@ -47,10 +47,11 @@ class Client:
 
 class WebTest(unittest.TestCase):
     settings = {}
+    words = ()
 
     @classmethod
     def setUpClass(cls):
-        cls.server = Server(settings=cls.settings)
+        cls.server = Server(settings=cls.settings, words=cls.words)
         cls.server.append("webadmins.tab", ("viewer", cls.stored(), "viewer"))
         cls.server.start()
 
@@ -120,6 +121,17 @@ class SignIn(WebTest):
         Client(self.server).sign_in("admin", "a-secret-that-is-wrong")
         self.assertNotIn("a-secret-that-is-wrong", self.server.log_text())
         self.assertNotIn(PASSWORD, self.server.log_text())
+
+
+class Idle(WebTest):
+    words = ("-Ct", "2")
+
+    def test_kept_link_that_ended(self):
+        """The control role ends the web role's idle session; the next request gets another."""
+        client = self.signed_in()
+        self.assertEqual(client.api("GET", "/domains")[0], 200)
+        self.assertTrue(wait_until(lambda: re.search(r"session=ctrl-\S+ reason=timeout", self.server.log_text()), 60))
+        self.assertEqual(client.api("GET", "/domains")[0], 200)
 
 
 class Throttle(WebTest):
