@@ -55,13 +55,14 @@ $(B)/XMail $(B)/CtrlClnt $(B)/XMCrypt $(B)/MkUsers $(B)/sendmail: $(B)/hikyaku
 	@ln -sf hikyaku $@
 
 # The pages of the web role: bundled with Node, embedded as octets.
-UI := $(wildcard ui/src/*.ts ui/src/*.tsx ui/src/*.css ui/src/*/*.ts ui/src/*/*.tsx ui/public/*) ui/build.mjs
+UI := $(wildcard ui/src/*.ts ui/src/*.tsx ui/src/*.css ui/src/*/*.ts ui/src/*/*.tsx ui/public/*) ui/build.mjs ui/messages.mjs
 ui/node_modules/.installed: ui/package-lock.json
 	@echo '  npm   ui'
 	$(Q)cd ui && npm ci --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
 build/ui/assets.c: $(UI) ui/node_modules/.installed
 	@echo '  ui    $@'
+	$(Q)cd ui && npx --no-install tsc --noEmit
 	$(Q)node ui/build.mjs $@
 $(B)/assets.o: build/ui/assets.c
 	@mkdir -p $(@D)

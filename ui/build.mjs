@@ -6,9 +6,12 @@ import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
+import { checkMessages } from "./messages.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const out = process.argv[2] ?? join(here, "..", "build", "ui", "assets.c");
+
+await checkMessages(join(here, "src"));
 
 const types = {
   ".html": "text/html; charset=utf-8",

@@ -4,23 +4,52 @@ import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { post, whenConfirmNeeded, whenSignedOut } from "./api";
 import { lang, setLang, t, type Key } from "./i18n";
+import { AccountPage } from "./pages/account";
+import { Accounts } from "./pages/accounts";
+import { Aliases } from "./pages/aliases";
+import { Bulk } from "./pages/bulk";
+import { DomainPage } from "./pages/domain";
 import { Domains } from "./pages/domains";
+import { Filters } from "./pages/filters";
+import { ListPage } from "./pages/list";
+import { Lists } from "./pages/lists";
 import { Overview } from "./pages/overview";
+import { RemovedPage } from "./pages/removed";
+import { Security } from "./pages/security";
 import { Settings } from "./pages/settings";
+import { Setup } from "./pages/setup";
 import { SignIn } from "./pages/signin";
 import { SignIns } from "./pages/signins";
 import { TablePage, Tables } from "./pages/tables";
-import { path } from "./router";
+import { names, path } from "./router";
 import { load, session, signOut } from "./session";
 import { Button, FormDialog, Link, Notices, Page, TextField, notice } from "./ui/parts";
 
 type Row = { path: string; name: Key; page: ComponentType };
-const menu: Row[] = [
-  { path: "/", name: "nav.overview", page: Overview },
-  { path: "/domains", name: "nav.domains", page: Domains },
-  { path: "/settings", name: "nav.settings", page: Settings },
-  { path: "/tables", name: "nav.tables", page: Tables },
-  { path: "/sign-ins", name: "nav.security", page: SignIns },
+const menu: { name: Key | null; rows: Row[] }[] = [
+  { name: null, rows: [{ path: "/", name: "nav.overview", page: Overview }] },
+  {
+    name: "nav.group.mail",
+    rows: [
+      { path: "/domains", name: "nav.domains", page: Domains },
+      { path: "/accounts", name: "nav.accounts", page: Accounts },
+      { path: "/lists", name: "nav.lists", page: Lists },
+      { path: "/aliases", name: "nav.aliases", page: Aliases },
+      { path: "/bulk", name: "nav.bulk", page: Bulk },
+      { path: "/removed", name: "nav.removed", page: RemovedPage },
+    ],
+  },
+  {
+    name: "nav.group.server",
+    rows: [
+      { path: "/setup", name: "nav.setup", page: Setup },
+      { path: "/security", name: "nav.access", page: Security },
+      { path: "/filters", name: "nav.filters", page: Filters },
+      { path: "/settings", name: "nav.settings", page: Settings },
+      { path: "/tables", name: "nav.tables", page: Tables },
+    ],
+  },
+  { name: "nav.group.you", rows: [{ path: "/sign-ins", name: "nav.security", page: SignIns }] },
 ];
 
 function NotFound() {
@@ -32,9 +61,14 @@ function NotFound() {
 }
 
 function Current() {
-  const row = menu.find((r) => r.path === path.value);
+  const row = menu.flatMap((g) => g.rows).find((r) => r.path === path.value);
   if (row) return <row.page />;
-  if (path.value.startsWith("/tables/")) return <TablePage path={decodeURIComponent(path.value.slice(8))} />;
+  const [account, list, domain] = [names("/accounts", 2), names("/lists", 2), names("/domains", 1)];
+  if (account) return <AccountPage key={path.value} domain={account[0]!} name={account[1]!} />;
+  if (list) return <ListPage key={path.value} domain={list[0]!} name={list[1]!} />;
+  if (domain) return <DomainPage key={path.value} domain={domain[0]!} />;
+  const table = names("/tables", 1);
+  if (table) return <TablePage key={path.value} path={table[0]!} />;
   return <NotFound />;
 }
 
@@ -87,15 +121,22 @@ function Menu() {
           {t("app.menu")}
         </button>
       </div>
-      <ul>
-        {menu.map((row) => (
-          <li key={row.path}>
-            <Link to={row.path} current={row.path === "/" ? here === "/" : here.startsWith(row.path)}>
-              {t(row.name)}
-            </Link>
-          </li>
+      <div class="places">
+        {menu.map((group) => (
+          <div key={group.name} role="group" aria-label={group.name ? t(group.name) : undefined}>
+            {group.name && <p aria-hidden="true">{t(group.name)}</p>}
+            <ul>
+              {group.rows.map((row) => (
+                <li key={row.path}>
+                  <Link to={row.path} current={here === row.path || (row.path !== "/" && here.startsWith(row.path + "/"))}>
+                    {t(row.name)}
+                  </Link>
+                </li>
+              ))}
+            </ul>
+          </div>
         ))}
-      </ul>
+      </div>
       <div class="foot">
         <p>{t("app.signed-in-as", { name: session.value?.name ?? "" })}</p>
         <Button kind="quiet" onClick={() => setLang(lang.value === "en" ? "ja" : "en")}>

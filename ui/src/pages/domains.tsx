@@ -1,19 +1,16 @@
 import { useState } from "preact/hooks";
-import { get, post, remove } from "../api";
+import { post } from "../api";
 import { t } from "../i18n";
+import { go, route } from "../router";
 import { mayWrite } from "../session";
-import { Button, FormDialog, Grid, Loaded, Page, TextField, notice, useData } from "../ui/parts";
-
-type Row = { domain: string };
+import { Button, FormDialog, Grid, Link, Loaded, Page, TextField, notice } from "../ui/parts";
+import { useDomains } from "../ui/pieces";
 
 export function Domains() {
-  const data = useData("domains", () => get<Row[]>("/domains"));
+  const data = useDomains();
   const [adding, setAdding] = useState<string | null>(null);
-  const [removing, setRemoving] = useState<string | null>(null);
-  const done = () => {
-    notice("good", t("app.done"));
-    data.again();
-  };
+  const [search, setSearch] = useState("");
+  const fits = (domain: string) => domain.includes(search.trim().toLowerCase());
   return (
     <Page
       title={t("domains.title")}
@@ -27,20 +24,35 @@ export function Domains() {
     >
       <Loaded data={data}>
         {(rows) => (
-          <Grid label={t("domains.title")} head={[t("domains.name"), t("app.actions")]}>
-            {rows.map((r) => (
-              <tr key={r.domain}>
-                <td>{r.domain}</td>
-                <td>
-                  {mayWrite() && (
-                    <Button kind="danger" onClick={() => setRemoving(r.domain)}>
-                      {t("app.remove")}
-                    </Button>
-                  )}
-                </td>
-              </tr>
-            ))}
-          </Grid>
+          <>
+            {rows.length > 10 && (
+              <input
+                type="search"
+                class="search"
+                placeholder={t("app.search")}
+                aria-label={t("app.search")}
+                value={search}
+                onInput={(e) => setSearch(e.currentTarget.value)}
+              />
+            )}
+            <Grid label={t("domains.title")} head={[t("domains.name"), t("nav.accounts"), t("nav.lists")]}>
+              {rows
+                .filter((r) => fits(r.domain))
+                .map((r) => (
+                  <tr key={r.domain}>
+                    <td>
+                      <Link to={route("/domains", r.domain)}>{r.domain}</Link>
+                    </td>
+                    <td>
+                      <Link to={"/accounts?domain=" + encodeURIComponent(r.domain)}>{t("domains.accounts")}</Link>
+                    </td>
+                    <td>
+                      <Link to={"/lists?domain=" + encodeURIComponent(r.domain)}>{t("domains.lists")}</Link>
+                    </td>
+                  </tr>
+                ))}
+            </Grid>
+          </>
         )}
       </Loaded>
       {adding !== null && (
@@ -50,24 +62,12 @@ export function Domains() {
           onClose={() => setAdding(null)}
           onSubmit={async () => {
             await post("/domains", { domain: adding });
-            done();
+            notice("good", t("app.done"));
+            go(route("/domains", adding));
           }}
         >
           <TextField label={t("domains.name")} help={t("domains.help")} value={adding} onInput={setAdding} required autofocus />
         </FormDialog>
-      )}
-      {removing !== null && (
-        <FormDialog
-          title={t("domains.remove", { domain: removing })}
-          text={t("domains.remove-text")}
-          submit={t("app.remove")}
-          danger
-          onClose={() => setRemoving(null)}
-          onSubmit={async () => {
-            await remove("/domains/" + encodeURIComponent(removing));
-            done();
-          }}
-        />
       )}
     </Page>
   );

@@ -5,7 +5,7 @@ import { Badge, Grid, Loaded, Page, useData } from "../ui/parts";
 
 type Role = { name: string; state: string; restarts: number; sessions: number; sealed: string };
 type Labelled = { value: number; [label: string]: string | number };
-type Status = {
+export type Status = {
   version: string;
   since: number;
   roles: Role[];

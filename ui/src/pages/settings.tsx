@@ -2,7 +2,9 @@ import { useState } from "preact/hooks";
 import { ApiError, get, patch } from "../api";
 import { either, t, type Key } from "../i18n";
 import { messages } from "../messages";
+import { param, setParams } from "../router";
 import { mayWrite } from "../session";
+import { Choice } from "../ui/fields";
 import { Badge, Button, Field, Loaded, Page, notice, problem, useData } from "../ui/parts";
 
 type Option = {
@@ -18,7 +20,7 @@ type Option = {
   obeyed: boolean;
   value: string | null;
 };
-type Options = { version: string; origin: "new" | "taken-over"; options: Option[] };
+export type Options = { version: string; origin: "new" | "taken-over"; options: Option[] };
 type Changes = Record<string, string | null>;
 
 const order = ["SERVER", "SERVICES", "GATES", "LIMITS", "ROUTING", "REPORTS", "FETCHING", "TLS", "LOGS"];
@@ -109,7 +111,9 @@ export function Settings() {
   const data = useData("options", () => get<Options>("/options"));
   const [changes, setChanges] = useState<Changes>({});
   const [was, setWas] = useState<Changes>({});
-  const [search, setSearch] = useState("");
+  const group = param("group");
+  const search = param("search");
+  const setSearch = (text: string) => setParams({ search: text });
   const count = Object.keys(changes).length;
 
   const set = (o: Option, value: string | null) => {
@@ -142,6 +146,13 @@ export function Settings() {
 
   return (
     <Page title={t("settings.title")}>
+      <div class="filters">
+        <Choice
+          label={t("settings.group")}
+          value={group}
+          choices={[["", t("settings.all")], ...order.map((g): [string, string] => [g, groupName(g)])]}
+          onChange={(g) => setParams({ group: g })}
+        />
       <input
         type="search"
         class="search"
@@ -150,13 +161,14 @@ export function Settings() {
         value={search}
         onInput={(e) => setSearch(e.currentTarget.value)}
       />
+      </div>
       <Loaded data={data}>
         {(now) => {
           const groups = [...new Set([...order, ...now.options.map((o) => o.group)])];
           return (
             <>
               {groups.map((g) => {
-                const rows = now.options.filter((o) => o.group === g && fits(o));
+                const rows = now.options.filter((o) => o.group === g && (group === "" || g === group) && fits(o));
                 return rows.length === 0 ? null : (
                   <section key={g} class="card">
                     <h2>{groupName(g)}</h2>

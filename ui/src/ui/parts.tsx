@@ -3,17 +3,35 @@ import { signal } from "@preact/signals";
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { ApiError } from "../api";
-import { t } from "../i18n";
+import { t, type Key } from "../i18n";
+import { messages } from "../messages";
 import { follow } from "../router";
 
-export function Page(props: { title: string; actions?: ComponentChildren; children: ComponentChildren }) {
+/** up: where the page belongs to, [path, name], shown above its title. */
+export function Page(props: {
+  title: string;
+  up?: [string, string][];
+  actions?: ComponentChildren;
+  children: ComponentChildren;
+}) {
   useEffect(() => {
     document.title = props.title + " – " + t("app.name");
   }, [props.title]);
   return (
     <>
       <header class="page-head">
-        <h1>{props.title}</h1>
+        <div>
+          {props.up && (
+            <nav class="up" aria-label={t("app.up")}>
+              {props.up.map(([to, name]) => (
+                <Link key={to} to={to}>
+                  {name}
+                </Link>
+              ))}
+            </nav>
+          )}
+          <h1>{props.title}</h1>
+        </div>
         {props.actions !== undefined && <div class="actions">{props.actions}</div>}
       </header>
       {props.children}
@@ -140,12 +158,13 @@ export function Dialog(props: { title: string; onClose: () => void; children: Co
   );
 }
 
-/** A form in a dialog; what goes wrong is said in it. */
+/** A form in a dialog; what goes wrong is said in it. onSubmit's "stay" keeps it open. */
 export function FormDialog(props: {
   title: string;
   text?: string;
   submit: string;
   danger?: boolean;
+  disabled?: boolean;
   onClose: () => void;
   onSubmit: () => Promise<unknown>;
   children?: ComponentChildren;
@@ -156,8 +175,7 @@ export function FormDialog(props: {
     e.preventDefault();
     setBusy(true);
     try {
-      await props.onSubmit();
-      props.onClose();
+      if ((await props.onSubmit()) !== "stay") props.onClose();
     } catch (why) {
       setError(problem(why));
       setBusy(false);
@@ -175,7 +193,7 @@ export function FormDialog(props: {
         )}
         <div class="actions end">
           <Button onClick={props.onClose}>{t("app.cancel")}</Button>
-          <Button type="submit" kind={props.danger ? "danger" : "primary"} disabled={busy}>
+          <Button type="submit" kind={props.danger ? "danger" : "primary"} disabled={busy || props.disabled}>
             {props.submit}
           </Button>
         </div>
@@ -210,14 +228,15 @@ export function Grid(props: { label: string; head: ComponentChildren[]; children
 
 /* --- notices: what was done, what went wrong --- */
 
-type Notice = { id: number; kind: "good" | "bad"; text: string };
+type Action = { name: string; run: () => Promise<unknown> };
+type Notice = { id: number; kind: "good" | "bad"; text: string; action?: Action };
 const notices = signal<Notice[]>([]);
 let last = 0;
 
-export function notice(kind: Notice["kind"], text: string): void {
+export function notice(kind: Notice["kind"], text: string, action?: Action): void {
   const id = ++last;
-  notices.value = [...notices.value, { id, kind, text }];
-  if (kind === "good") setTimeout(() => dismiss(id), 4000);
+  notices.value = [...notices.value, { id, kind, text, ...(action ? { action } : {}) }];
+  if (kind === "good") setTimeout(() => dismiss(id), action ? 20000 : 4000);
 }
 function dismiss(id: number): void {
   notices.value = notices.value.filter((n) => n.id !== id);
@@ -228,6 +247,16 @@ export function Notices() {
       {notices.value.map((n) => (
         <div key={n.id} class={"notice " + n.kind} role={n.kind === "bad" ? "alert" : "status"}>
           <span>{n.text}</span>
+          {n.action && (
+            <Button
+              onClick={async () => {
+                await n.action!.run();
+                dismiss(n.id);
+              }}
+            >
+              {n.action.name}
+            </Button>
+          )}
           <button type="button" onClick={() => dismiss(n.id)} aria-label={t("app.close")}>
             ×
           </button>
@@ -239,14 +268,16 @@ export function Notices() {
 
 /** What went wrong, in words. */
 export function problem(e: unknown): string {
-  if (e instanceof ApiError && e.code === "network") return t("app.unreachable");
-  return e instanceof Error ? e.message : String(e);
+  if (!(e instanceof ApiError)) return e instanceof Error ? e.message : String(e);
+  for (const key of ["error.number." + e.number, "error." + e.code])
+    if (key in messages) return t(key as Key, { detail: e.message });
+  return e.message;
 }
 
 /* --- what the server knows --- */
 
-/** Loads when `key` changes; `again` loads once more. */
-export function useData<T>(key: string, load: () => Promise<T>) {
+/** Loads when `key` changes; `again` loads once more. keep: the old value stays until the new one is there. */
+export function useData<T>(key: string, load: () => Promise<T>, keep = false) {
   const [state, setState] = useState<{ key: string; value?: T; error?: unknown }>({ key });
   const [turn, setTurn] = useState(0);
   useEffect(() => {
@@ -261,7 +292,7 @@ export function useData<T>(key: string, load: () => Promise<T>) {
   }, [key, turn]);
   const known = state.key === key;
   return {
-    value: known ? state.value : undefined,
+    value: known || keep ? state.value : undefined,
     error: known ? state.error : undefined,
     again: () => setTurn((n) => n + 1),
     set: (value: T) => setState({ key, value }),

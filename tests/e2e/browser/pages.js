@@ -1,0 +1,235 @@
+// Drives Chromium over the pages of a server:
+//     node pages.js ADDRESS PASSWORD CHROMIUM
+// prints one line of JSON for each scenario: {"name", "problem": null or text}.
+'use strict';
+const { chromium } = require('playwright-core');
+const { readFileSync } = require('node:fs');
+const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+
+const [address, password, executablePath] = process.argv.slice(2);
+const DOMAIN = 'test.example';
+const HOSTILE = '<img src=x onerror="document.title=1">\'"&amp;';
+
+/** Every page, with something on it. */
+const pages = [
+  '/', '/domains', `/domains/${DOMAIN}`, '/accounts', `/accounts/${DOMAIN}/alice`, '/lists', `/lists/${DOMAIN}/news`,
+  '/aliases', '/aliases?kind=domain', '/aliases?kind=outside', '/aliases?kind=command', '/bulk', '/removed', '/security',
+  '/filters', '/settings', '/tables', '/tables/smtprelay.tab', '/sign-ins', '/no-such-page',
+];
+
+function check(good, text) {
+  if (!good) throw new Error(text);
+}
+
+let signedIn; // the cookie, after the first sign-in
+
+async function open(browser, options = {}) {
+  const context = await browser.newContext({ locale: 'en-US', storageState: signedIn, ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(Number(process.env.PATIENCE) || 30000);
+  page.complaints = [];
+  page.on('pageerror', (e) => page.complaints.push(e.message));
+  page.on('console', (m) => m.type() === 'error' && page.complaints.push(m.text()));
+  page.on('request', (r) => {
+    if (!r.url().startsWith(address) && !r.url().startsWith('data:')) page.complaints.push('a request to ' + r.url());
+  });
+  return page;
+}
+
+/** The first time with the keyboard alone. */
+async function signIn(page, path = '/') {
+  await page.goto(address + path);
+  if (!signedIn) {
+    await page.getByLabel('Name').waitFor();
+    page.complaints = page.complaints.filter((c) => !c.includes('401'));
+    await page.keyboard.type('admin');
+    await page.keyboard.press('Tab');
+    await page.keyboard.type(password);
+    await page.keyboard.press('Enter');
+  }
+  await page.locator('nav.side').waitFor();
+  signedIn ??= await page.context().storageState();
+  return page;
+}
+
+async function visit(page, path) {
+  await page.evaluate((to) => {
+    history.pushState(null, '', to);
+    dispatchEvent(new PopStateEvent('popstate'));
+    return new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+  }, path);
+  await page.locator('main h1').waitFor();
+  await page.waitForFunction(() => !document.querySelector('.loading'));
+}
+
+async function save(page) {
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByRole('status').filter({ hasText: 'Saved.' }).waitFor();
+}
+
+const scenarios = {
+  async account(browser) {
+    const page = await signIn(await open(browser), '/accounts');
+    await page.getByRole('button', { name: 'New account' }).click();
+    await page.getByLabel('Name (before the @)').fill('carol');
+    await page.getByLabel('Name', { exact: true }).fill(HOSTILE);
+    await page.getByLabel('Mailbox limit').fill('2048');
+    await page.getByRole('button', { name: 'Add' }).click();
+    const made = await page.locator('dialog code').textContent();
+    check(/^[a-z2-9]{16}$/.test(made), 'no password was shown');
+    await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
+    await page.getByRole('heading', { name: `carol@${DOMAIN}` }).waitFor();
+    check((await page.getByLabel('Name', { exact: true }).inputValue()) === HOSTILE, 'the name changed on its way');
+    await page.getByLabel('Mailbox limit').fill('4096');
+    await page.getByLabel('Telephone').fill('0120-000-000');
+    await save(page);
+    await visit(page, '/accounts?search=carol');
+    await page.getByRole('cell', { name: HOSTILE }).waitFor();
+    await page.getByText('4.0 MB').waitFor();
+    check((await page.locator('main img').count()) === 0, 'a name became HTML');
+    return page;
+  },
+
+  async changed_by_two(browser) {
+    const one = await signIn(await open(browser), `/accounts/${DOMAIN}/bob`);
+    const two = await signIn(await open(browser), `/accounts/${DOMAIN}/bob`);
+    await one.getByLabel('Telephone').fill('111');
+    await two.getByLabel('Postal address').fill('222');
+    await save(one);
+    await two.getByRole('button', { name: 'Save' }).click();
+    await two.getByText('Somebody else changed this').waitFor();
+    await two.waitForFunction(() => [...document.querySelectorAll('input')].some((i) => i.value === '111'));
+    check((await two.getByLabel('Postal address').inputValue()) === '222', 'what was typed is lost');
+    await save(two);
+    two.complaints = two.complaints.filter((c) => !c.includes('412'));
+    check(one.complaints.length === 0, one.complaints.join('; '));
+    return two;
+  },
+
+  async removed_and_back(browser) {
+    const page = await signIn(await open(browser), `/accounts/${DOMAIN}/dave`);
+    await page.getByRole('button', { name: 'Remove', exact: true }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
+    await page.getByRole('button', { name: 'Undo' }).click();
+    await page.getByText(`dave@${DOMAIN} is back.`).waitFor();
+    await page.getByRole('heading', { name: `dave@${DOMAIN}` }).waitFor();
+    return page;
+  },
+
+  async forwarding(browser) {
+    const page = await signIn(await open(browser), `/accounts/${DOMAIN}/alice`);
+    await page.getByLabel('Send mail on to').fill('a@elsewhere.example\nb@elsewhere.example');
+    await page.getByLabel('Also keep it in the mailbox').uncheck();
+    await save(page);
+    return page;
+  },
+
+  async list_member(browser) {
+    const page = await signIn(await open(browser), `/lists/${DOMAIN}/news`);
+    await page.getByRole('button', { name: 'Add members' }).click();
+    await page.getByLabel('Addresses').fill('one@elsewhere.example\ntwo@elsewhere.example\nnone');
+    await page.getByRole('dialog').getByRole('button', { name: 'Add' }).click();
+    await page.getByRole('dialog').getByRole('alert').filter({ hasText: 'none' }).waitFor();
+    await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
+    await page.getByLabel('Rights of one@elsewhere.example').selectOption('R');
+    await page.getByText('Saved.').waitFor();
+    await page.getByRole('row', { name: 'two@elsewhere.example' }).getByRole('button', { name: 'Remove' }).click();
+    await page.getByText('two@elsewhere.example was removed.').waitFor();
+    await page.getByLabel('Only members may post').check();
+    await page.getByLabel('Moderation').selectOption({ label: 'Every post waits for a moderator' });
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByText('2 changes not saved').waitFor({ state: 'detached' });
+    page.complaints = page.complaints.filter((c) => !c.includes('422'));
+    return page;
+  },
+
+  async many_at_once(browser) {
+    const page = await signIn(await open(browser), '/bulk');
+    await page.getByLabel('Or typed in').fill('address,password,RealName\nerin,,Erin\nfrank,a-given-word,\na b,,\n');
+    await page.getByRole('button', { name: 'Check, change nothing' }).click();
+    await page.getByRole('row', { name: 'not understood' }).waitFor();
+    await page.getByRole('button', { name: 'Carry out' }).click();
+    await page.getByText('2 done, 0 failed.').waitFor();
+    const [file] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('button', { name: 'Save the passwords as a file' }).click(),
+    ]);
+    const text = readFileSync(await file.path(), 'utf8');
+    check(/^erin@test\.example\t[a-z2-9]{16}\r\n$/.test(text), 'the file of passwords holds ' + text);
+    return page;
+  },
+
+  async rows_in_order(browser) {
+    const page = await signIn(await open(browser), '/tables/smtp.ipmap.tab');
+    for (const network of ['192.0.2.1', '192.0.2.2']) {
+      await page.getByRole('button', { name: 'New row' }).click();
+      await page.getByLabel('Network').fill(network);
+      await page.getByLabel('Netmask').fill('255.255.255.255');
+      await page.getByLabel('ALLOW or DENY').selectOption('DENY');
+      await page.getByRole('button', { name: 'Save' }).click();
+      await page.getByRole('cell', { name: network }).waitFor();
+    }
+    await page.getByRole('button', { name: 'Move down' }).click();
+    await page.getByRole('row').nth(1).filter({ hasText: '192.0.2.2' }).waitFor();
+    await page.getByRole('row').nth(1).getByRole('button', { name: 'Remove' }).click();
+    await page.getByRole('cell', { name: '192.0.2.2' }).waitFor({ state: 'detached' });
+    await page.getByRole('button', { name: 'Undo' }).click();
+    await page.getByRole('row').nth(1).filter({ hasText: '192.0.2.2' }).waitFor();
+    return page;
+  },
+
+  async filter_with_flags(browser) {
+    const page = await signIn(await open(browser), '/filters');
+    await page.getByRole('button', { name: 'New filter: Before the message' }).click();
+    await page.getByLabel('Program').fill('/usr/bin/true');
+    await page.getByLabel('Arguments').fill('@@FROM\nwith blank');
+    await page.getByLabel('Not for people who signed in').check();
+    await page.getByLabel('Time limit').fill('5');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByRole('cell', { name: '!aex,timeo=5' }).waitFor();
+    return page;
+  },
+};
+
+/** What axe finds, and what is wider than the window, on every page. */
+async function looks(browser, options, words) {
+  const page = await open(browser, { ...options, bypassCSP: true });
+  await page.addInitScript(`localStorage.setItem('lang', '${words}')`);
+  const found = [];
+  await signIn(page);
+  await page.evaluate(axe);
+  for (const path of pages) {
+    await visit(page, path);
+    const result = await page.evaluate(() => window.axe.run(document));
+    for (const v of result.violations) found.push(`${path}: ${v.id} at ${v.nodes[0].target}: ${v.nodes[0].html}`);
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    if (wide > 0) found.push(`${path}: ${wide} pixels wider than the window`);
+    const lang = await page.evaluate(() => document.documentElement.lang);
+    if (lang !== words) found.push(`${path}: its language is ${lang}`);
+  }
+  check(found.length === 0, found.join('\n'));
+  return page;
+}
+scenarios.looks_wide = (b) => looks(b, { viewport: { width: 1280, height: 900 } }, 'en');
+scenarios.looks_narrow = (b) =>
+  looks(b, { viewport: { width: 390, height: 800 }, colorScheme: 'dark' }, 'ja');
+
+async function main() {
+  const args = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+    '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+  const browser = await chromium.launch({ executablePath, args });
+  for (const [name, run] of Object.entries(scenarios)) {
+    const began = Date.now();
+    let problem = null;
+    try {
+      const page = await run(browser);
+      if (page.complaints.length > 0) problem = page.complaints.join('; ');
+      await page.context().close();
+    } catch (e) {
+      problem = e.message;
+    }
+    console.log(JSON.stringify({ name, problem, seconds: (Date.now() - began) / 1000 }));
+  }
+  await browser.close();
+}
+main();

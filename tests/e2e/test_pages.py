@@ -1,0 +1,90 @@
+"""The pages in a browser: Chromium, driven by browser/pages.js over a server of its own."""
+import json
+import os
+import shutil
+import subprocess
+import unittest
+
+from harness import DOMAIN, PASSWORD, Server
+from test_web import Client
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+FOLDER = os.path.join(HERE, "browser")
+CHROMIUM = shutil.which("chromium")
+
+
+@unittest.skipUnless(CHROMIUM and shutil.which("npm"), "chromium or npm is missing")
+class Pages(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        if not os.path.isdir(os.path.join(FOLDER, "node_modules", "playwright-core")):
+            subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=FOLDER, check=True, timeout=180,
+                           stdout=subprocess.DEVNULL)
+        cls.server = Server(users=("alice", "bob", "dave")).start()
+        client = Client(cls.server)
+        client.sign_in()
+        client.api("POST", "/lists", {"domain": DOMAIN, "name": "news"})
+        client.api("POST", "/aliases", {"domain": DOMAIN, "alias": "sales*", "target": "bob"})
+        done = subprocess.run(["node", "pages.js", f"http://127.0.0.1:{cls.server.ports['http']}", PASSWORD, CHROMIUM],
+                              cwd=FOLDER, capture_output=True, text=True, timeout=600)
+        cls.results = {r["name"]: r["problem"] for r in map(json.loads, done.stdout.splitlines())}
+        cls.stderr = done.stderr
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.close()
+
+    def went_well(self, name):
+        self.assertIn(name, self.results, self.stderr)
+        self.assertIsNone(self.results[name])
+
+    def rows(self, *path):
+        with open(self.server.path(*path), encoding="utf-8") as f:
+            return [[v.strip('"') for v in line.rstrip("\n").split("\t")] for line in f if line.strip()]
+
+    def test_account(self):
+        self.went_well("account")
+        variables = dict(self.rows("domains", DOMAIN, "carol", "user.tab"))
+        self.assertEqual((variables["MaxMBSize"], variables["Telephone"]), ("4096", "0120-000-000"))
+
+    def test_two_administrators(self):
+        self.went_well("changed_by_two")
+        variables = dict(self.rows("domains", DOMAIN, "bob", "user.tab"))
+        self.assertEqual((variables["Telephone"], variables["Address"]), ("111", "222"))
+
+    def test_removed_and_back(self):
+        self.went_well("removed_and_back")
+        self.assertIn("dave", [row[1] for row in self.rows("mailusers.tab")])
+
+    def test_forwarding(self):
+        self.went_well("forwarding")
+        self.assertEqual(self.rows("domains", DOMAIN, "alice", "mailproc.tab"),
+                         [["redirect", "a@elsewhere.example", "b@elsewhere.example"]])
+
+    def test_list_member(self):
+        self.went_well("list_member")
+        self.assertEqual(self.rows("domains", DOMAIN, "news", "mlusers.tab"), [["one@elsewhere.example", "R"]])
+        variables = dict(self.rows("domains", DOMAIN, "news", "user.tab"))
+        self.assertEqual((variables["ClosedML"], variables["ListModeration"]), ("1", "2"))
+
+    def test_many_at_once(self):
+        self.went_well("many_at_once")
+        names = [row[1] for row in self.rows("mailusers.tab")]
+        self.assertTrue({"erin", "frank"} <= set(names), names)
+
+    def test_rows_in_order(self):
+        self.went_well("rows_in_order")
+        self.assertEqual([row[0] for row in self.rows("smtp.ipmap.tab")[-2:]], ["192.0.2.2", "192.0.2.1"])
+
+    def test_filter_with_flags(self):
+        self.went_well("filter_with_flags")
+        self.assertEqual(self.rows("filters.pre-data.tab"), [["!aex,timeo=5", "/usr/bin/true", "@@FROM", "with blank"]])
+
+    def test_looks(self):
+        for name in ("looks_wide", "looks_narrow"):
+            with self.subTest(name):
+                self.went_well(name)
+
+
+if __name__ == "__main__":
+    unittest.main()
