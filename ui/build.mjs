@@ -40,7 +40,7 @@ for (const name of readdirSync(join(here, "public")))
   files.push({ path: "/" + name, data: readFileSync(join(here, "public", name)) });
 files.sort((a, b) => (a.path < b.path ? -1 : 1));
 
-let text = "/* Made by ui/build.mjs. */\n#include \"web/web_int.h\"\n\n";
+let text = '/* Made by ui/build.mjs. */\n#include "web/web_int.h"\n\n';
 const rows = [];
 files.forEach((f, i) => {
   const packed = gzipSync(f.data, { level: 9 });
@@ -48,9 +48,7 @@ files.forEach((f, i) => {
   const type = types[extname(f.path)] ?? "application/octet-stream";
   const octets = [...packed].join(",").replace(/((?:\d+,){40})/g, "$1\n");
   text += `static const unsigned char data_${i}[] = {\n${octets}\n};\n`;
-  rows.push(
-    `    { "${f.path}", "${type}", "\\"${etag}\\"", data_${i}, sizeof(data_${i}), ${f.data.length} },`,
-  );
+  rows.push(`    { "${f.path}", "${type}", "\\"${etag}\\"", data_${i}, sizeof(data_${i}), ${f.data.length} },`);
 });
 text += `\nconst struct asset web_assets[] = {\n${rows.join("\n")}\n};\n`;
 text += "const size_t web_asset_count = ARRAY_LEN(web_assets);\n";

@@ -13,7 +13,11 @@ function sources(folder) {
   );
 }
 
-const places = (text) => [...text.matchAll(/\{(\w+)\}/g)].map((m) => m[1]).sort().join(" ");
+const places = (text) =>
+  [...text.matchAll(/\{(\w+)\}/g)]
+    .map((m) => m[1])
+    .sort()
+    .join(" ");
 
 /** The complaints about a catalogue {key: [English, Japanese]} and the text of its pages. */
 export function gaps(messages, code) {
@@ -39,7 +43,10 @@ export async function checkMessages(folder) {
   const { messages } = await import(url);
   const files = sources(folder);
   const catalogues = files.filter((f) => f.includes("/messages"));
-  const code = files.filter((f) => !catalogues.includes(f)).map((f) => readFileSync(f, "utf8")).join("\n");
+  const code = files
+    .filter((f) => !catalogues.includes(f))
+    .map((f) => readFileSync(f, "utf8"))
+    .join("\n");
   const found = gaps(messages, code);
   const keys = catalogues.flatMap((f) => [...readFileSync(f, "utf8").matchAll(/^ {2}"([^"]+)": \[/gm)].map((m) => m[1]));
   for (const key of keys.filter((k, i) => keys.indexOf(k) !== i)) found.push(`${key}: there twice`);

@@ -80,6 +80,14 @@ class Pages(unittest.TestCase):
         self.went_well("filter_with_flags")
         self.assertEqual(self.rows("filters.pre-data.tab"), [["!aex,timeo=5", "/usr/bin/true", "@@FROM", "with blank"]])
 
+    def test_second_factor(self):
+        self.went_well("second_factor")
+        helper = next(row for row in self.rows("webadmins.tab") if row[0] == "helper")
+        self.assertEqual(len(helper[4].split()), 9)
+
+    def test_token_and_record(self):
+        self.went_well("token_and_record")
+
     def test_looks(self):
         for name in ("looks_wide", "looks_narrow"):
             with self.subTest(name):

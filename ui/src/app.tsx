@@ -1,12 +1,14 @@
 // The frame: sign-in, menu, the page of the path.
 import { signal } from "@preact/signals";
 import type { ComponentType } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { post, whenConfirmNeeded, whenSignedOut } from "./api";
 import { lang, setLang, t, type Key } from "./i18n";
 import { AccountPage } from "./pages/account";
 import { Accounts } from "./pages/accounts";
+import { Admins } from "./pages/admins";
 import { Aliases } from "./pages/aliases";
+import { Audit } from "./pages/audit";
 import { Bulk } from "./pages/bulk";
 import { DomainPage } from "./pages/domain";
 import { Domains } from "./pages/domains";
@@ -20,12 +22,13 @@ import { Settings } from "./pages/settings";
 import { Setup } from "./pages/setup";
 import { SignIn } from "./pages/signin";
 import { SignIns } from "./pages/signins";
+import { Tokens } from "./pages/tokens";
 import { TablePage, Tables } from "./pages/tables";
 import { names, path } from "./router";
-import { load, session, signOut } from "./session";
+import { isOwner, load, mayWrite, session, signOut } from "./session";
 import { Button, FormDialog, Link, Notices, Page, TextField, notice } from "./ui/parts";
 
-type Row = { path: string; name: Key; page: ComponentType };
+type Row = { path: string; name: Key; page: ComponentType; may?: () => boolean };
 const menu: { name: Key | null; rows: Row[] }[] = [
   { name: null, rows: [{ path: "/", name: "nav.overview", page: Overview }] },
   {
@@ -49,7 +52,15 @@ const menu: { name: Key | null; rows: Row[] }[] = [
       { path: "/tables", name: "nav.tables", page: Tables },
     ],
   },
-  { name: "nav.group.you", rows: [{ path: "/sign-ins", name: "nav.security", page: SignIns }] },
+  {
+    name: "nav.group.you",
+    rows: [
+      { path: "/sign-ins", name: "nav.security", page: SignIns },
+      { path: "/admins", name: "nav.admins", page: Admins, may: isOwner },
+      { path: "/tokens", name: "nav.tokens", page: Tokens },
+      { path: "/audit", name: "nav.audit", page: Audit, may: mayWrite },
+    ],
+  },
 ];
 
 function NotFound() {
@@ -126,13 +137,15 @@ function Menu() {
           <div key={group.name} role="group" aria-label={group.name ? t(group.name) : undefined}>
             {group.name && <p aria-hidden="true">{t(group.name)}</p>}
             <ul>
-              {group.rows.map((row) => (
-                <li key={row.path}>
-                  <Link to={row.path} current={here === row.path || (row.path !== "/" && here.startsWith(row.path + "/"))}>
-                    {t(row.name)}
-                  </Link>
-                </li>
-              ))}
+              {group.rows
+                .filter((row) => row.may?.() ?? true)
+                .map((row) => (
+                  <li key={row.path}>
+                    <Link to={row.path} current={here === row.path || (row.path !== "/" && here.startsWith(row.path + "/"))}>
+                      {t(row.name)}
+                    </Link>
+                  </li>
+                ))}
             </ul>
           </div>
         ))}
@@ -158,6 +171,12 @@ export function App() {
     });
     void load();
   }, []);
+  /* Who reads with a screen reader or the keyboard goes on in the new page. */
+  const last = useRef(path.value);
+  useEffect(() => {
+    if (last.current !== path.value) document.getElementById("content")?.focus({ preventScroll: true });
+    last.current = path.value;
+  }, [path.value]);
   if (session.value === undefined) return <p class="loading">{t("app.loading")}</p>;
   if (session.value === null)
     return (

@@ -1,7 +1,8 @@
 // The words of the pages: key: [English, Japanese]. build.mjs looks for gaps.
 import { frame } from "./messages/frame";
 import { mail } from "./messages/mail";
+import { people } from "./messages/people";
 import { server } from "./messages/server";
 
 export type Catalogue = Record<string, [en: string, ja: string]>;
-export const messages = { ...frame, ...mail, ...server };
+export const messages = { ...frame, ...mail, ...server, ...people };

@@ -15,8 +15,8 @@ export async function load(): Promise<void> {
   }
 }
 
-export async function signIn(name: string, password: string): Promise<void> {
-  session.value = await post<Session>("/session", { name, password });
+export async function signIn(name: string, password: string, code: string): Promise<void> {
+  session.value = await post<Session>("/session", { name, password, ...(code ? { code } : {}) });
 }
 
 export async function signOut(): Promise<void> {
@@ -24,4 +24,5 @@ export async function signOut(): Promise<void> {
   session.value = null;
 }
 
+export const isOwner = () => session.value?.right === "owner";
 export const mayWrite = () => session.value?.right === "admin" || session.value?.right === "owner";

@@ -3,6 +3,7 @@
 // prints one line of JSON for each scenario: {"name", "problem": null or text}.
 'use strict';
 const { chromium } = require('playwright-core');
+const { createHmac } = require('node:crypto');
 const { readFileSync } = require('node:fs');
 const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 
@@ -14,7 +15,8 @@ const HOSTILE = '<img src=x onerror="document.title=1">\'"&amp;';
 const pages = [
   '/', '/domains', `/domains/${DOMAIN}`, '/accounts', `/accounts/${DOMAIN}/alice`, '/lists', `/lists/${DOMAIN}/news`,
   '/aliases', '/aliases?kind=domain', '/aliases?kind=outside', '/aliases?kind=command', '/bulk', '/removed', '/security',
-  '/filters', '/settings', '/tables', '/tables/smtprelay.tab', '/sign-ins', '/no-such-page',
+  '/filters', '/settings', '/tables', '/tables/smtprelay.tab', '/sign-ins', '/setup', '/admins', '/tokens', '/audit',
+  '/no-such-page',
 ];
 
 function check(good, text) {
@@ -189,6 +191,74 @@ const scenarios = {
     await page.getByRole('cell', { name: '!aex,timeo=5' }).waitFor();
     return page;
   },
+};
+
+/** RFC 6238 */
+function codeOf(secret) {
+  const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
+  const bits = [...secret].map((c) => letters.indexOf(c).toString(2).padStart(5, '0')).join('');
+  const key = Buffer.from(bits.match(/.{8}/g).map((b) => parseInt(b, 2)));
+  const count = Buffer.alloc(8);
+  count.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30000)));
+  const mac = createHmac('sha1', key).update(count).digest();
+  const n = mac.readUInt32BE(mac[19] & 15) & 0x7fffffff;
+  return String(n % 1000000).padStart(6, '0');
+}
+
+/** A new administrator, his second factor, and signing in with it. */
+scenarios.second_factor = async (browser) => {
+  const page = await signIn(await open(browser), '/admins');
+  await page.getByRole('button', { name: 'New administrator' }).click();
+  await page.getByLabel('Name').fill('helper');
+  await page.getByLabel('Password').fill('a-helping-word');
+  await page.getByRole('button', { name: 'Add' }).click();
+  await page.getByRole('cell', { name: 'helper' }).waitFor();
+  const other = await open(browser, { storageState: undefined });
+  const enter = async (code) => {
+    await other.goto(address);
+    await other.getByLabel('Name').fill('helper');
+    await other.getByLabel('Password').fill('a-helping-word');
+    await other.keyboard.press('Enter');
+    if (code) {
+      await other.getByLabel('Code', { exact: true }).fill(code);
+      await other.keyboard.press('Enter');
+    }
+    await other.locator('nav.side').waitFor();
+  };
+  await enter(null);
+  check((await other.getByRole('link', { name: 'Administrators' }).count()) === 0, 'he sees what is for owners');
+  await visit(other, '/sign-ins');
+  await other.getByRole('button', { name: 'Set it up' }).click();
+  const secret = await other.getByRole('dialog').locator('code').textContent();
+  await other.getByLabel('Code', { exact: true }).fill(codeOf(secret));
+  await other.getByRole('button', { name: 'Confirm' }).click();
+  const codes = await other.getByRole('dialog').locator('li code').allTextContents();
+  check(codes.length === 10, `${codes.length} recovery codes`);
+  await other.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
+  await other.getByRole('button', { name: 'Sign out', exact: true }).click();
+  await enter(codes[0]);
+  await other.context().close();
+  return page;
+};
+
+scenarios.token_and_record = async (browser) => {
+  const page = await signIn(await open(browser), '/tokens');
+  await page.getByRole('button', { name: 'New token' }).click();
+  await page.getByLabel('What it is for').fill(HOSTILE);
+  await page.getByLabel('Areas').fill('domains');
+  await page.getByRole('button', { name: 'Add' }).click();
+  const token = await page.getByRole('dialog').locator('code').textContent();
+  const ask = (path) => fetch(address + '/api/v1' + path, { headers: { Authorization: 'Bearer ' + token } });
+  check((await ask('/domains')).status === 200, 'the token opens nothing');
+  check((await ask('/users')).status === 403, 'the token opens everything');
+  await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
+  await page.getByRole('row', { name: 'onerror' }).getByRole('button', { name: 'Take back' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Take back' }).click();
+  await page.getByText('No tokens.').waitFor();
+  check((await ask('/domains')).status === 401, 'the token still opens something');
+  await visit(page, '/audit?search=useradd');
+  await page.getByRole('cell', { name: `useradd ${DOMAIN} carol` }).waitFor();
+  return page;
 };
 
 /** What axe finds, and what is wider than the window, on every page. */

@@ -50,7 +50,10 @@ export const frame = {
   "nav.filters": ["Filters", "フィルター"],
   "nav.settings": ["Settings", "設定"],
   "nav.tables": ["Tables", "テーブル"],
-  "nav.security": ["Sign-ins", "サインイン"],
+  "nav.security": ["Your sign-in", "自分のサインイン"],
+  "nav.admins": ["Administrators", "管理者"],
+  "nav.tokens": ["Tokens", "トークン"],
+  "nav.audit": ["Changes", "変更の記録"],
 
   // signing in
   "signin.name": ["Name", "名前"],

@@ -27,10 +27,7 @@ export const mail = {
   "accounts.aliases": ["Aliases with this name", "この名前のエイリアス"],
   "accounts.ipmap": ["From where the mailbox may be fetched (pop3.ipmap.tab)", "取り出しを許す接続元 (pop3.ipmap.tab)"],
   "accounts.mailproc": ["Processing line by line (mailproc.tab)", "メール処理の行を直接編集 (mailproc.tab)"],
-  "accounts.remove-text": [
-    "Its mail goes with it. It is kept aside for a while, so that it can be brought back; memberships in lists stay.",
-    "メールもすべて削除します。しばらくの間は元に戻せます。リストの会員登録はそのまま残ります。",
-  ],
+  "accounts.remove-text": ["Its mail goes with it. It is kept aside for a while, so that it can be brought back; memberships in lists stay.", "メールもすべて削除します。しばらくの間は元に戻せます。リストの会員登録はそのまま残ります。"],
 
   // many at once
   "bulk.title": ["Many accounts at once", "一括登録と書き出し"],
@@ -114,10 +111,7 @@ export const mail = {
   "vars.rest": ["Other", "その他"],
   "vars.no-limit": ["no limit", "無制限"],
   "vars.server": ["the server's", "サーバーの設定"],
-  "vars.changed": [
-    "Somebody else changed this meanwhile. It was read again, with your changes still on top: look once more, then save.",
-    "ほかから変更されたので読み直しました。あなたの変更は残っています。確認してから保存してください。",
-  ],
+  "vars.changed": ["Somebody else changed this meanwhile. It was read again, with your changes still on top: look once more, then save.", "ほかから変更されたので読み直しました。あなたの変更は残っています。確認してから保存してください。"],
   "var.RealName": ["Name", "氏名"],
   "var.HomePage": ["Web page", "ホームページ"],
   "var.Address": ["Postal address", "住所"],
@@ -198,18 +192,12 @@ export const mail = {
   "domains.accounts": ["Show accounts", "アカウントを見る"],
   "domains.lists": ["Show lists", "リストを見る"],
   "domains.remove": ["Remove {domain}?", "{domain} を削除しますか。"],
-  "domains.remove-text": [
-    "All its accounts, lists and aliases go with it. They are kept aside for a while, so that they can be brought back.",
-    "中のアカウント、リスト、エイリアスもすべて削除します。しばらくの間は元に戻せます。",
-  ],
+  "domains.remove-text": ["All its accounts, lists and aliases go with it. They are kept aside for a while, so that they can be brought back.", "中のアカウント、リスト、エイリアスもすべて削除します。しばらくの間は元に戻せます。"],
   "domain.aliases": ["Aliases of this domain", "このドメインのエイリアス"],
   "domain.names": ["Other names of this domain", "このドメインの別名"],
   "domain.mailproc": ["Processing of all mail for this domain (mailproc.tab)", "ドメイン全体のメール処理 (mailproc.tab)"],
   "domain.defaults": ["What new accounts get", "新しいアカウントの初期値"],
-  "domain.defaults-text": [
-    "These values are written into each new account of this domain (userdef.tab). Accounts that exist already don't change. Where nothing is set here, the server's own userdef.tab counts.",
-    "このドメインに新しく作るアカウントへ書き込まれます (userdef.tab)。既存のアカウントは変わりません。ここに何もなければ、サーバー全体の userdef.tab を使います。",
-  ],
+  "domain.defaults-text": ["These values are written into each new account of this domain (userdef.tab). Accounts that exist already don't change. Where nothing is set here, the server's own userdef.tab counts.", "このドメインに新しく作るアカウントへ書き込まれます (userdef.tab)。既存のアカウントは変わりません。ここに何もなければ、サーバー全体の userdef.tab を使います。"],
 
   // lists
   "lists.title": ["Mailing lists", "メーリングリスト"],
@@ -233,10 +221,7 @@ export const mail = {
   "lists.adding": ["{n} of {total} added", "{total} 件中 {n} 件を追加"],
   "lists.added": ["{n} members added, {already} were members already.", "{n} 件を追加しました (登録済み {already} 件)。"],
   "lists.settings": ["How the list works", "リストの設定"],
-  "lists.remove-text": [
-    "Its members and settings go with it. They are kept aside for a while, so that they can be brought back.",
-    "会員と設定もすべて削除します。しばらくの間は元に戻せます。",
-  ],
+  "lists.remove-text": ["Its members and settings go with it. They are kept aside for a while, so that they can be brought back.", "会員と設定もすべて削除します。しばらくの間は元に戻せます。"],
 
   // aliases
   "aliases.title": ["Aliases", "エイリアス"],
@@ -245,15 +230,9 @@ export const mail = {
   "aliases.kind.domain": ["Domains", "ドメイン"],
   "aliases.kind.outside": ["Outside addresses", "拡張 (外部アドレス)"],
   "aliases.kind.command": ["Commands", "コマンド"],
-  "aliases.about.account": [
-    "Other names of accounts. * stands for any characters, ? for one; accounts that exist win over patterns.",
-    "アカウントの別名です。* は任意の文字列、? は任意の 1 文字。実在するアカウントがパターンより優先されます。",
-  ],
+  "aliases.about.account": ["Other names of accounts. * stands for any characters, ? for one; accounts that exist win over patterns.", "アカウントの別名です。* は任意の文字列、? は任意の 1 文字。実在するアカウントがパターンより優先されます。"],
   "aliases.about.domain": ["Other names of whole domains: mail for them goes to the same accounts.", "ドメイン全体の別名です。別名宛のメールは同じアカウントに届きます。"],
-  "aliases.about.outside": [
-    "Outside addresses that stand for accounts: mail that the address's owner sends through this server counts as the account's.",
-    "アカウントを表す外部アドレスです。その外部アドレスから送られたメールは、アカウントの送信として扱います。",
-  ],
+  "aliases.about.outside": ["Outside addresses that stand for accounts: mail that the address's owner sends through this server counts as the account's.", "アカウントを表す外部アドレスです。その外部アドレスから送られたメールは、アカウントの送信として扱います。"],
   "aliases.add.account": ["New alias", "エイリアスを追加"],
   "aliases.add.domain": ["New name of a domain", "ドメインの別名を追加"],
   "aliases.add.outside": ["New outside address", "外部アドレスを追加"],

@@ -38,10 +38,7 @@ export const server = {
   "settings.use-default": ["Use the default", "既定値に戻す"],
   "settings.changes": ["{n} changes not saved", "未保存の変更 {n} 件"],
   "settings.discard": ["Discard", "取り消す"],
-  "settings.conflict": [
-    "server.tab was changed by somebody else meanwhile. What you see now are the new values with your changes on top; look once more, then save.",
-    "server.tab がほかから変更されました。新しい値にあなたの変更を重ねて表示しています。確認してから保存してください。",
-  ],
+  "settings.conflict": ["server.tab was changed by somebody else meanwhile. What you see now are the new values with your changes on top; look once more, then save.", "server.tab がほかから変更されました。新しい値にあなたの変更を重ねて表示しています。確認してから保存してください。"],
   "settings.was": ["changed elsewhere to: {value}", "ほかで変更された値: {value}"],
   "settings.group.SERVER": ["Server", "サーバー"],
   "settings.group.SERVICES": ["Services and ports", "サービスとポート"],

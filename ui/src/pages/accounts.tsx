@@ -1,12 +1,12 @@
 // Accounts of a domain, or of all; a new one.
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { get, post } from "../api";
 import { number, t, time } from "../i18n";
 import { go, param, route } from "../router";
 import { mayWrite } from "../session";
 import { Check, Choice, MadePassword, PasswordField, Quota } from "../ui/fields";
 import { Badge, Button, Dialog, Field, FormDialog, Grid, Link, Loaded, Page, TextField, notice, useData } from "../ui/parts";
-import { DomainChoice, Pager, PIECE, Rows, Search, useDomains, usePieces, type DomainRow } from "../ui/pieces";
+import { DomainChoice, Pager, Rows, Search, useDomains, usePieces, type DomainRow } from "../ui/pieces";
 
 type Row = { domain: string; name: string; real_name?: string; receive?: boolean; pop?: boolean; max_kb?: number };
 type Usage = Row & { octets?: number; messages?: number; last_login?: number };
@@ -43,7 +43,12 @@ export function NewAccount(props: { domains: DomainRow[]; onClose: () => void; d
   return (
     <FormDialog title={t("accounts.add")} submit={t("app.add")} onClose={props.onClose} onSubmit={submit}>
       <TextField label={t("accounts.name")} help={t("accounts.name-help")} value={name} onInput={setName} required autofocus />
-      <Choice label={t("domains.name")} value={domain} choices={props.domains.map((d) => [d.domain, d.domain])} onChange={setDomain} />
+      <Choice
+        label={t("domains.name")}
+        value={domain}
+        choices={props.domains.map((d) => [d.domain, d.domain])}
+        onChange={setDomain}
+      />
       <TextField label={t("var.RealName")} value={realName} onInput={setRealName} />
       <Field label={t("var.MaxMBSize")} help={t("accounts.quota-help")}>
         {(ids) => (
@@ -69,9 +74,14 @@ function services(r: Row) {
 }
 
 /** What takes longer to find out comes after the names. */
-function useUsage(rows: Row[] | undefined, url: string): Map<string, Usage> {
-  const key = rows ? url + " " + rows.map((r) => r.name).join(" ") : "";
-  const data = useData(key, async () => (key ? (await get<{ rows: Usage[] }>(url)).rows : []), true);
+function useUsage(pieces: { url: string; data: { fresh: boolean } }): Map<string, Usage> {
+  const url = useRef("");
+  if (pieces.data.fresh) url.current = pieces.url;
+  const data = useData(
+    url.current,
+    async () => (url.current ? (await get<{ rows: Usage[] }>(url.current + "&usage=1")).rows : []),
+    true,
+  );
   return new Map((data.value ?? []).map((u) => [u.name + "@" + u.domain, u]));
 }
 
@@ -79,11 +89,7 @@ export function Accounts() {
   const domain = param("domain");
   const domains = useDomains();
   const pieces = usePieces<Row>("/users?domain=" + encodeURIComponent(domain));
-  const rows = pieces.data.value?.rows;
-  const usage = useUsage(
-    rows,
-    `/users?usage=1&domain=${encodeURIComponent(domain)}&offset=${pieces.offset}&limit=${PIECE}&search=${encodeURIComponent(pieces.search)}`,
-  );
+  const usage = useUsage(pieces);
   const [adding, setAdding] = useState(false);
   return (
     <Page
@@ -109,7 +115,13 @@ export function Accounts() {
             </p>
             <Grid
               label={t("accounts.title")}
-              head={[t("accounts.account"), t("var.RealName"), t("accounts.mailbox"), t("accounts.messages"), t("accounts.last-login")]}
+              head={[
+                t("accounts.account"),
+                t("var.RealName"),
+                t("accounts.mailbox"),
+                t("accounts.messages"),
+                t("accounts.last-login"),
+              ]}
             >
               {now.rows.map((r) => {
                 const u = usage.get(r.name + "@" + r.domain);
@@ -124,7 +136,11 @@ export function Accounts() {
                       {services(r)}
                     </td>
                     <td>{r.real_name === "??" ? "" : r.real_name}</td>
-                    <td>{u?.octets !== undefined && <Quota octets={u.octets} mostKb={u.max_kb ?? 0} label={t("accounts.mailbox")} />}</td>
+                    <td>
+                      {u?.octets !== undefined && (
+                        <Quota octets={u.octets} mostKb={u.max_kb ?? 0} label={t("accounts.mailbox")} />
+                      )}
+                    </td>
                     <td class="number">{u?.messages !== undefined && number(u.messages)}</td>
                     <td>{u?.last_login ? time(u.last_login) : u && <span class="quiet">{t("accounts.never")}</span>}</td>
                   </tr>

@@ -7,7 +7,8 @@ import { mayWrite } from "../session";
 import { Choice } from "../ui/fields";
 import { Button, FormDialog, Grid, Link, Loaded, Page, TextField, notice, useData } from "../ui/parts";
 import { Pager, Rows, Search, useDomains, usePieces, type DomainRow } from "../ui/pieces";
-import { tablePage, tableUrl, type Table } from "../ui/table";
+import { useTables } from "./tables";
+import { tablePage, tableUrl } from "../ui/table";
 
 type Row = Record<string, string>;
 type Field = { name: string; label: Key; help?: Key; domain?: boolean };
@@ -153,9 +154,7 @@ function Simple({ kind }: { kind: Kind }) {
           </Rows>
         )}
       </Loaded>
-      {adding && domains.value && (
-        <Add kind={kind} domains={domains.value} onClose={() => setAdding(false)} done={again} />
-      )}
+      {adding && domains.value && <Add kind={kind} domains={domains.value} onClose={() => setAdding(false)} done={again} />}
     </>
   );
 }
@@ -199,7 +198,12 @@ function AddCommand(props: { of: CommandTable; domains: DomainRow[]; onClose: ()
         autofocus
       />
       {alias && (
-        <Choice label={t("domains.name")} value={domain} choices={props.domains.map((d) => [d.domain, d.domain])} onChange={setDomain} />
+        <Choice
+          label={t("domains.name")}
+          value={domain}
+          choices={props.domains.map((d) => [d.domain, d.domain])}
+          onChange={setDomain}
+        />
       )}
       <Choice
         label={t("aliases.command")}
@@ -215,8 +219,7 @@ function AddCommand(props: { of: CommandTable; domains: DomainRow[]; onClose: ()
 function Commands({ of }: { of: CommandTable }) {
   const domains = useDomains();
   const data = useData(of, () => get<string[]>("/table-files?of=" + encodeURIComponent(of)), true);
-  const tables = useData("tables", () => get<Table[]>("/tables"));
-  const table = tables.value?.find((x) => x.path === of);
+  const table = useTables().value?.find((x) => x.path === of);
   const [adding, setAdding] = useState(false);
   const [removing, setRemoving] = useState<string | null>(null);
   const alias = of === "cmdaliases/*/*.tab";
@@ -258,7 +261,9 @@ function Commands({ of }: { of: CommandTable }) {
           </Button>
         </div>
       )}
-      {adding && domains.value && <AddCommand of={of} domains={domains.value} onClose={() => setAdding(false)} done={data.again} />}
+      {adding && domains.value && (
+        <AddCommand of={of} domains={domains.value} onClose={() => setAdding(false)} done={data.again} />
+      )}
       {removing && (
         <FormDialog
           title={t("removed.ask", { what: commandName(removing) })}

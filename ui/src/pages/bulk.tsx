@@ -199,11 +199,13 @@ export function Bulk() {
   const [asking, setAsking] = useState(false);
   const shown = Number(param("job"));
   const body = (test: boolean) => ({ text, mode, test, domain: domain || (domains.value?.[0]?.domain ?? "") });
-  const touched = <T,>(set: (value: T) => void) => (value: T) => {
-    set(value);
-    setPreview(null);
-    setError("");
-  };
+  const touched =
+    <T,>(set: (value: T) => void) =>
+    (value: T) => {
+      set(value);
+      setPreview(null);
+      setError("");
+    };
   const check = async () => {
     try {
       setPreview(await post<Preview>("/import/users", body(true)));
@@ -286,7 +288,11 @@ export function Bulk() {
               {t("bulk.check")}
             </Button>
             {preview && (
-              <Button kind="primary" disabled={work === 0 || blocked} onClick={mode === "replace" ? () => setAsking(true) : start}>
+              <Button
+                kind="primary"
+                disabled={work === 0 || blocked}
+                onClick={mode === "replace" ? () => setAsking(true) : start}
+              >
                 {t("bulk.start")}
               </Button>
             )}

@@ -14,7 +14,12 @@ const points = [...inSession, "filters.in.tab", "filters.out.tab"];
 /** "!aex,timeo=30" and the command behind it. */
 function readLine(values: string[]): { aex: boolean; wlex: boolean; seconds: string; words: string[] } {
   const flagged = values[0]?.startsWith("!") ?? false;
-  const flags = flagged ? values[0]!.slice(1).split(/[,\s]+/).map((f) => f.toLowerCase()) : [];
+  const flags = flagged
+    ? values[0]!
+        .slice(1)
+        .split(/[,\s]+/)
+        .map((f) => f.toLowerCase())
+    : [];
   return {
     aex: flags.includes("aex"),
     wlex: flags.includes("wlex"),
@@ -38,11 +43,24 @@ function SessionEditor(props: EditorProps) {
   };
   return (
     <FormDialog title={props.title} submit={t("app.save")} onClose={props.onClose} onSubmit={submit}>
-      <TextField label={t("filters.program")} help={t("filters.program-help")} value={program} onInput={setProgram} required autofocus />
+      <TextField
+        label={t("filters.program")}
+        help={t("filters.program-help")}
+        value={program}
+        onInput={setProgram}
+        required
+        autofocus
+      />
       <TextArea label={t("filters.args")} help={t("filters.args-help")} value={args} onInput={setArgs} rows={4} />
       <Check label={t("filters.aex")} value={aex} onChange={setAex} />
       <Check label={t("filters.wlex")} value={wlex} onChange={setWlex} />
-      <TextField label={t("filters.seconds")} help={t("filters.seconds-help")} type="number" value={seconds} onInput={setSeconds} />
+      <TextField
+        label={t("filters.seconds")}
+        help={t("filters.seconds-help")}
+        type="number"
+        value={seconds}
+        onInput={setSeconds}
+      />
     </FormDialog>
   );
 }

@@ -1,11 +1,12 @@
 // Forwarding of an account's mail, as mailproc.tab says it.
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, get, put } from "../api";
-import { t } from "../i18n";
+import { either, t } from "../i18n";
 import { mayWrite } from "../session";
 import { Check, TextArea } from "../ui/fields";
 import { Button, Link, Loaded, notice, problem, useData } from "../ui/parts";
 import { file, url, type Account } from "./account";
+import { useTables } from "./tables";
 
 type Form = { version: string; keep: boolean; addresses: string[]; as_account: boolean; others: string[][] };
 
@@ -28,7 +29,14 @@ function Fields(props: { account: Account; form: Form; save: (form: Form) => Pro
         void props.save({ ...form, keep, addresses, as_account: asAccount });
       }}
     >
-      <TextArea label={t("forward.to")} help={t("forward.to-help")} value={text} onInput={setText} rows={3} disabled={!mayWrite()} />
+      <TextArea
+        label={t("forward.to")}
+        help={t("forward.to-help")}
+        value={text}
+        onInput={setText}
+        rows={3}
+        disabled={!mayWrite()}
+      />
       <Check
         label={t("forward.keep")}
         help={addresses.length === 0 ? t("forward.keep-must") : undefined}
@@ -75,7 +83,12 @@ export function Forwarding(props: { account: Account; again: () => void }) {
   const data = useData(path, () => get<Form>(path), true);
   const save = async (f: Form) => {
     try {
-      const body = { keep: f.keep || f.addresses.length === 0, addresses: f.addresses, as_account: f.as_account, version: f.version };
+      const body = {
+        keep: f.keep || f.addresses.length === 0,
+        addresses: f.addresses,
+        as_account: f.as_account,
+        version: f.version,
+      };
       await put(path, body);
       notice("good", t("app.saved"));
     } catch (e) {
@@ -86,9 +99,11 @@ export function Forwarding(props: { account: Account; again: () => void }) {
     data.again();
     props.again();
   };
+  const table = useTables().value?.find((x) => x.path === "domains/*/*/mailproc.tab");
   return (
     <section class="card">
       <h2>{t("forward.title")}</h2>
+      {table && <p class="quiet">{either(table)}</p>}
       <Loaded data={data}>{(form) => <Fields account={a} form={form} save={save} />}</Loaded>
     </section>
   );

@@ -27,7 +27,12 @@ function NewList(props: { domains: DomainRow[]; onClose: () => void }) {
       }}
     >
       <TextField label={t("accounts.name")} help={t("accounts.name-help")} value={name} onInput={setName} required autofocus />
-      <Choice label={t("domains.name")} value={domain} choices={props.domains.map((d) => [d.domain, d.domain])} onChange={setDomain} />
+      <Choice
+        label={t("domains.name")}
+        value={domain}
+        choices={props.domains.map((d) => [d.domain, d.domain])}
+        onChange={setDomain}
+      />
       <TextField label={t("lists.about")} value={about} onInput={setAbout} />
       <Check label={t("var.ClosedML")} value={closed} onChange={setClosed} />
     </FormDialog>
@@ -68,7 +73,7 @@ export function Lists() {
                     <Link to={route("/lists", r.domain, r.name)}>
                       {r.name}
                       <wbr />
-                        <span class="quiet">@{r.domain}</span>
+                      <span class="quiet">@{r.domain}</span>
                     </Link>{" "}
                     {r.receive === false && <Badge kind="bad">{t("accounts.no-receive")}</Badge>}
                   </td>

@@ -38,11 +38,7 @@ function Figures({ s }: { s: Status }) {
       <Figure name={t("overview.aliases")} value={number(s.aliases)} />
       <Figure name={t("overview.queue")} value={number(waiting)} />
       <Figure name={t("overview.problems")} value={number(s.problems)} warn={s.problems > 0} />
-      <Figure
-        name={t("overview.certificate")}
-        value={ends === 0 ? t("overview.no-certificate") : time(ends)}
-        warn={soon}
-      />
+      <Figure name={t("overview.certificate")} value={ends === 0 ? t("overview.no-certificate") : time(ends)} warn={soon} />
     </dl>
   );
 }
@@ -67,7 +63,13 @@ export function Overview() {
               <h2>{t("overview.roles")}</h2>
               <Grid
                 label={t("overview.roles")}
-                head={[t("overview.role"), t("overview.state"), t("overview.sessions"), t("overview.restarts"), t("overview.sealed")]}
+                head={[
+                  t("overview.role"),
+                  t("overview.state"),
+                  t("overview.sessions"),
+                  t("overview.restarts"),
+                  t("overview.sealed"),
+                ]}
               >
                 {s.roles.map((r) => (
                   <tr key={r.name}>

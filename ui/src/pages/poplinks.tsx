@@ -6,8 +6,8 @@ import { mayWrite } from "../session";
 import { Check, Choice } from "../ui/fields";
 import { Badge, Button, FormDialog, Grid, Loaded, TextField, notice, useData } from "../ui/parts";
 import { route } from "../router";
-import type { Table } from "../ui/table";
 import { url } from "./account";
+import { useTables } from "./tables";
 
 type Row = { server: string; remote_user: string; options: string; state: "ON" | "OFF" };
 
@@ -30,7 +30,14 @@ function Add(props: { path: string; onClose: () => void; done: () => void }) {
     >
       <TextField label={t("links.server")} help={t("links.server-help")} value={server} onInput={setServer} required autofocus />
       <TextField label={t("links.user")} value={user} onInput={setUser} required />
-      <TextField label={t("signin.password")} type="password" autocomplete="new-password" value={password} onInput={setPassword} required />
+      <TextField
+        label={t("signin.password")}
+        type="password"
+        autocomplete="new-password"
+        value={password}
+        onInput={setPassword}
+        required
+      />
       <Choice
         label={t("links.how")}
         value={how}
@@ -51,8 +58,7 @@ function Add(props: { path: string; onClose: () => void; done: () => void }) {
 export function PopLinks(props: { domain: string; name: string }) {
   const path = url(props.domain, props.name) + "/links";
   const data = useData(path, () => get<Row[]>(path), true);
-  const tables = useData("tables", () => get<Table[]>("/tables"));
-  const table = tables.value?.find((x) => x.path === "pop3links.tab");
+  const table = useTables().value?.find((x) => x.path === "pop3links.tab");
   const [adding, setAdding] = useState(false);
   const [removing, setRemoving] = useState<Row | null>(null);
   const one = (r: Row) => path + route("", r.server, r.remote_user);
@@ -68,7 +74,10 @@ export function PopLinks(props: { domain: string; name: string }) {
           rows.length === 0 ? (
             <p class="quiet">{t("links.none")}</p>
           ) : (
-            <Grid label={t("links.title")} head={[t("links.server"), t("links.user"), t("links.how"), t("links.state"), t("app.actions")]}>
+            <Grid
+              label={t("links.title")}
+              head={[t("links.server"), t("links.user"), t("links.how"), t("links.state"), t("app.actions")]}
+            >
               {rows.map((r) => (
                 <tr key={r.server + r.remote_user}>
                   <td>{r.server}</td>

@@ -4,7 +4,11 @@ import { Link, Loaded, Page } from "../ui/parts";
 import { TableCard, useTables } from "./tables";
 
 const groups: [Key, Key, string[]][] = [
-  ["security.access", "security.access-text", ["smtp.ipmap.tab", "pop3.ipmap.tab", "ctrl.ipmap.tab", "http.ipmap.tab", "finger.ipmap.tab"]],
+  [
+    "security.access",
+    "security.access-text",
+    ["smtp.ipmap.tab", "pop3.ipmap.tab", "ctrl.ipmap.tab", "http.ipmap.tab", "finger.ipmap.tab"],
+  ],
   ["security.sending", "security.sending-text", ["smtprelay.tab", "smtpauth.tab", "smtpextauth.tab"]],
   ["security.refused", "security.refused-text", ["spammers.tab", "spam-address.tab"]],
   ["security.trusted", "security.trusted-text", ["smtp.ipprop.tab", "smtp.hnprop.tab"]],

@@ -47,7 +47,12 @@ function Control(props: {
     const name = (c: string) => (o.kind === "bool" ? (c === "1" ? t("app.on") : t("app.off")) : c);
     const standard = props.standard !== null && choices.includes(props.standard) ? name(props.standard) : shown(props.standard);
     return (
-      <select {...ids} value={value ?? "-"} disabled={disabled} onChange={(e) => set(e.currentTarget.value === "-" ? null : e.currentTarget.value)}>
+      <select
+        {...ids}
+        value={value ?? "-"}
+        disabled={disabled}
+        onChange={(e) => set(e.currentTarget.value === "-" ? null : e.currentTarget.value)}
+      >
         <option value="-">{t("settings.default", { value: standard })}</option>
         {choices.map((c) => (
           <option key={c} value={c}>
@@ -153,14 +158,14 @@ export function Settings() {
           choices={[["", t("settings.all")], ...order.map((g): [string, string] => [g, groupName(g)])]}
           onChange={(g) => setParams({ group: g })}
         />
-      <input
-        type="search"
-        class="search"
-        placeholder={t("settings.search")}
-        aria-label={t("settings.search")}
-        value={search}
-        onInput={(e) => setSearch(e.currentTarget.value)}
-      />
+        <input
+          type="search"
+          class="search"
+          placeholder={t("settings.search")}
+          aria-label={t("settings.search")}
+          value={search}
+          onInput={(e) => setSearch(e.currentTarget.value)}
+        />
       </div>
       <Loaded data={data}>
         {(now) => {

@@ -7,16 +7,19 @@ import { Button, TextField, problem } from "../ui/parts";
 export function SignIn() {
   const [name, setName] = useState("");
   const [password, setPassword] = useState("");
+  const [code, setCode] = useState<string | null>(null); // null: not asked for
   const [error, setError] = useState("");
   const [busy, setBusy] = useState(false);
   const submit = async (e: Event) => {
     e.preventDefault();
     setBusy(true);
     try {
-      await signIn(name, password);
+      await signIn(name, password, code ?? "");
     } catch (why) {
-      const code = why instanceof ApiError ? why.code : "";
-      setError(code === "wrong" ? t("signin.wrong") : code === "wait" ? t("signin.wait") : problem(why));
+      const word = why instanceof ApiError ? why.code : "";
+      if (word === "second-factor") setCode("");
+      const wrong = code === null ? t("signin.wrong") : t("signin.wrong-code");
+      setError(word === "second-factor" ? "" : word === "wrong" ? wrong : word === "wait" ? t("signin.wait") : problem(why));
       setBusy(false);
     }
   };
@@ -34,6 +37,17 @@ export function SignIn() {
           autocomplete="current-password"
           required
         />
+        {code !== null && (
+          <TextField
+            label={t("signin.code")}
+            help={t("signin.code-help")}
+            value={code}
+            onInput={setCode}
+            autocomplete="one-time-code"
+            required
+            autofocus
+          />
+        )}
         {error && (
           <p class="notice bad" role="alert">
             {error}

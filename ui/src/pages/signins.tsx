@@ -1,6 +1,7 @@
 import { get, remove } from "../api";
 import { t, time } from "../i18n";
 import { load } from "../session";
+import { OwnPassword, SecondFactor } from "./factor";
 import { Badge, Button, Grid, Loaded, Page, useData } from "../ui/parts";
 
 type Row = { id: number; name: string; client: string; agent: string; began: number; idle: number; own: boolean };
@@ -25,7 +26,14 @@ export function SignIns() {
         {(rows) => (
           <Grid
             label={t("signins.title")}
-            head={[t("signin.name"), t("signins.client"), t("signins.agent"), t("signins.began"), t("signins.idle"), t("app.actions")]}
+            head={[
+              t("signin.name"),
+              t("signins.client"),
+              t("signins.agent"),
+              t("signins.began"),
+              t("signins.idle"),
+              t("app.actions"),
+            ]}
           >
             {rows.map((r) => (
               <tr key={r.id}>
@@ -46,6 +54,8 @@ export function SignIns() {
           </Grid>
         )}
       </Loaded>
+      <OwnPassword />
+      <SecondFactor />
     </Page>
   );
 }

@@ -22,6 +22,9 @@ export function TableCard({ table }: { table: Table }) {
   );
 }
 
+/** Those with pages and routes of their own. */
+const own = ["server.tab", "webadmins.tab", "webtokens.tab"];
+
 export const useTables = () => useData("tables", () => get<Table[]>("/tables"));
 
 export function Tables() {
@@ -33,7 +36,7 @@ export function Tables() {
         {(tables) => (
           <ul class="cards">
             {tables
-              .filter((x) => !x.path.includes("*") && x.path !== "server.tab" && x.path !== "webadmins.tab")
+              .filter((x) => !x.path.includes("*") && !own.includes(x.path))
               .map((x) => (
                 <li key={x.path}>
                   <TableCard table={x} />

@@ -103,7 +103,14 @@ export function strength(password: string, name: string): number {
   return bits < 28 ? 0 : bits < 40 ? 1 : bits < 52 ? 2 : bits < 64 ? 3 : 4;
 }
 
-export function PasswordField(props: { value: string; onInput: (value: string) => void; name: string; label?: string; help?: string; optional?: boolean }) {
+export function PasswordField(props: {
+  value: string;
+  onInput: (value: string) => void;
+  name: string;
+  label?: string;
+  help?: string;
+  optional?: boolean;
+}) {
   const [shown, setShown] = useState(false);
   const id = useId();
   const level = strength(props.value, props.name);

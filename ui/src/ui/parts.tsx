@@ -294,6 +294,7 @@ export function useData<T>(key: string, load: () => Promise<T>, keep = false) {
   return {
     value: known || keep ? state.value : undefined,
     error: known ? state.error : undefined,
+    fresh: known && state.value !== undefined,
     again: () => setTurn((n) => n + 1),
     set: (value: T) => setState({ key, value }),
   };

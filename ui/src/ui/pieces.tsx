@@ -29,6 +29,7 @@ export function usePieces<T, P extends Piece<T> = Piece<T>>(url: string) {
   const data = useData(full, () => get<P>(full), true);
   return {
     data,
+    url: full,
     search,
     offset,
     setSearch: (text: string) => setParams({ search: text, offset: "" }),
@@ -58,9 +59,7 @@ export function Pager(props: { pieces: Pieces; total: number; shown: number }) {
       <Button disabled={offset === 0} onClick={() => setOffset(Math.max(0, offset - PIECE))}>
         {t("app.previous")}
       </Button>
-      <span>
-        {t("app.rows", { from: number(offset + 1), to: number(offset + props.shown), total: number(props.total) })}
-      </span>
+      <span>{t("app.rows", { from: number(offset + 1), to: number(offset + props.shown), total: number(props.total) })}</span>
       <Button disabled={offset + PIECE >= props.total} onClick={() => setOffset(offset + PIECE)}>
         {t("app.next")}
       </Button>

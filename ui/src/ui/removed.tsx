@@ -9,7 +9,10 @@ export type Removed = { id: string; what: string; when: string };
 export async function removeWithUndo(path: string, what: string, again: () => void): Promise<void> {
   await remove(path);
   const rows = await get<Removed[]>("/removed");
-  const row = rows.filter((r) => r.what === what).sort((a, b) => Number(a.when) - Number(b.when)).pop();
+  const row = rows
+    .filter((r) => r.what === what)
+    .sort((a, b) => Number(a.when) - Number(b.when))
+    .pop();
   const undo = async () => {
     await post("/removed/" + encodeURIComponent(row!.id));
     notice("good", t("removed.back", { what }));

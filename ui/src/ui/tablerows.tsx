@@ -121,7 +121,10 @@ export function TableRows(props: {
       {now.rows.length === 0 ? (
         <p class="quiet">{t("tables.none")}</p>
       ) : (
-        <Grid label={props.path} head={[...Array.from({ length: columns }, (_, i) => columnName(now.table, i)), t("app.actions")]}>
+        <Grid
+          label={props.path}
+          head={[...Array.from({ length: columns }, (_, i) => columnName(now.table, i)), t("app.actions")]}
+        >
           {now.rows.map((r, at) => (
             <tr key={r.line + r.values.join("\t")}>
               {Array.from({ length: columns }, (_, i) => (

@@ -77,7 +77,11 @@ function Kb(props: ControlProps) {
   const { row, value } = props;
   const number = Number(value);
   const meaning =
-    value === null || value === "" || !Number.isFinite(number) ? "" : number === 0 ? t("vars.no-limit") : "= " + size(number * 1024);
+    value === null || value === "" || !Number.isFinite(number)
+      ? ""
+      : number === 0
+        ? t("vars.no-limit")
+        : "= " + size(number * 1024);
   return (
     <Field label={label(row.name)} help={help(row)}>
       {(ids) => (
@@ -175,23 +179,28 @@ export function VariablesForm(props: {
   return (
     <>
       <div class="groups">
-      {[...grouped, { key: "vars.rest" as Key, rows: rest }]
-        .filter((g) => g.rows.length > 0)
-        .map((g) => (
-          <section key={g.key} class="card">
-            <h2>{t(g.key)}</h2>
-            {g.rows.map((row) => (
-              <div key={row.name} class={"setting" + (row.name in changes ? " changed" : "")}>
-                <Control row={row} value={row.name in changes ? changes[row.name]! : was(row)} set={(v) => set(row, v)} />
-                {was(row) !== null && was(row) !== row.fresh && !(row.name in changes) && mayWrite() && row.kind !== "text" && row.kind !== "rights" && (
-                  <Button kind="quiet" onClick={() => set(row, null)}>
-                    {t("settings.use-default")}
-                  </Button>
-                )}
-              </div>
-            ))}
-          </section>
-        ))}
+        {[...grouped, { key: "vars.rest" as Key, rows: rest }]
+          .filter((g) => g.rows.length > 0)
+          .map((g) => (
+            <section key={g.key} class="card">
+              <h2>{t(g.key)}</h2>
+              {g.rows.map((row) => (
+                <div key={row.name} class={"setting" + (row.name in changes ? " changed" : "")}>
+                  <Control row={row} value={row.name in changes ? changes[row.name]! : was(row)} set={(v) => set(row, v)} />
+                  {was(row) !== null &&
+                    was(row) !== row.fresh &&
+                    !(row.name in changes) &&
+                    mayWrite() &&
+                    row.kind !== "text" &&
+                    row.kind !== "rights" && (
+                      <Button kind="quiet" onClick={() => set(row, null)}>
+                        {t("settings.use-default")}
+                      </Button>
+                    )}
+                </div>
+              ))}
+            </section>
+          ))}
       </div>
       {count > 0 && (
         <div class="save-bar" role="region" aria-label={t("app.save")}>
