@@ -47,9 +47,8 @@ bool smtpd_admit(struct session *s)
 
 /* --- what the session may do ------------------------------------------------------------- */
 
-bool smtp_is_submission(const struct smtp *c)
+bool smtpd_is_submission(const char *service)
 {
-    const char *service = c->s.listener->service;
     return strcmp(service, "submission") == 0 ||
            (strcmp(service, "smtps") == 0 && conf()->origin == CONF_NEW);
 }
