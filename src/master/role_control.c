@@ -98,7 +98,7 @@ static void tick(void)
     static usec_t settle_at, purge_at;
     struct board_role *b = role_board();
     usec_t now = clock_mono();
-    (void)options_refresh();
+    role_refresh(engine);
     b->sessions = engine_sessions(engine);
     role_count_log();
     if (admin_index_due() || users_index_is_stale())
@@ -164,8 +164,8 @@ static bool tell_order(unsigned order, struct str id, struct str argument)
 
 static void on_hup(void)
 {
-    role_load_certificate(engine);
     (void)options_refresh();
+    role_load_certificate(engine);
 }
 
 /* --- starting ---------------------------------------------------------------------------- */
