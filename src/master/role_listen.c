@@ -104,9 +104,19 @@ static const struct protocol *protocol_of(const char *service)
     BUG("service without protocol");
 }
 
+/* Does a connection from there begin with a PROXY header? Not those of the control protocol and
+ * FINGER: they aren't for balancers. */
+static bool is_behind_balancer(const struct listener *l, const struct ip *peer)
+{
+    const struct protocol *p = l->protocol;
+    return p != &control_protocol && p != &finger_protocol &&
+           ip_in_list(peer, conf()->proxy_protocol_from);
+}
+
 enum rc role_listen(const struct role_env *env, struct engine *engine, struct err *e)
 {
     enum rc rc = RC_OK;
+    engine_set_balancers(engine, is_behind_balancer);
     for (size_t i = 0; i < env->listener_count && rc == RC_OK; i++) {
         const struct open_listener *o = &env->listeners[i];
         if (!role_serves(this_role, o->service))

@@ -42,6 +42,7 @@ static void print_limits(const struct board *b)
         { METRIC_refused_sessions, "connections refused: MaxSessions" },
         { METRIC_refused_service, "connections refused: -?X of the service" },
         { METRIC_refused_address, "connections refused: MaxSessionsPerAddress" },
+        { METRIC_refused_proxy, "connections of balancers without a good PROXY header" },
         { METRIC_refused_resources, "connections refused: disk or memory is short" },
         { METRIC_timeouts, "sessions that took too long" },
         { METRIC_tls_failed, "TLS handshakes that failed" },
