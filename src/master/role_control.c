@@ -10,6 +10,7 @@
 #include "master/roles.h"
 #include "store/store.h"
 #include "sys/file.h"
+#include "users/limits.h"
 #include "wire/session.h"
 
 #define SETTLE_EVERY (2 * USEC_S)
@@ -101,6 +102,7 @@ static void tick(void)
     role_refresh(engine);
     b->sessions = engine_sessions(engine);
     role_count_log();
+    control_settle_limits();
     if (admin_index_due() || users_index_is_stale())
         refresh();
     if (now >= settle_at) {
@@ -206,6 +208,7 @@ static enum rc start(struct err *e)
         return rc;
     store_init(NULL);
     control_init(&hooks);
+    limits_recall();
     users_on_weak_login(weak_login_here);
     role_load_certificate(engine);
     if (!my_env->alone)

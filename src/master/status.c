@@ -44,6 +44,7 @@ static void print_limits(const struct board *b)
         { METRIC_refused_address, "connections refused: MaxSessionsPerAddress" },
         { METRIC_refused_proxy, "connections of balancers without a good PROXY header" },
         { METRIC_refused_resources, "connections refused: disk or memory is short" },
+        { METRIC_limits_reached, "limits of limits.tab reached" },
         { METRIC_timeouts, "sessions that took too long" },
         { METRIC_tls_failed, "TLS handshakes that failed" },
         { METRIC_log_errors, "errors logged" },

@@ -73,6 +73,7 @@ static enum step let_in(struct smtp *c)
         return smtp_refuse(c, "454 4.7.0", "Temporary authentication failure");
     }
     guard_good(&c->s.client_ip, who->login);
+    policy_count(c, LIMIT_CONNECTIONS);
     metric_add(METRIC_login_good_smtp, 1);
     if (str_ieq(str_from_c(sasl_mechanism(c->auth->sasl)), STR("CRAM-MD5")))
         users_weak_login(who->login, "CRAM-MD5");

@@ -18,6 +18,7 @@ static void set_login(struct gate_subject *s, const struct login *login)
     s->rights = login->rights;
     s->has_account = login->has_account;
     s->account = login->account;
+    s->login_name = login->name;
 }
 
 static struct gate_subject subject_of(struct smtp *c)
@@ -108,6 +109,7 @@ enum rc smtpd_log_in(struct gate_subject *s, struct str name, struct err *e)
     s->account.domain = arena_str(s->tmp, login->account.domain);
     s->account.name = arena_str(s->tmp, login->account.name);
     s->account.folder = arena_str(s->tmp, login->account.folder);
+    s->login_name = arena_str(s->tmp, login->name);
     login_free(&login);
     return RC_OK;
 }
@@ -167,6 +169,21 @@ bool policy_asks(struct smtp *c, enum gate_stage stage, session_fn *more, enum s
     }
     *out = session_await(&c->s, f->numbers[0], f->deadline, more);
     return true;
+}
+
+/* --- what limits count -------------------------------------------------------------------- */
+
+void policy_count(struct smtp *c, enum limit_what what)
+{
+    const struct login *l = c->login;
+    if (l != NULL && l->has_account)
+        limits_count_account(arena_printf(&c->s.tmp, "%.*s@%.*s", STR_ARG(l->account.name),
+                                          STR_ARG(l->account.domain)),
+                             what);
+    else if (l != NULL)
+        limits_count_account(l->name, what);
+    else if ((c->gates.properties & PROPERTY_WHITE_LIST) == 0)
+        limits_count_client(&c->s.client_ip, what);
 }
 
 /* --- the stages -------------------------------------------------------------------------- */

@@ -91,6 +91,8 @@ static enum step greet(struct smtp *c)
     struct session *s = &c->s;
     if (!s->listener->local && !policy_client(c))
         return STEP_CLOSE;
+    if (!s->listener->local)
+        policy_count(c, LIMIT_CONNECTIONS);
     session_reply(s, "220 %.*s ESMTP Hikyaku", STR_ARG(smtp_domain()));
     return smtp_next(c);
 }

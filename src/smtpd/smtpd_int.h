@@ -22,6 +22,7 @@
 #include "store/store.h"
 #include "sys/file.h"
 #include "users/guard.h"
+#include "users/limits.h"
 #include "users/users.h"
 #include "wire/sasl.h"
 
@@ -160,6 +161,8 @@ bool policy_mail(struct smtp *c, enum step *out);
 /* Those at RCPT TO. */
 bool policy_rcpt(struct smtp *c, const struct address *to, const struct recipient *found,
                  enum step *out);
+/* Counts it for who has logged in, else for the client's address (limits.tab). */
+void policy_count(struct smtp *c, enum limit_what what);
 /* Room on disk for a message of this size (0: unknown). Any thread. (policy_disk.c) */
 bool policy_disk_has_room(uint64_t octets);
 /* SmtpMinVirtMemSpace. Any thread. (policy_memory.c) */

@@ -5,12 +5,15 @@
  */
 #include "conf/options.h"
 #include "mail/address.h"
+#include "master/master.h"
 #include "relay/relay.h"
 #include "smtpd/smtpd.h"
 #include "sys/dns.h"
+#include "sys/io.h"
 #include "sys/lock.h"
 #include "tools/tools.h"
 #include "tools/tools_int.h"
+#include "users/limits.h"
 #include <getopt.h>
 
 #define DNS_WAIT (10 * USEC_S) /* as long as a session waits */
@@ -329,6 +332,22 @@ static enum rc find_service(struct explain *x, struct err *e)
     return RC_OK;
 }
 
+static void hold(void *ctx, const struct limit_held *held)
+{
+    (void)ctx;
+    (void)limits_hold(held);
+}
+
+/* Who is over a limit: a running server knows; without one, accounts may be stopped. */
+static void learn_limits(void)
+{
+    struct orders o = { .tool = "explain" };
+    struct stat st;
+    if (io_stat(master_control_socket, &st) < 0 || !tool_each_held(&o, hold, NULL))
+        limits_recall();
+    orders_close(&o);
+}
+
 static enum rc prepare(struct explain *x, struct err *e)
 {
     struct users_report report;
@@ -351,6 +370,8 @@ static enum rc prepare(struct explain *x, struct err *e)
     if (rc == RC_OK)
         rc = users_index_use(fd, e);
     smtpd_prepare();
+    if (rc == RC_OK)
+        learn_limits();
     return rc;
 }
 

@@ -27,6 +27,9 @@ CASES = [
     case("ipmap", "127.0.1.3", "smtp.ipmap.tab:1", "530", action="must log in"),
     case("spammers", "127.0.1.4", "spammers.tab:2", "554"),
     case("spammers", "127.0.1.5", "spammers.tab:3", action="slowed down"),
+    case("limit-client", "127.0.2.1", "limits.tab:1", "421"),
+    case("limit-sender", "127.0.2.2", "limits.tab:2", "450"),
+    case("limit-recipient", "127.0.2.3", "limits.tab:3", rcpt=f"alice@{DOMAIN}", action="slowed down"),
     case("maps", "127.0.1.6", "CustMapsList", "554"),
     case("rdns-delay", "127.0.1.7", "SMTP-RDNSCheck", action="slowed down"),
     case("pop-login", "127.0.1.1", "EnableAuthSMTP-POP3", sender=f"alice@{DOMAIN}", rcpt=FAR),
@@ -69,7 +72,19 @@ class Explain(unittest.TestCase):
         table("spam-address.tab", ("*@rude.example",))
         table("smtprelay.tab", ("127.0.1.8", "255.255.255.255"))
         table(f"domains/{DOMAIN}/bob/user.tab", ("SmtpPerms", "R"))
+        table("limits.tab", ("address", "connections", 300, 3600, "refuse"), ("address", "messages", 2, 3600, "refuse"),
+              ("address", "recipients", 4, 3600, "delay=1"))
         cls.server.start()
+        for _ in range(300):
+            Lines(cls.server.ports["smtp"], source="127.0.2.1").close()
+        for source, rcpts in (("127.0.2.2", 1), ("127.0.2.2", 1), ("127.0.2.3", 4)):
+            with Lines(cls.server.ports["smtp"], source=source) as c:
+                c.say("EHLO me.example")
+                c.say(f"MAIL FROM:<{FAR}>")
+                for _ in range(rcpts):
+                    c.say(f"RCPT TO:<alice@{DOMAIN}>")
+                c.say("DATA")
+                assert c.say("Subject: x\r\n\r\nx\r\n.").startswith("250")
         with Lines(cls.server.ports["pop3"], source="127.0.1.1") as c:
             c.say(f"USER alice@{DOMAIN}")
             assert c.say("PASS " + PASSWORD).startswith("+OK")
