@@ -26,6 +26,8 @@ static const struct command_row commands[] = {
     { "metrics", master_metrics, "the server's counters, for Prometheus" },
     { "queue", tool_queue, "what waits to be sent, and orders to the queue" },
     { "trace", tool_trace, "what became of a message, an address's mail or a Message-ID" },
+    { "explain", tool_explain, "what SMTP would say to a client, and which line decides" },
+    { "limits", tool_limits, "who is over a limit of limits.tab, and letting go" },
     { "sendmail", tool_sendmail, "take a message from a program (also called sendmail)" },
     { "users", tool_users, "list, add, change and remove accounts" },
     { "lists", tool_lists, "mailing lists, their members, posts that wait for a moderator" },

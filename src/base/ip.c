@@ -117,6 +117,16 @@ bool ip_in_net(const struct ip *ip, const struct ip_net *net)
     return true;
 }
 
+bool ip_in_list(const struct ip *ip, struct str nets)
+{
+    struct str word;
+    struct ip_net net;
+    while (nets.n > 0 && str_cut(&nets, ',', &word))
+        if (ip_net_parse(str_trim(word), str_from("", 0), &net) && ip_in_net(ip, &net))
+            return true;
+    return false;
+}
+
 bool ip_from_sockaddr(const struct sockaddr *sa, struct ip *out, uint16_t *out_port)
 {
     if (sa->sa_family == AF_INET) {

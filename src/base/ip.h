@@ -38,6 +38,8 @@ bool ip_net_parse(struct str ip, struct str mask, struct ip_net *out);
  * an old "0.0.0.0 0.0.0.0 DENY" closes IPv6 as well (specification 1, section 2).
  */
 bool ip_in_net(const struct ip *ip, const struct ip_net *net);
+/* Is it in one of the nets, "ip/bits" with commas between? What isn't a net is skipped. */
+bool ip_in_list(const struct ip *ip, struct str nets);
 
 /* From and to the kernel's form. ip_to_sockaddr uses AF_INET for IPv4; returns the length. */
 bool ip_from_sockaddr(const struct sockaddr *sa, struct ip *out, uint16_t *out_port);

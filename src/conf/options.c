@@ -6,6 +6,7 @@
  */
 #include "conf/marker.h"
 #include "conf/options_int.h"
+#include "sys/file.h"
 #include <stdatomic.h>
 
 #define TABLE "server.tab"
@@ -468,4 +469,21 @@ bool options_report_in_japanese(struct str domain)
         }
     }
     return japanese;
+}
+
+/* --- certificates ------------------------------------------------------------------------ */
+
+struct tls_trust options_tls_trust(const struct options *o)
+{
+    return (struct tls_trust){
+        .ca_file = o->ssl_use_certs_file && file_exists("certs.pem") ? "certs.pem" : NULL,
+        .ca_folder = o->ssl_use_certs_dir && folder_exists("certs") ? "certs" : NULL,
+        .depth = (unsigned)o->ssl_max_certs_depth,
+    };
+}
+
+bool tls_trust_eq(const struct tls_trust *x, const struct tls_trust *y)
+{
+    return (x->ca_file == NULL) == (y->ca_file == NULL) &&
+           (x->ca_folder == NULL) == (y->ca_folder == NULL) && x->depth == y->depth;
 }

@@ -8,6 +8,7 @@
 
 #include "base/base.h"
 #include "conf/tab.h"
+#include "sys/tls.h"
 
 /* How passwords are stored (specification 1, section 3; users/password.c). */
 enum password_scheme { PASSWORD_XMCRYPT, PASSWORD_SCRAM, PASSWORD_YESCRYPT };
@@ -115,6 +116,11 @@ enum conf_origin conf_origin_read(void);
 /* The flags of SmtpConfig for a listener: SmtpConfig-IP,PORT, else SmtpConfig-IP, else
  * SmtpConfig. */
 struct str options_smtp_flags(const struct options *o, const struct ip *ip, uint16_t port);
+
+/* Whose certificates are believed: SSLUseCertsFile, SSLUseCertsDir, as far as certs.pem and
+ * certs/ are there. */
+struct tls_trust options_tls_trust(const struct options *o);
+bool tls_trust_eq(const struct tls_trust *x, const struct tls_trust *y);
 
 /* ReportLanguage ("en", "ja", and "ja:example.jp" for a domain): is what people of this domain
  * are told written in Japanese? */

@@ -40,6 +40,8 @@ const struct ctrl_command ctrl_commands[] = {
     { "frozgetmsg",      4, 4, ctrl_frozgetmsg,      false, 0, "lev0 lev1 file" },
     { "frozlist",        1, 1, ctrl_frozlist,        false, 0, "" },
     { "frozsubmit",      4, 4, ctrl_frozsubmit,      false, 3, "lev0 lev1 file" },
+    { "limitlist",       1, 1, ctrl_limitlist,       false, 0, "" },
+    { "limitrelease",    2, 2, ctrl_limitrelease,    false, 2, "account or address" },
     { "mluseradd",       4, 5, ctrl_mluseradd,       true,  4, "domain list address [R|RW|RA]" },
     { "mluserdel",       4, 4, ctrl_mluserdel,       true,  3, "domain list address" },
     { "mluserlist",      3, 3, ctrl_mluserlist,      false, 0, "domain list" },

@@ -21,5 +21,7 @@ struct control_hooks {
     bool (*order)(unsigned order, struct str id, struct str argument);
 };
 void control_init(const struct control_hooks *hooks);
+/* Keeps and tells who has reached a limit (users/limits.h); call every second. */
+void control_settle_limits(void);
 
 #endif

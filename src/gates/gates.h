@@ -108,6 +108,7 @@ struct gate_subject {
     /* Who logged in; gates may note a login by POP3 here. */
     bool has_login, has_account, by_pop3;
     struct account account;
+    struct str login_name; /* without an account */
     unsigned rights;
     const struct address *from;        /* from GATE_MAIL on */
     const struct recipient *recipient; /* GATE_RCPT: what its address means */

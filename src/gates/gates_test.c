@@ -8,6 +8,7 @@
 
 #include "gates/gates_int.h"
 #include "sys/file.h"
+#include "sys/lock.h"
 #include "users/test_root.h"
 
 static const char spammers[] = "\"192.0.2.0\"\t\"255.255.255.0\"\n"
@@ -384,6 +385,40 @@ static void what_answers_lead_to(void **state)
     assert_int_equal(memory.name_line, 0);
 }
 
+/* Printed, not judged: what the gates cost a connection with a long table. */
+static void long_table(void **state)
+{
+    (void)state;
+    struct buf text AUTO_RELEASE_BUF;
+    struct arena tmp AUTO_RELEASE_ARENA = { 0 };
+    const unsigned lines = 100000, times = 100000;
+    buf_init(&text, (size_t)8 << 20);
+    for (unsigned i = 0; i < lines; i++)
+        buf_addf(&text, "\"11.%u.%u.%u\"\t\"255.255.255.255\"\n", i >> 16, i >> 8 & 255,
+                 i & 255);
+    struct err e;
+    assert_int_equal(file_replace("spammers.tab", buf_str(&text), 0600, &e), RC_OK);
+    struct ip client = ip_of("11.1.134.159");
+    int64_t code = 0;
+    unsigned line = 0;
+    for (usec_t end = clock_mono() + 60 * USEC_S;
+         gate_spammers_find(&client, &code, &line) != RC_OK && clock_mono() < end;)
+        thread_pause(10 * USEC_MS);
+    assert_int_equal(line, lines);
+    client = ip_of("127.0.0.9");
+    usec_t began = clock_mono();
+    for (unsigned i = 0; i < times; i++) {
+        struct gate_memory memory = { 0 };
+        struct gate_decision d;
+        struct gate_subject s = { .memory = &memory, .tmp = &tmp, .client = client };
+        s.client.b[14] = (uint8_t)i;
+        assert_int_equal(gates_run(GATE_CONNECT, &s, NULL, NULL, &d), GATE_PASS);
+        arena_reset(&tmp);
+    }
+    print_message("%u lines: %.2f us a connection\n", lines,
+                  (double)(clock_mono() - began) / times);
+}
+
 static int make_root(void **state)
 {
     (void)state;
@@ -417,6 +452,7 @@ int main(void)
         cmocka_unit_test(spammers_by_address), cmocka_unit_test(properties_by_address),
         cmocka_unit_test(senders_by_pattern),  cmocka_unit_test(whole_ways),
         cmocka_unit_test(what_is_asked),       cmocka_unit_test(what_answers_lead_to),
+        cmocka_unit_test(long_table),
     };
     log_set_level(LOG_LEVEL_ERROR);
     return cmocka_run_group_tests(tests, make_root, remove_root);

@@ -6,6 +6,7 @@
 #include "store/store.h"
 #include "sys/child.h"
 #include "users/guard.h"
+#include "users/limits.h"
 #include "users/users.h"
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -45,6 +46,7 @@ enum rc role_begin(const struct role_env *env, struct err *e)
         rc = store_notices_use(env->notices_fd, e);
     if (rc == RC_OK)
         rc = options_load(e);
+    limits_init();
     logfile_trace_start();
     return rc;
 }

@@ -10,6 +10,7 @@
 #include "master/roles.h"
 #include "store/store.h"
 #include "sys/file.h"
+#include "users/limits.h"
 #include "wire/session.h"
 
 #define SETTLE_EVERY (2 * USEC_S)
@@ -98,9 +99,10 @@ static void tick(void)
     static usec_t settle_at, purge_at;
     struct board_role *b = role_board();
     usec_t now = clock_mono();
-    (void)options_refresh();
+    role_refresh(engine);
     b->sessions = engine_sessions(engine);
     role_count_log();
+    control_settle_limits();
     if (admin_index_due() || users_index_is_stale())
         refresh();
     if (now >= settle_at) {
@@ -164,8 +166,8 @@ static bool tell_order(unsigned order, struct str id, struct str argument)
 
 static void on_hup(void)
 {
-    role_load_certificate(engine);
     (void)options_refresh();
+    role_load_certificate(engine);
 }
 
 /* --- starting ---------------------------------------------------------------------------- */
@@ -206,6 +208,7 @@ static enum rc start(struct err *e)
         return rc;
     store_init(NULL);
     control_init(&hooks);
+    limits_recall();
     users_on_weak_login(weak_login_here);
     role_load_certificate(engine);
     if (!my_env->alone)

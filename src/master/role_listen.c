@@ -39,19 +39,54 @@ static void name_service(struct listener *l)
     }
 }
 
+/* --- TLS --------------------------------------------------------------------------------- */
+
+static struct tls_clients asked_of_clients;
+
+static struct tls_clients settings_ask(void)
+{
+    const struct options *o = conf();
+    return (struct tls_clients){
+        .verify = o->ssl_want_verify,
+        .demand = o->ssl_want_cert,
+        .self_signed_ok = o->ssl_allow_self_signed,
+        .trust = options_tls_trust(o),
+    };
+}
+
+static bool settings_ask_otherwise(void)
+{
+    const struct tls_clients now = settings_ask(), *was = &asked_of_clients;
+    return now.verify != was->verify || now.demand != was->demand ||
+           now.self_signed_ok != was->self_signed_ok || !tls_trust_eq(&now.trust, &was->trust);
+}
+
 void role_load_certificate(struct engine *engine)
 {
     struct tls_ctx *ctx = NULL;
     struct err e;
+    bool changed = settings_ask_otherwise();
+    asked_of_clients = settings_ask();
     if (!file_exists("server.cert") && !file_exists("server.key"))
         return;
-    if (tls_ctx_load("server.cert", "server.key", &ctx, &e) != RC_OK) {
+    if (tls_ctx_load("server.cert", "server.key", &asked_of_clients, &ctx, &e) != RC_OK) {
         log_error(EV("certificate not usable"), KE(&e));
+        if (changed) /* what clients must prove can't be asked: no TLS is better than less of it
+                      */
+            engine_set_tls(engine, NULL);
         return;
     }
     role_whole_board()->certificate_expires = tls_ctx_expires(ctx);
     engine_set_tls(engine, ctx);
 }
+
+void role_refresh(struct engine *engine)
+{
+    if (options_refresh() && settings_ask_otherwise())
+        role_load_certificate(engine);
+}
+
+/* --- listeners --------------------------------------------------------------------------- */
 
 static const struct protocol *protocol_of(const char *service)
 {
@@ -69,9 +104,19 @@ static const struct protocol *protocol_of(const char *service)
     BUG("service without protocol");
 }
 
+/* Does a connection from there begin with a PROXY header? Not those of the control protocol and
+ * FINGER: they aren't for balancers. */
+static bool is_behind_balancer(const struct listener *l, const struct ip *peer)
+{
+    const struct protocol *p = l->protocol;
+    return p != &control_protocol && p != &finger_protocol &&
+           ip_in_list(peer, conf()->proxy_protocol_from);
+}
+
 enum rc role_listen(const struct role_env *env, struct engine *engine, struct err *e)
 {
     enum rc rc = RC_OK;
+    engine_set_balancers(engine, is_behind_balancer);
     for (size_t i = 0; i < env->listener_count && rc == RC_OK; i++) {
         const struct open_listener *o = &env->listeners[i];
         if (!role_serves(this_role, o->service))

@@ -23,8 +23,8 @@ static const struct role_env *my_env;
 static void on_hup(void)
 {
     log_info(EV("reading certificate and settings again"));
-    role_load_certificate(engine);
     (void)options_refresh();
+    role_load_certificate(engine);
 }
 
 /* --- notes ------------------------------------------------------------------------------- */
@@ -200,7 +200,7 @@ static void weak_login(struct str login, const char *method)
 static void every_second(void)
 {
     struct board_role *b = role_board();
-    (void)options_refresh();
+    role_refresh(engine);
     b->sessions = engine_sessions(engine);
     role_count_log();
 }

@@ -12,8 +12,8 @@ static const struct role_env *my_env;
 
 static void on_hup(void)
 {
-    role_load_certificate(engine);
     (void)options_refresh();
+    role_load_certificate(engine);
 }
 
 static enum rc connect_control(int *out_fd, struct err *e)
@@ -64,7 +64,7 @@ static enum rc hear_relay(const struct role_env *env, struct err *e)
 
 static void every_second(void)
 {
-    (void)options_refresh();
+    role_refresh(engine);
     role_board()->sessions = engine_sessions(engine);
     web_tick();
     role_count_log();

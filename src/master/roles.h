@@ -82,6 +82,8 @@ enum rc role_hear_control(struct pool *pool, const struct role_env *env,
 struct engine;
 /* The certificate and key in force from now on; a bad pair leaves the old one. */
 void role_load_certificate(struct engine *engine);
+/* Takes over changed settings, also what they ask of clients in TLS; call every second. */
+void role_refresh(struct engine *engine);
 /* Serves the listeners of this role's services. */
 enum rc role_listen(const struct role_env *env, struct engine *engine,
                     struct err *e) CHECK_RESULT;

@@ -100,6 +100,13 @@ const struct protocol pop3_protocol = {
 
 bool pop3d_admit(struct session *s)
 {
-    (void)s;
+    struct limit_held held;
+    if (limits_find_client(&s->client_ip, LIMIT_CONNECTIONS, &held) &&
+        held.action == LIMIT_REFUSE) {
+        log_info(EV("connection refused"), KV("reason", "limits.tab"), KU("line", held.line),
+                 KV("client", held.who));
+        return false;
+    }
+    limits_count_client(&s->client_ip, LIMIT_CONNECTIONS);
     return memory_is_free(conf()->pop3_min_virt_mem_space_kb);
 }

@@ -146,6 +146,17 @@ static enum step let_in(struct session *s, const struct account *account)
                  KS("table", table), KU("line", line));
         return answer_bad(s);
     }
+    struct limit_held held;
+    struct str who =
+        arena_printf(&s->tmp, "%.*s@%.*s", STR_ARG(account->name), STR_ARG(account->domain));
+    if (limits_find_account(who, LIMIT_CONNECTIONS, &held) && held.action == LIMIT_REFUSE) {
+        log_info(EV("login refused"), KS("session", session_id(s)), KS("user", who),
+                 KV("table", "limits.tab"), KU("line", held.line));
+        forget(s);
+        session_refuse(s, "-ERR [LOGIN-DELAY] too many logins lately");
+        return STEP_NEXT;
+    }
+    limits_count_account(who, LIMIT_CONNECTIONS);
     guard_good(&s->client_ip, pop3(s)->login->name);
     enum step step = open_mailbox(s, account);
     forget(s);

@@ -6,6 +6,7 @@
 #include "pop3d/pop3d.h"
 #include "store/store.h"
 #include "users/guard.h"
+#include "users/limits.h"
 #include "wire/sasl.h"
 
 /* RFC 1939 3. UPDATE is entered and left by QUIT alone. */

@@ -3,7 +3,7 @@
  * remote says is hostile input: lines, their number and the time for them have limits.
  */
 #include "relay/relay_int.h"
-#include "sys/file.h"
+#include "sys/lock.h"
 
 /* RFC 5321 4.5.3.2 */
 #define CONNECT_TIME (30 * USEC_S)
@@ -12,17 +12,38 @@
 #define REPLY_LINES_MAX 100u
 #define REPLY_BYTES_MAX ((size_t)4096)
 
+static struct lock tls_lock = LOCK_INIT(LOCK_TLS); /* protects the next two */
 static struct client_tls_ctx *tls_ctx;
+static struct tls_trust trust;
 
 enum rc connection_init(struct err *e)
 {
-    const struct options *o = conf();
-    struct client_trust trust = {
-        .ca_file = o->ssl_use_certs_file && file_exists("certs.pem") ? "certs.pem" : NULL,
-        .ca_folder = o->ssl_use_certs_dir && folder_exists("certs") ? "certs" : NULL,
-        .depth = (unsigned)o->ssl_max_certs_depth,
-    };
+    trust = options_tls_trust(conf());
     return client_tls_ctx_new(&trust, &tls_ctx, e);
+}
+
+void connection_refresh(void)
+{
+    struct err e;
+    struct tls_trust now = options_tls_trust(conf());
+    struct client_tls_ctx *fresh = NULL;
+    if (tls_trust_eq(&now, &trust))
+        return;
+    if (client_tls_ctx_new(&now, &fresh, &e) != RC_OK)
+        log_error(EV("certificate authorities not usable"), KE(&e));
+    lock_take(&tls_lock);
+    struct client_tls_ctx *before = fresh == NULL ? NULL : tls_ctx;
+    tls_ctx = fresh == NULL ? tls_ctx : fresh;
+    trust = now;
+    lock_drop(&tls_lock);
+    client_tls_ctx_put(&before);
+}
+
+static struct client_tls_ctx *present_tls(void)
+{
+    struct lock *held AUTO_UNLOCK = lock_hold(&tls_lock);
+    (void)held;
+    return client_tls_ctx_get(tls_ctx);
 }
 
 void connection_close(struct connection **connection, bool polite)
@@ -162,9 +183,11 @@ static enum rc go_to_tls(struct connection *c, struct arena *a, struct reply *ou
     enum rc rc = command(c, STR("STARTTLS\r\n"), a, out, e);
     if (rc == RC_OK && out->code != 220)
         return refused(out, e);
+    struct client_tls_ctx *ctx = present_tls();
     if (rc == RC_OK)
-        rc = client_start_tls_with(c->client, tls_ctx, c->target.name, verify,
+        rc = client_start_tls_with(c->client, ctx, c->target.name, verify,
                                    o->ssl_allow_self_signed, e);
+    client_tls_ctx_put(&ctx);
     return rc == RC_OK ? say_hello(c, a, out, e) : rc;
 }
 

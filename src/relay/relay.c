@@ -240,4 +240,5 @@ void relay_start(const struct relay_request *request)
 void relay_tick(void)
 {
     idle_tick();
+    connection_refresh();
 }

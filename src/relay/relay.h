@@ -71,7 +71,8 @@ struct relay_lookup {
 typedef void relay_lookup_fn(const struct relay_lookup *l, unsigned state, struct str text);
 /* Asks the DNS on a worker, which calls `told`. */
 void relay_look_up(struct pool *pool, const struct relay_lookup *l, relay_lookup_fn *told);
-/* Closes connections that wait for another message too long; call every second. */
+/* Closes connections that wait for another message too long, takes over settings; call every
+ * second. */
 void relay_tick(void);
 
 #endif

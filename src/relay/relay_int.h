@@ -96,6 +96,8 @@ enum rc connection_reply(struct connection *c, struct arena *a, struct reply *ou
 /* QUIT without waiting for the answer, and closed. *c becomes NULL. */
 void connection_close(struct connection **c, bool polite);
 enum rc connection_init(struct err *e) CHECK_RESULT;
+/* Takes over settings about certificates; call every second. */
+void connection_refresh(void);
 
 /* Logs in (login.c). RC_OK also when no login is set for the host. */
 enum rc login_to(struct connection *c, struct arena *a, struct reply *out,

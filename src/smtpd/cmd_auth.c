@@ -35,14 +35,25 @@ static struct sasl_offer offer(bool has_tls)
     };
 }
 
-struct str smtp_mechanisms(struct smtp *c)
+static struct str mechanisms(bool has_tls, struct arena *a)
 {
     struct buf names AUTO_RELEASE_BUF;
     buf_init(&names, 256);
-    struct sasl_offer offered = offer(stream_is_tls(&c->s.st));
+    struct sasl_offer offered = offer(has_tls);
     if (sasl_mechanisms(&offered, &names) != RC_OK)
         return STR("");
-    return arena_str(&c->s.tmp, buf_str(&names));
+    return arena_str(a, buf_str(&names));
+}
+
+struct str smtp_mechanisms(struct smtp *c)
+{
+    return mechanisms(stream_is_tls(&c->s.st), &c->s.tmp);
+}
+
+bool smtpd_offers_auth(bool has_tls)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    return mechanisms(has_tls, &a).n > 0;
 }
 
 /* --- the end of an exchange -------------------------------------------------------------- */
@@ -62,6 +73,7 @@ static enum step let_in(struct smtp *c)
         return smtp_refuse(c, "454 4.7.0", "Temporary authentication failure");
     }
     guard_good(&c->s.client_ip, who->login);
+    policy_count(c, LIMIT_CONNECTIONS);
     metric_add(METRIC_login_good_smtp, 1);
     if (str_ieq(str_from_c(sasl_mechanism(c->auth->sasl)), STR("CRAM-MD5")))
         users_weak_login(who->login, "CRAM-MD5");

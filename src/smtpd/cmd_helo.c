@@ -8,7 +8,7 @@
 
 /* Any name without blanks and controls is taken: what clients call themselves proves nothing,
  * and trace headers clean it. */
-static bool name_is_good(struct str name)
+bool smtpd_name_is_good(struct str name)
 {
     return name.n > 0 && name.n <= HELO_MAX && !str_has_control(name) &&
            !str_has_any(name, " \t") && str_is_utf8(name);
@@ -17,7 +17,7 @@ static bool name_is_good(struct str name)
 static bool greeted(struct smtp *c, struct str args, bool esmtp)
 {
     struct str name = str_trim(args);
-    if (!name_is_good(name))
+    if (!smtpd_name_is_good(name))
         return false;
     transaction_free(c);
     mem_free(&c->helo);
@@ -28,9 +28,17 @@ static bool greeted(struct smtp *c, struct str args, bool esmtp)
     return true;
 }
 
+#define BAD_NAME_CODE "501 5.5.4"
+#define BAD_NAME_TEXT "Your name is missing or not a name"
+
+struct str smtpd_name_refusal(struct arena *a)
+{
+    return smtp_with_custom(STR(BAD_NAME_CODE " " BAD_NAME_TEXT), a);
+}
+
 static enum step refuse_name(struct smtp *c)
 {
-    return smtp_refuse(c, "501 5.5.4", "Your name is missing or not a name");
+    return smtp_refuse(c, BAD_NAME_CODE, BAD_NAME_TEXT);
 }
 
 enum step cmd_helo(struct session *s, struct str args)

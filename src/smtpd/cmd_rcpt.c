@@ -174,6 +174,7 @@ static bool resolve(struct smtp *c, struct rcpt *r, enum step *out)
 static enum step accept_recipient(struct smtp *c, const struct rcpt *r)
 {
     c->tx->accepted++;
+    policy_count(c, LIMIT_RECIPIENTS);
     metric_add(METRIC_accepted_rcpts, 1);
     smtp_record(c, &r->given, "RCPT=OK", NULL);
     if (c->s.state == SMTP_MAIL)

@@ -12,6 +12,15 @@ struct seen {
     const struct address *to;
 };
 
+static void set_login(struct gate_subject *s, const struct login *login)
+{
+    s->has_login = true;
+    s->rights = login->rights;
+    s->has_account = login->has_account;
+    s->account = login->account;
+    s->login_name = login->name;
+}
+
 static struct gate_subject subject_of(struct smtp *c)
 {
     struct gate_subject s = {
@@ -20,15 +29,11 @@ static struct gate_subject subject_of(struct smtp *c)
         .client = c->s.client_ip,
         .server = c->s.local_ip,
         .server_port = c->s.local_port,
-        .is_submission = smtp_is_submission(c),
+        .is_submission = smtpd_is_submission(c->s.listener->service),
         .has_tls = stream_is_tls(&c->s.st),
-        .has_login = c->login != NULL,
     };
-    if (c->login != NULL) {
-        s.rights = c->login->rights;
-        s.has_account = c->login->has_account;
-        s.account = c->login->account;
-    }
+    if (c->login != NULL)
+        set_login(&s, c->login);
     if (c->tx != NULL)
         s.from = &c->tx->sender;
     return s;
@@ -68,11 +73,45 @@ static void seen(void *ctx, const struct gate_decision *d)
 }
 
 /* The words of a refusal. */
-static struct str words(struct smtp *c, const struct gate_decision *d)
+static struct str words(const struct gate_decision *d, struct str session, struct arena *a)
 {
     return d->line == 0 ? d->text
-                        : arena_printf(&c->s.tmp, "%.*s (%.*s)", STR_ARG(d->text),
-                                       STR_ARG(session_id(&c->s)));
+                        : arena_printf(a, "%.*s (%.*s)", STR_ARG(d->text), STR_ARG(session));
+}
+
+struct str smtpd_refusal(const struct gate_decision *d, struct str session, struct arena *a)
+{
+    struct str text = words(d, session, a);
+    if (d->gate->stage == GATE_CONNECT)
+        return arena_printf(a, "%s %.*s %.*s", d->code, STR_ARG(smtp_domain()), STR_ARG(text));
+    return smtp_with_custom(arena_printf(a, "%s %.*s", d->code, STR_ARG(text)), a);
+}
+
+void smtpd_prepare(void)
+{
+    gates_init();
+    login_init();
+}
+
+enum rc smtpd_log_in(struct gate_subject *s, struct str name, struct err *e)
+{
+    struct sasl_identity who;
+    struct login *login = NULL;
+    enum rc rc = login_find(name, s->tmp, &who);
+    if (rc == RC_OK)
+        rc = login_new(&who, s->tmp, &login, e);
+    else
+        rc = rc == RC_PERM ? err_perm(e, "5.7.8", "nobody can log in as %.*s", STR_ARG(name))
+                           : err_temp(e, "4.7.0", "smtpauth.tab can't be read now");
+    if (rc != RC_OK || login == NULL)
+        return rc;
+    set_login(s, login);
+    s->account.domain = arena_str(s->tmp, login->account.domain);
+    s->account.name = arena_str(s->tmp, login->account.name);
+    s->account.folder = arena_str(s->tmp, login->account.folder);
+    s->login_name = arena_str(s->tmp, login->name);
+    login_free(&login);
+    return RC_OK;
 }
 
 /* --- what they want to know -------------------------------------------------------------- */
@@ -132,6 +171,21 @@ bool policy_asks(struct smtp *c, enum gate_stage stage, session_fn *more, enum s
     return true;
 }
 
+/* --- what limits count -------------------------------------------------------------------- */
+
+void policy_count(struct smtp *c, enum limit_what what)
+{
+    const struct login *l = c->login;
+    if (l != NULL && l->has_account)
+        limits_count_account(arena_printf(&c->s.tmp, "%.*s@%.*s", STR_ARG(l->account.name),
+                                          STR_ARG(l->account.domain)),
+                             what);
+    else if (l != NULL)
+        limits_count_account(l->name, what);
+    else if ((c->gates.properties & PROPERTY_WHITE_LIST) == 0)
+        limits_count_client(&c->s.client_ip, what);
+}
+
 /* --- the stages -------------------------------------------------------------------------- */
 
 bool policy_client(struct smtp *c)
@@ -142,7 +196,7 @@ bool policy_client(struct smtp *c)
     if (gates_run(GATE_CONNECT, &s, seen, &about, &d) != GATE_REFUSE)
         return true;
     metric_add(METRIC_refused_gates, 1);
-    session_reply(&c->s, "%s %.*s %.*s", d.code, STR_ARG(smtp_domain()), STR_ARG(words(c, &d)));
+    session_reply(&c->s, "%.*s", STR_ARG(smtpd_refusal(&d, session_id(&c->s), &c->s.tmp)));
     return false;
 }
 
@@ -170,7 +224,7 @@ bool policy_mail(struct smtp *c, enum step *out)
     if (gates_run(GATE_MAIL, &s, seen, &about, &d) != GATE_REFUSE)
         return !s.by_pop3 || take_login(c, &s, out);
     metric_add(METRIC_refused_senders, 1);
-    *out = smtp_refuse(c, d.code, "%.*s", STR_ARG(words(c, &d)));
+    *out = smtp_refuse(c, d.code, "%.*s", STR_ARG(words(&d, session_id(&c->s), &c->s.tmp)));
     return false;
 }
 
@@ -184,6 +238,6 @@ bool policy_rcpt(struct smtp *c, const struct address *to, const struct recipien
     if (gates_run(GATE_RCPT, &s, seen, &about, &d) != GATE_REFUSE)
         return true;
     metric_add(METRIC_refused_rcpts, 1);
-    *out = smtp_refuse(c, d.code, "%.*s", STR_ARG(words(c, &d)));
+    *out = smtp_refuse(c, d.code, "%.*s", STR_ARG(words(&d, session_id(&c->s), &c->s.tmp)));
     return false;
 }

@@ -112,7 +112,7 @@ static void test_starttls_forgets(void **state)
     scratch_must(tls_self_signed(STR("mx.example.org"), 1, &cert, &key, &e), &e);
     scratch_write("server.cert", cert.p);
     scratch_write("server.key", key.p);
-    scratch_must(tls_ctx_load("server.cert", "server.key", &ctx, &e), &e);
+    scratch_must(tls_ctx_load("server.cert", "server.key", NULL, &ctx, &e), &e);
     engine_set_tls(engine, ctx);
     struct session *s = open_session(SMTP, NULL);
     struct str sent = talk(s, STR(EHLO ALICE), SIZE_MAX, &a);

@@ -188,6 +188,7 @@ static enum step deliver(struct smtp *c)
         step = put_failed(c, &e);
     } else {
         log_accepted(c, queued);
+        policy_count(c, LIMIT_MESSAGES);
         step = smtp_ok(c, "250 2.0.0", "Message accepted, id %.*s", STR_ARG(tx->id));
     }
     transaction_reset(c);

@@ -35,16 +35,20 @@ enum step smtp_ok(struct smtp *c, const char *code, const char *fmt, ...)
     return smtp_next(c);
 }
 
+struct str smtp_with_custom(struct str text, struct arena *a)
+{
+    struct str custom = conf()->custom_smtp_message;
+    if (custom.n > 0 && !str_has_control(custom))
+        text = arena_printf(a, "%.*s - %.*s", STR_ARG(text), STR_ARG(custom));
+    return str_head(text, REPLY_MAX);
+}
+
 enum step smtp_refuse(struct smtp *c, const char *code, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    struct str text = reply_text(c, code, fmt, ap);
+    struct str text = smtp_with_custom(reply_text(c, code, fmt, ap), &c->s.tmp);
     va_end(ap);
-    struct str custom = conf()->custom_smtp_message;
-    if (custom.n > 0 && !str_has_control(custom))
-        text = arena_printf(&c->s.tmp, "%.*s - %.*s", STR_ARG(text), STR_ARG(custom));
-    text = str_head(text, REPLY_MAX);
     if (code[0] == '5')
         session_refuse(&c->s, "%.*s", STR_ARG(text));
     else

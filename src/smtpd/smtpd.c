@@ -47,9 +47,8 @@ bool smtpd_admit(struct session *s)
 
 /* --- what the session may do ------------------------------------------------------------- */
 
-bool smtp_is_submission(const struct smtp *c)
+bool smtpd_is_submission(const char *service)
 {
-    const char *service = c->s.listener->service;
     return strcmp(service, "submission") == 0 ||
            (strcmp(service, "smtps") == 0 && conf()->origin == CONF_NEW);
 }
@@ -92,6 +91,8 @@ static enum step greet(struct smtp *c)
     struct session *s = &c->s;
     if (!s->listener->local && !policy_client(c))
         return STEP_CLOSE;
+    if (!s->listener->local)
+        policy_count(c, LIMIT_CONNECTIONS);
     session_reply(s, "220 %.*s ESMTP Hikyaku", STR_ARG(smtp_domain()));
     return smtp_next(c);
 }

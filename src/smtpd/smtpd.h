@@ -35,6 +35,25 @@ typedef bool smtpd_run_program_fn(struct question q, const char *table,
                                   struct str about);
 void smtpd_set_program_runner(smtpd_run_program_fn *run);
 
+/* --- what a session would be told, without one: `hikyaku explain` ------------------------ */
+
+/* Once, instead of smtpd_init. */
+void smtpd_prepare(void);
+/* Mail of our own users comes in by this service: 587, and 465 of a MailRoot that isn't taken
+ * over. */
+bool smtpd_is_submission(const char *service);
+/* Can a client log in, with and without TLS? */
+bool smtpd_offers_auth(bool has_tls);
+/* Is it a name for HELO and EHLO? And the reply to one that isn't, in a. */
+bool smtpd_name_is_good(struct str name);
+struct str smtpd_name_refusal(struct arena *a);
+/* How addresses are read: RFC 5321, SMTPLocalRule1, SMTPUTF8 always (the caller checks). */
+unsigned smtp_address_rules(void);
+/* The subject as after AUTH by this name. RC_PERM: nobody has it. */
+enum rc smtpd_log_in(struct gate_subject *s, struct str name, struct err *e) CHECK_RESULT;
+/* The reply to what a gate refuses, in a. session: its name, as session_id gives it. */
+struct str smtpd_refusal(const struct gate_decision *d, struct str session, struct arena *a);
+
 /* The engine's admit hook: false when disk or inodes run short. */
 bool smtpd_admit(struct session *s);
 

@@ -22,6 +22,7 @@
 #include "store/store.h"
 #include "sys/file.h"
 #include "users/guard.h"
+#include "users/limits.h"
 #include "users/users.h"
 #include "wire/sasl.h"
 
@@ -114,6 +115,8 @@ static inline struct smtp *smtp_of(struct session *s)
 enum step smtp_ok(struct smtp *c, const char *code, const char *fmt, ...) PRINTF(3, 4);
 /* A 4xx or 5xx with CustomSMTPMessage behind it; 5xx counts as an error of the client. */
 enum step smtp_refuse(struct smtp *c, const char *code, const char *fmt, ...) PRINTF(3, 4);
+/* A refusal with CustomSMTPMessage behind it, as long as a reply may be. */
+struct str smtp_with_custom(struct str text, struct arena *a);
 /* Trouble of ours: logged with its reason, which the client doesn't see; 4xx from e->dsn. */
 enum step smtp_trouble(struct smtp *c, const char *what, const struct err *e);
 /* Not a reply: the step that follows a finished command. */
@@ -129,8 +132,6 @@ void smtp_record(struct smtp *c, const struct address *rcpt, const char *status,
 void smtp_record_delivery(struct smtp *c);
 
 /* --- what the session is ----------------------------------------------------------------- */
-/* Mail of our own users comes in here: 587, and 465 of a MailRoot that isn't taken over. */
-bool smtp_is_submission(const struct smtp *c);
 bool smtp_has_right(const struct smtp *c, enum smtp_right right);
 /* The largest message this client may send, in octets; 0: no limit. */
 uint64_t smtp_size_limit(const struct smtp *c);
@@ -160,6 +161,8 @@ bool policy_mail(struct smtp *c, enum step *out);
 /* Those at RCPT TO. */
 bool policy_rcpt(struct smtp *c, const struct address *to, const struct recipient *found,
                  enum step *out);
+/* Counts it for who has logged in, else for the client's address (limits.tab). */
+void policy_count(struct smtp *c, enum limit_what what);
 /* Room on disk for a message of this size (0: unknown). Any thread. (policy_disk.c) */
 bool policy_disk_has_room(uint64_t octets);
 /* SmtpMinVirtMemSpace. Any thread. (policy_memory.c) */
@@ -255,8 +258,6 @@ bool smtp_is_xtext(struct str s);
 bool smtp_next_param(struct str *rest, struct str *out_keyword, struct str *out_value);
 /* "FROM:" or "TO:" at the start of args, in any case: skipped. */
 bool smtp_skip_word(struct str *args, struct str word);
-/* How addresses are read: RFC 5321, SMTPLocalRule1, SMTPUTF8 always (the caller checks). */
-unsigned smtp_address_rules(void);
 
 command_fn cmd_helo, cmd_ehlo, cmd_mail, cmd_rcpt, cmd_data, cmd_bdat, cmd_auth, cmd_starttls,
     cmd_vrfy, cmd_rset, cmd_noop, cmd_help, cmd_quit, cmd_expn, cmd_etrn;

@@ -1,6 +1,6 @@
 /* client.c - see client.h. */
 #include "sys/client.h"
-#include "sys/file.h"
+#include "sys/tls_int.h"
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -8,6 +8,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -209,33 +210,39 @@ enum rc client_start_tls(struct client *c, const char *host, const struct client
 
 struct client_tls_ctx {
     SSL_CTX *ssl;
+    _Atomic unsigned refs;
 };
 
-/* All at once: OpenSSL would read single files later, when the role is sealed. */
-static int load_system_authorities(SSL_CTX *ssl)
-{
-    static const char bundle[] = "/etc/ssl/certs/ca-certificates.crt";
-    return file_exists(bundle) ? SSL_CTX_load_verify_locations(ssl, bundle, NULL)
-                               : SSL_CTX_set_default_verify_paths(ssl);
-}
-
-enum rc client_tls_ctx_new(const struct client_trust *trust, struct client_tls_ctx **out,
+enum rc client_tls_ctx_new(const struct tls_trust *trust, struct client_tls_ctx **out,
                            struct err *e)
 {
     SSL_CTX *ssl = SSL_CTX_new(TLS_client_method());
-    bool more = trust->ca_file != NULL || trust->ca_folder != NULL;
     if (ssl == NULL || SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION) != 1 ||
-        load_system_authorities(ssl) != 1 ||
-        (more && SSL_CTX_load_verify_locations(ssl, trust->ca_file, trust->ca_folder) != 1)) {
+        !tls_trust_load(ssl, trust)) {
         SSL_CTX_free(ssl);
         return tls_failed("TLS can't be set up", e);
     }
-    if (trust->depth > 0)
-        SSL_CTX_set_verify_depth(ssl, (int)trust->depth);
     (void)SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
     *out = mem_new(sizeof(**out));
     (*out)->ssl = ssl;
+    (*out)->refs = 1;
     return RC_OK;
+}
+
+struct client_tls_ctx *client_tls_ctx_get(struct client_tls_ctx *ctx)
+{
+    atomic_fetch_add(&ctx->refs, 1);
+    return ctx;
+}
+
+void client_tls_ctx_put(struct client_tls_ctx **ctx)
+{
+    struct client_tls_ctx *c = *ctx;
+    *ctx = NULL;
+    if (c == NULL || atomic_fetch_sub(&c->refs, 1) != 1)
+        return;
+    SSL_CTX_free(c->ssl);
+    mem_free(&c);
 }
 
 /* Is the certificate good, or only without a signature of somebody known where that is fine? */

@@ -3,6 +3,7 @@
 #define HIKYAKU_SYS_CLIENT_H
 
 #include "base/base.h"
+#include "sys/tls.h"
 
 struct client;
 
@@ -27,13 +28,11 @@ void client_set_timeout(struct client *c, usec_t timeout);
 /* No wait goes beyond this time (clock_mono); USEC_FOREVER: no bound. */
 void client_set_deadline(struct client *c, usec_t deadline);
 
-/* How other servers' certificates are judged; made once, used by all connections. */
-struct client_trust {
-    const char *ca_file, *ca_folder; /* besides the system's authorities; may be NULL */
-    unsigned depth;                  /* longest chain; 0: OpenSSL's */
-};
+/* How other servers' certificates are judged; used by many connections. */
 struct client_tls_ctx;
-enum rc client_tls_ctx_new(const struct client_trust *trust, struct client_tls_ctx **out,
+struct client_tls_ctx *client_tls_ctx_get(struct client_tls_ctx *ctx);
+void client_tls_ctx_put(struct client_tls_ctx **ctx);
+enum rc client_tls_ctx_new(const struct tls_trust *trust, struct client_tls_ctx **out,
                            struct err *e) CHECK_RESULT;
 /* The TLS handshake with a host whose certificate must be good and its own (verify), or any. */
 enum rc client_start_tls_with(struct client *c, struct client_tls_ctx *ctx, struct str host,

@@ -75,8 +75,13 @@ static bool allow_file(const struct ruleset *r, const char *path)
 static bool add_rules(const struct ruleset *r, const struct seal *s)
 {
     static const char *const outside[] = {
-        "/etc/localtime", "/etc/passwd", "/proc/meminfo",
-        "/dev/urandom",   "/dev/null",   "/proc/sys/kernel/random/boot_id"
+        "/etc/localtime",
+        "/etc/passwd",
+        "/proc/meminfo",
+        "/dev/urandom",
+        "/dev/null",
+        "/proc/sys/kernel/random/boot_id",
+        "/etc/ssl/certs/ca-certificates.crt",
     };
     uint64_t all = READS | WRITES | ACCESS_REFER | ACCESS_TRUNCATE;
     bool ok = allow_below(r, ".", READS) && allow_below(r, "/usr/share/zoneinfo", READS);

@@ -1,7 +1,9 @@
 /*
- * tls.c - TLS on the server's side, by OpenSSL. TLS 1.2 and newer (RFC 8996), no renegotiation,
- * no compression, buffers released while a connection is idle.
+ * tls.c - TLS on the server's side, and the authorities of both sides, by OpenSSL. TLS 1.2 and
+ * newer (RFC 8996), no renegotiation, no compression, buffers released while a connection is
+ * idle.
  */
+#include "sys/file.h"
 #include "sys/tls_int.h"
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -52,8 +54,62 @@ static enum rc set_up(SSL_CTX *ssl, const char *cert_path, const char *key_path,
     return RC_OK;
 }
 
-enum rc tls_ctx_load(const char *cert_path, const char *key_path, struct tls_ctx **out,
-                     struct err *e)
+/* --- certificates of the other side ------------------------------------------------------ */
+
+/* All at once: OpenSSL would read single files later, when the role is sealed. */
+static bool load_system_authorities(SSL_CTX *ssl)
+{
+    static const char bundle[] = "/etc/ssl/certs/ca-certificates.crt";
+    return (file_exists(bundle) ? SSL_CTX_load_verify_locations(ssl, bundle, NULL)
+                                : SSL_CTX_set_default_verify_paths(ssl)) == 1;
+}
+
+bool tls_trust_load(SSL_CTX *ssl, const struct tls_trust *trust)
+{
+    bool more = trust->ca_file != NULL || trust->ca_folder != NULL;
+    if (trust->depth > 0)
+        SSL_CTX_set_verify_depth(ssl, (int)trust->depth);
+    return load_system_authorities(ssl) &&
+           (!more || SSL_CTX_load_verify_locations(ssl, trust->ca_file, trust->ca_folder) == 1);
+}
+
+/* A signer that nobody knows is let pass; dates and all else count. */
+static int take_self_signed(int ok, X509_STORE_CTX *store)
+{
+    int why = X509_STORE_CTX_get_error(store);
+    if (ok == 1 || (why != X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT &&
+                    why != X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN))
+        return ok;
+    X509_STORE_CTX_set_error(store, X509_V_OK);
+    return 1;
+}
+
+static int take_any(int ok, X509_STORE_CTX *store)
+{
+    (void)ok;
+    X509_STORE_CTX_set_error(store, X509_V_OK);
+    return 1;
+}
+
+static enum rc ask_clients(SSL_CTX *ssl, const struct tls_clients *c, struct err *e)
+{
+    static const unsigned char context[] = "hikyaku"; /* without one nothing is resumed */
+    if (c == NULL || (!c->verify && !c->demand))
+        return RC_OK;
+    SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | (c->demand ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
+                       !c->verify          ? take_any
+                       : c->self_signed_ok ? take_self_signed
+                                           : NULL);
+    (void)SSL_CTX_set_session_id_context(ssl, context, sizeof(context));
+    return !c->verify || tls_trust_load(ssl, &c->trust)
+               ? RC_OK
+               : ssl_error(e, "certificate authorities");
+}
+
+/* --- a server's settings ----------------------------------------------------------------- */
+
+enum rc tls_ctx_load(const char *cert_path, const char *key_path,
+                     const struct tls_clients *clients, struct tls_ctx **out, struct err *e)
 {
     SSL_CTX *ssl = SSL_CTX_new(TLS_server_method());
     if (ssl == NULL)
@@ -66,6 +122,8 @@ enum rc tls_ctx_load(const char *cert_path, const char *key_path, struct tls_ctx
     (void)SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
     (void)SSL_CTX_set_num_tickets(ssl, 1);
     enum rc rc = set_up(ssl, cert_path, key_path, e);
+    if (rc == RC_OK)
+        rc = ask_clients(ssl, clients, e);
     if (rc != RC_OK) {
         SSL_CTX_free(ssl);
         return rc;
@@ -148,7 +206,11 @@ enum rc tls_handshake(struct tls *t, bool *out_wants_write, struct err *e)
     }
     enum rc rc = outcome(t, result, out_wants_write);
     if (rc == RC_GONE) {
+        long why = SSL_get_verify_result(t->ssl);
         (void)ssl_error(e, "TLS handshake");
+        if (why != X509_V_OK)
+            (void)err_temp(e, "4.7.5", "the client's certificate is not good: %s",
+                           X509_verify_cert_error_string(why));
         if (e != NULL)
             e->rc = RC_GONE;
     }

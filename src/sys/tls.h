@@ -8,8 +8,23 @@
 struct tls_ctx;
 struct tls;
 
-/* Loads a certificate chain and its key (PEM files). TLS 1.2 and newer. */
-enum rc tls_ctx_load(const char *cert_path, const char *key_path, struct tls_ctx **out,
+/* Whose certificates are believed, besides the system's authorities. */
+struct tls_trust {
+    const char *ca_file, *ca_folder; /* may be NULL */
+    unsigned depth;                  /* longest chain; 0: OpenSSL's */
+};
+/* What a server asks of its clients. */
+struct tls_clients {
+    bool verify;         /* a certificate that they give must be good */
+    bool demand;         /* they must give one */
+    bool self_signed_ok; /* with verify: its signer needn't be known */
+    struct tls_trust trust;
+};
+
+/* Loads a certificate chain and its key (PEM files). TLS 1.2 and newer. clients NULL: nothing
+ * is asked of them. */
+enum rc tls_ctx_load(const char *cert_path, const char *key_path,
+                     const struct tls_clients *clients, struct tls_ctx **out,
                      struct err *e) CHECK_RESULT;
 /* References: a reload makes a new context while old connections keep theirs. */
 struct tls_ctx *tls_ctx_get(struct tls_ctx *ctx);

@@ -1,8 +1,12 @@
-/* tls_int.h - between stream.c and tls.c. */
+/* tls_int.h - between stream.c, client.c and tls.c. */
 #ifndef HIKYAKU_SYS_TLS_INT_H
 #define HIKYAKU_SYS_TLS_INT_H
 
 #include "sys/tls.h"
+
+struct ssl_ctx_st;
+/* Loads the authorities that verifying needs; false: OpenSSL's errors say why. */
+bool tls_trust_load(struct ssl_ctx_st *ssl, const struct tls_trust *trust) CHECK_RESULT;
 
 /* A server's end of a connection on fd, which stays the caller's; freeing takes NULL too. */
 enum rc tls_new(struct tls_ctx *ctx, int fd, struct tls **out, struct err *e) CHECK_RESULT;

@@ -63,6 +63,29 @@ static void check_folders(struct check *c)
 
 /* --- certificate ------------------------------------------------------------------------- */
 
+/* Those that verifying the other side's certificates needs. */
+static void check_authorities(struct check *c)
+{
+    const struct options *o = conf();
+    const struct tls_trust trust = options_tls_trust(o);
+    struct tls_clients clients = { .verify = true };
+    struct tls_ctx *ctx = NULL;
+    struct err e;
+    if (o->ssl_use_certs_file && trust.ca_file == NULL)
+        check_say(c, CHECK_WARNING, "certs.pem", 0, "put the certificates of authorities there",
+                  "SSLUseCertsFile is set, but there is no such file");
+    if (o->ssl_use_certs_dir && trust.ca_folder == NULL)
+        check_say(c, CHECK_WARNING, "certs", 0,
+                  "put certificates of authorities there, and run openssl rehash on it",
+                  "SSLUseCertsDir is set, but there is no such folder");
+    clients.trust.ca_file = trust.ca_file;
+    if (trust.ca_file != NULL &&
+        tls_ctx_load("server.cert", "server.key", &clients, &ctx, &e) != RC_OK)
+        check_say(c, CHECK_ERROR, "certs.pem", 0, "it must have certificates, in PEM", "%s",
+                  e.text);
+    tls_ctx_put(&ctx);
+}
+
 static void check_certificate(struct check *c)
 {
     static const char *const cert = "server.cert";
@@ -74,7 +97,7 @@ static void check_certificate(struct check *c)
                   "there is no certificate");
         return;
     }
-    if (tls_ctx_load(cert, "server.key", &ctx, &e) != RC_OK) {
+    if (tls_ctx_load(cert, "server.key", NULL, &ctx, &e) != RC_OK) {
         check_say(c, CHECK_ERROR, cert, 0, "the two must belong together, in PEM", "%s",
                   e.text);
         return;
@@ -91,6 +114,7 @@ static void check_certificate(struct check *c)
                   "mail programs that know the server by this name will warn or refuse",
                   "the certificate is not for %.*s", STR_ARG(host));
     tls_ctx_put(&ctx);
+    check_authorities(c);
 }
 
 /* --- XMail's spool ----------------------------------------------------------------------- */

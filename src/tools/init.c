@@ -84,6 +84,15 @@ static const struct table_text tables[] = {
       0640 },
     { "smtpauth.tab", "# \"login\"\t\"password in plain text\"\t\"rights\"\n", 0600 },
     { "spammers.tab", "# \"address\"\t\"netmask\"\n", 0640 },
+    { "limits.tab",
+      "# What clients and accounts may do in a time (seconds), and what happens then.\n"
+      "# "
+      "\"address|account\"\t\"connections|messages|recipients|bad-"
+      "logins\"\t\"count\"\t\"seconds\"\t"
+      "\"refuse|delay=S|stop[,notify]\"\n"
+      "\"account\"\t\"messages\"\t\"1000\"\t\"3600\"\t\"refuse,notify\"\n"
+      "\"account\"\t\"recipients\"\t\"5000\"\t\"3600\"\t\"refuse,notify\"\n",
+      0640 },
     { "spam-address.tab", "# \"sender pattern\"\n", 0640 },
     { "pop3links.tab", "", 0600 },
     { "smtpgw.tab", "", 0640 },

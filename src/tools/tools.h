@@ -51,6 +51,13 @@ int tool_import(int argc, char **argv);
 /* `hikyaku trace ID|ADDRESS|MESSAGE-ID`. 0; 1 nothing found, or failed; 3 usage. */
 int tool_trace(int argc, char **argv);
 
+/* `hikyaku limits [list]|release WHO`. 0; 1 failed; 3 usage; 4 nobody of that name. */
+int tool_limits(int argc, char **argv);
+
+/* `hikyaku explain --client IP ...`: what the gates of SMTP say. 0 passed; 4 refused; 1 failed;
+ * 3 usage. */
+int tool_explain(int argc, char **argv);
+
 /* `hikyaku sendmail`, sendmail: codes of sysexits.h; 2: no recipients. */
 int tool_sendmail(int argc, char **argv);
 

@@ -59,6 +59,14 @@ bool orders_send(struct orders *o, const struct str *words, size_t count);
 bool orders_ask(struct orders *o, const struct str *words, size_t count, struct str *out_line);
 void orders_close(struct orders *o);
 
+/* --- limits_tool.c ------------------------------------------------------------------------ */
+
+struct limit_held;
+/* Calls fn for all who are over a limit; the server tells. False: it doesn't, which has been
+ * said. */
+bool tool_each_held(struct orders *o, void (*fn)(void *ctx, const struct limit_held *held),
+                    void *ctx);
+
 /* --- lists_tool.c ------------------------------------------------------------------------ */
 
 /* Is it a verb of `hikyaku lists` about posts? Then argv[0] is it. */

@@ -17,17 +17,12 @@
  * A bucket that is full gives up its slot that was used longest ago. A stranger can't choose
  * the bucket of a slot, for the hash is keyed.
  */
-#include "users/guard.h"
 #include "sys/io.h"
 #include "sys/lock.h"
+#include "users/guard_int.h"
 #include "users/memfile.h"
-#include <stdatomic.h>
 
-#define GUARD_MAGIC 0x4869476172643031u
-#define WAYS 8u
-#define PAIR_SLOTS 16384u
-#define ADDRESS_SLOTS 16384u
-#define GOOD_SLOTS 32768u
+#define GUARD_MAGIC 0x4869476172643032u
 
 #define FORGET_S 600u      /* in which a full limit drains */
 #define PAIR_LIMIT 20u     /* bad logins of a pair */
@@ -37,72 +32,50 @@
 #define ADDRESS_DELAY_EVERY 4u /* bad logins of an address that double its delay once */
 #define TRIES_MAX 16u          /* of a compare-and-swap; then this count is lost */
 
-/*
- * A slot, from the highest bit: tag 22, delay in seconds 6, score in sixteenths 12, second 24.
- * 0 is a free slot. The second wraps every 194 days: a slot that old is long free to take.
- */
+/* Of the areas here: tag 22, delay in seconds 6, score in sixteenths 12, second 24. 0 is a free
+ * slot. The second wraps every 194 days: a slot that old is long free to take. */
 #define SECOND_BITS 24u
 #define SCORE_BITS 12u
-#define DELAY_BITS 6u
-#define SECOND_MASK ((1u << SECOND_BITS) - 1)
-#define SCORE_MAX ((1u << SCORE_BITS) - 1)
 #define SCORE_ONE 16u
-#define TAG_SHIFT (SECOND_BITS + SCORE_BITS + DELAY_BITS)
-
-struct guard_table {
-    uint64_t magic, seed;
-    _Atomic uint64_t pair[PAIR_SLOTS];
-    _Atomic uint64_t address[ADDRESS_SLOTS];
-    _Atomic uint64_t good[GOOD_SLOTS];
-};
-_Static_assert(sizeof(struct guard_table) <= (size_t)1 << 20, "the guard fits in 1 MB");
-
-/* One of the three areas. */
-struct area {
-    _Atomic uint64_t *slots;
-    uint32_t count;
-    uint32_t limit; /* drained in FORGET_S; 0: nothing drains */
-};
-
-struct slot {
-    uint64_t tag;
-    uint32_t second, score, delay_s;
-};
+#define TAG_SHIFT 42u
+#define SCORE_MAX ((1u << SCORE_BITS) - 1)
 
 static struct lock guard_lock = LOCK_INIT(LOCK_LEAF);
 static struct guard_table *_Atomic guard;
 
-static uint32_t second_of(usec_t now)
+static uint32_t second_of(const struct area *a, usec_t now)
 {
-    return (uint32_t)((uint64_t)(now / USEC_S) & SECOND_MASK);
+    return (uint32_t)((uint64_t)(now / USEC_S) & ((1u << a->second_bits) - 1));
 }
 
-static struct slot slot_unpack(uint64_t word)
+static struct slot slot_unpack(const struct area *a, uint64_t word)
 {
+    unsigned delay_at = a->second_bits + a->score_bits;
     return (struct slot){
         .tag = word >> TAG_SHIFT,
-        .delay_s = (uint32_t)(word >> (SECOND_BITS + SCORE_BITS)) & ((1u << DELAY_BITS) - 1),
-        .score = (uint32_t)(word >> SECOND_BITS) & SCORE_MAX,
-        .second = (uint32_t)word & SECOND_MASK,
+        .delay_s = (uint32_t)(word >> delay_at) & ((1u << (TAG_SHIFT - delay_at)) - 1),
+        .score = (uint32_t)(word >> a->second_bits) & ((1u << a->score_bits) - 1),
+        .second = (uint32_t)word & ((1u << a->second_bits) - 1),
     };
 }
 
-static uint64_t slot_pack(const struct slot *s)
+static uint64_t slot_pack(const struct area *a, const struct slot *s)
 {
-    return s->tag << TAG_SHIFT | (uint64_t)s->delay_s << (SECOND_BITS + SCORE_BITS) |
-           (uint64_t)s->score << SECOND_BITS | s->second;
+    unsigned delay_at = a->second_bits + a->score_bits;
+    uint64_t delay = delay_at == TAG_SHIFT ? 0 : (uint64_t)s->delay_s << delay_at;
+    return s->tag << TAG_SHIFT | delay | (uint64_t)s->score << a->second_bits | s->second;
 }
 
 /* Seconds since the slot was written; a little in the future (another processor) is now. */
-static uint32_t slot_age(const struct slot *s, uint32_t second)
+static uint32_t slot_age(const struct area *a, const struct slot *s, uint32_t second)
 {
-    uint32_t age = (second - s->second) & SECOND_MASK;
-    return age > SECOND_MASK - 60 ? 0 : age;
+    uint32_t mask = (1u << a->second_bits) - 1, age = (second - s->second) & mask;
+    return age > mask - 60 ? 0 : age;
 }
 
-static uint32_t drained(const struct slot *s, uint32_t limit, uint32_t second)
+static uint32_t drained(const struct area *a, const struct slot *s, uint32_t second)
 {
-    uint64_t drain = (uint64_t)slot_age(s, second) * limit * SCORE_ONE / FORGET_S;
+    uint64_t drain = a->full == 0 ? 0 : (uint64_t)slot_age(a, s, second) * a->full / a->drain_s;
     return drain >= s->score ? 0 : s->score - (uint32_t)drain;
 }
 
@@ -149,7 +122,7 @@ enum rc guard_use(int fd, struct err *e)
     return RC_OK;
 }
 
-static struct guard_table *table(void)
+struct guard_table *guard_table(void)
 {
     struct guard_table *t = atomic_load(&guard);
     if (t != NULL)
@@ -167,17 +140,19 @@ static struct guard_table *table(void)
 
 static struct area area_pair(struct guard_table *t)
 {
-    return (struct area){ t->pair, PAIR_SLOTS, PAIR_LIMIT };
+    return (struct area){ t->pair,  PAIR_SLOTS, PAIR_LIMIT * SCORE_ONE,
+                          FORGET_S, SCORE_BITS, SECOND_BITS };
 }
 
 static struct area area_address(struct guard_table *t)
 {
-    return (struct area){ t->address, ADDRESS_SLOTS, ADDRESS_LIMIT };
+    return (struct area){ t->address, ADDRESS_SLOTS, ADDRESS_LIMIT * SCORE_ONE,
+                          FORGET_S,   SCORE_BITS,    SECOND_BITS };
 }
 
 static struct area area_good(struct guard_table *t)
 {
-    return (struct area){ t->good, GOOD_SLOTS, 0 };
+    return (struct area){ t->good, GOOD_SLOTS, 0, 0, SCORE_BITS, SECOND_BITS };
 }
 
 /* --- keys -------------------------------------------------------------------------------- */
@@ -212,16 +187,16 @@ static uint64_t tag_of(uint64_t key)
 
 static _Atomic uint64_t *bucket_of(const struct area *a, uint64_t key)
 {
-    return a->slots + (key % (a->count / WAYS)) * WAYS;
+    return a->slots + (key % (a->count / GUARD_WAYS)) * GUARD_WAYS;
 }
 
 /* The slot of key as it was at some moment of this call; false: there is none. */
 static bool slot_find(const struct area *a, uint64_t key, struct slot *out)
 {
     _Atomic uint64_t *bucket = bucket_of(a, key);
-    for (uint32_t i = 0; i < WAYS; i++) {
+    for (uint32_t i = 0; i < GUARD_WAYS; i++) {
         uint64_t word = atomic_load_explicit(&bucket[i], memory_order_relaxed);
-        struct slot s = slot_unpack(word);
+        struct slot s = slot_unpack(a, word);
         if (word != 0 && s.tag == tag_of(key)) {
             *out = s;
             return true;
@@ -237,11 +212,11 @@ static _Atomic uint64_t *slot_choose(const struct area *a, uint64_t key, uint32_
     _Atomic uint64_t *bucket = bucket_of(a, key), *best = bucket;
     uint32_t best_age = 0;
     *out_word = atomic_load_explicit(best, memory_order_relaxed);
-    for (uint32_t i = 0; i < WAYS; i++) {
+    for (uint32_t i = 0; i < GUARD_WAYS; i++) {
         uint64_t word = atomic_load_explicit(&bucket[i], memory_order_relaxed);
-        struct slot s = slot_unpack(word);
+        struct slot s = slot_unpack(a, word);
         bool own = word != 0 && s.tag == tag_of(key);
-        uint32_t age = word == 0 ? UINT32_MAX : slot_age(&s, second);
+        uint32_t age = word == 0 ? UINT32_MAX : slot_age(a, &s, second);
         if (own || age > best_age) {
             best = &bucket[i];
             best_age = age;
@@ -253,35 +228,32 @@ static _Atomic uint64_t *slot_choose(const struct area *a, uint64_t key, uint32_
     return best;
 }
 
-/* What becomes of the slot of key, given its drained state. */
-typedef void slot_fn(struct slot *s, uint32_t value);
-
-/* Changes the slot of key; returns its new state. */
-static struct slot slot_update(const struct area *a, uint64_t key, uint32_t second, slot_fn *fn,
-                               uint32_t value)
+struct slot slot_update(const struct area *a, uint64_t key, usec_t now, slot_fn *fn,
+                        uint32_t value)
 {
+    uint32_t second = second_of(a, now);
     struct slot s = { .tag = tag_of(key) };
     for (unsigned i = 0; i < TRIES_MAX; i++) {
         uint64_t word = 0;
         _Atomic uint64_t *at = slot_choose(a, key, second, &word);
-        s = slot_unpack(word);
+        s = slot_unpack(a, word);
         if (word == 0 || s.tag != tag_of(key))
             s = (struct slot){ .tag = tag_of(key), .second = second };
-        s.score = drained(&s, a->limit, second);
+        s.score = drained(a, &s, second);
         s.second = second;
         fn(&s, value);
-        if (atomic_compare_exchange_strong(at, &word, slot_pack(&s)))
+        if (atomic_compare_exchange_strong(at, &word, slot_pack(a, &s)))
             break;
     }
     return s;
 }
 
-static void slot_drop(const struct area *a, uint64_t key)
+void slot_drop(const struct area *a, uint64_t key)
 {
     _Atomic uint64_t *bucket = bucket_of(a, key);
-    for (uint32_t i = 0; i < WAYS; i++) {
+    for (uint32_t i = 0; i < GUARD_WAYS; i++) {
         uint64_t word = atomic_load(&bucket[i]);
-        if (word != 0 && slot_unpack(word).tag == tag_of(key))
+        if (word != 0 && slot_unpack(a, word).tag == tag_of(key))
             (void)atomic_compare_exchange_strong(&bucket[i], &word, 0);
     }
 }
@@ -320,57 +292,63 @@ static uint32_t score_count(uint32_t score)
     return (score + SCORE_ONE - 1) / SCORE_ONE;
 }
 
-static bool is_over(const struct area *a, uint64_t key, uint32_t second)
+static bool is_over(const struct area *a, uint64_t key, usec_t now)
 {
     struct slot s;
-    return slot_find(a, key, &s) && drained(&s, a->limit, second) >= a->limit * SCORE_ONE;
+    uint32_t second = second_of(a, now);
+    return slot_find(a, key, &s) && drained(a, &s, second) >= a->full;
 }
 
-static bool was_good(const struct area *a, uint64_t key, uint32_t second)
+static bool was_good(const struct area *a, uint64_t key, usec_t now)
 {
     struct slot s;
-    return slot_find(a, key, &s) && slot_age(&s, second) < GOOD_S;
+    uint32_t second = second_of(a, now);
+    return slot_find(a, key, &s) && slot_age(a, &s, second) < GOOD_S;
 }
 
 usec_t guard_delay(const struct ip *client, struct str login, usec_t now)
 {
-    struct guard_table *t = table();
+    struct guard_table *t = guard_table();
     struct area pairs = area_pair(t), addresses = area_address(t), good = area_good(t);
+    struct limit_held held;
     uint64_t pair = key_of_pair(t, client, login);
-    uint32_t second = second_of(now);
-    if (is_over(&pairs, pair, second))
+    if (is_over(&pairs, pair, now))
         return USEC_FOREVER;
-    if (is_over(&addresses, key_of_address(t, client), second) &&
-        !was_good(&good, pair, second))
+    bool suspect =
+        is_over(&addresses, key_of_address(t, client), now) ||
+        limits_find_client(client, LIMIT_BAD_LOGINS, &held) ||
+        (limits_find_account(login, LIMIT_BAD_LOGINS, &held) && held.what == LIMIT_BAD_LOGINS);
+    if (suspect && !was_good(&good, pair, now))
         return USEC_FOREVER;
     struct slot s;
     if (!slot_find(&pairs, pair, &s))
         return 0;
-    uint32_t age = slot_age(&s, second);
+    uint32_t age = slot_age(&pairs, &s, second_of(&pairs, now));
     return age >= s.delay_s ? 0 : (usec_t)(s.delay_s - age) * USEC_S;
 }
 
 usec_t guard_bad(const struct ip *client, struct str login, usec_t base_delay, usec_t now)
 {
-    struct guard_table *t = table();
+    struct guard_table *t = guard_table();
     struct area pairs = area_pair(t), addresses = area_address(t);
     uint64_t pair = key_of_pair(t, client, login);
-    uint32_t second = second_of(now);
-    struct slot by_pair = slot_update(&pairs, pair, second, add_bad, 0);
+    struct slot by_pair = slot_update(&pairs, pair, now, add_bad, 0);
     struct slot by_address =
-        slot_update(&addresses, key_of_address(t, client), second, add_bad, 0);
+        slot_update(&addresses, key_of_address(t, client), now, add_bad, 0);
     uint32_t times = MAX(score_count(by_pair.score) - 1,
                          (score_count(by_address.score) - 1) / ADDRESS_DELAY_EVERY);
     usec_t delay = doubled(base_delay, times);
-    (void)slot_update(&pairs, pair, second, set_delay, (uint32_t)(delay / USEC_S));
+    (void)slot_update(&pairs, pair, now, set_delay, (uint32_t)(delay / USEC_S));
+    limits_count_client(client, LIMIT_BAD_LOGINS);
+    limits_count_account(login, LIMIT_BAD_LOGINS);
     return delay;
 }
 
 void guard_good(const struct ip *client, struct str login)
 {
-    struct guard_table *t = table();
+    struct guard_table *t = guard_table();
     struct area pairs = area_pair(t), good = area_good(t);
     uint64_t pair = key_of_pair(t, client, login);
     slot_drop(&pairs, pair);
-    (void)slot_update(&good, pair, second_of(clock_mono()), set_good, SCORE_ONE);
+    (void)slot_update(&good, pair, clock_mono(), set_good, SCORE_ONE);
 }

@@ -38,24 +38,13 @@ void web_free(void)
 
 /* --- where the client is ------------------------------------------------------------------ */
 
-/* Is the address one of WebProxies? */
-static bool is_proxy(const struct ip *client)
-{
-    struct str rest = conf()->web_proxies, word;
-    struct ip_net net;
-    while (rest.n > 0 && str_cut(&rest, ',', &word))
-        if (ip_net_parse(str_trim(word), STR(""), &net) && ip_in_net(client, &net))
-            return true;
-    return false;
-}
-
 /* Behind a proxy of ours: the last address of X-Forwarded-For that isn't one. */
 static void find_client(struct web *w)
 {
     const struct http_request *r = &w->h.request;
     w->client = w->h.s.client_ip;
     w->secure = stream_is_tls(&w->h.s.st);
-    if (!is_proxy(&w->client))
+    if (!ip_in_list(&w->client, conf()->web_proxies))
         return;
     w->secure = w->secure || str_ieq(http_field(r, "X-Forwarded-Proto"), STR("https"));
     struct str list = http_field(r, "X-Forwarded-For");
@@ -67,7 +56,7 @@ static void find_client(struct web *w)
         if (!ip_parse(last, &ip))
             return;
         w->client = ip;
-        if (!is_proxy(&ip))
+        if (!ip_in_list(&ip, conf()->web_proxies))
             return;
     }
 }

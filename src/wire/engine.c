@@ -17,7 +17,9 @@ struct engine {
     struct pool *pool;
     struct engine_limits limits;
     bool (*admit)(struct session *s);
+    engine_behind_fn *behind;
     _Atomic size_t sessions;
+    _Atomic size_t arriving; /* balancers that haven't said who their client is */
 
     struct lock limits_lock; /* protects per_address */
     struct map per_address;  /* struct address_count by its key */
@@ -95,6 +97,11 @@ void engine_set_admit(struct engine *en, bool (*admit)(struct session *s))
     en->admit = admit;
 }
 
+void engine_set_balancers(struct engine *en, engine_behind_fn *behind)
+{
+    en->behind = behind;
+}
+
 size_t engine_sessions(const struct engine *en)
 {
     return en->sessions;
@@ -150,6 +157,16 @@ void engine_uncount(struct engine *en, struct session *s)
 
 /* --- accepting --------------------------------------------------------------------------- */
 
+/* Closes a connection that is no session yet. */
+static void drop(struct session *s)
+{
+    stream_release(&s->st);
+    arena_release(&s->tmp);
+    if (s->counted)
+        engine_uncount(s->engine, s);
+    mem_free(&s);
+}
+
 /* Tells the client why before closing; nothing here waits. */
 static void turn_away(struct session *s, const char *words)
 {
@@ -161,11 +178,7 @@ static void turn_away(struct session *s, const char *words)
     else
         session_reply(s, "%s", words);
     (void)!stream_flush(&s->st);
-    stream_release(&s->st);
-    arena_release(&s->tmp);
-    if (s->counted)
-        engine_uncount(s->engine, s);
-    mem_free(&s);
+    drop(s);
 }
 
 static void name_ends(struct session *s)
@@ -189,18 +202,12 @@ static void name_ends(struct session *s)
         (void)ip_from_sockaddr((const struct sockaddr *)&sa, &s->local_ip, &s->local_port);
 }
 
-void engine_serve(struct engine *en, struct listener *l, int fd)
+/* Who the client is is known: may it come in? */
+static void let_in(struct session *s)
 {
+    struct engine *en = s->engine;
+    const struct listener *l = s->listener;
     const struct protocol_words *words = &l->protocol->words;
-    int on = 1;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    struct session *s = session_new(en, l, fd);
-    name_ends(s);
-    if (en->sessions >= en->limits.max_sessions) {
-        metric_add(METRIC_refused_sessions, 1);
-        turn_away(s, words->busy);
-        return;
-    }
     if (l->count != NULL && l->count->most > 0 && l->count->now >= l->count->most) {
         metric_add(METRIC_refused_service, 1);
         turn_away(s, words->busy);
@@ -224,6 +231,34 @@ void engine_serve(struct engine *en, struct listener *l, int fd)
     else {
         metric_add(METRIC_refused_resources, 1);
         turn_away(s, words->busy);
+    }
+}
+
+void engine_arrived(struct session *s, bool good)
+{
+    s->engine->arriving--;
+    if (good)
+        let_in(s);
+    else
+        drop(s);
+}
+
+void engine_serve(struct engine *en, struct listener *l, int fd)
+{
+    struct err e;
+    int on = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    struct session *s = session_new(en, l, fd);
+    name_ends(s);
+    if (en->sessions + en->arriving >= en->limits.max_sessions) {
+        metric_add(METRIC_refused_sessions, 1);
+        turn_away(s, l->protocol->words.busy);
+    } else if (l->local || en->behind == NULL || !en->behind(l, &s->client_ip)) {
+        let_in(s);
+    } else {
+        en->arriving++;
+        if (arrival_await(s, &e) != RC_OK)
+            engine_arrived(s, false);
     }
 }
 

@@ -15,6 +15,10 @@ struct answers {
 struct session *session_new(struct engine *en, const struct listener *l, int fd);
 /* Hands the session to the pool, which owns it from here. */
 void session_start(struct session *s);
+/* Waits for the PROXY header of a balancer's connection; the pool owns it then. (arrival.c) */
+enum rc arrival_await(struct session *s, struct err *e) CHECK_RESULT;
+/* Its end: the client is known, or there is none. */
+void engine_arrived(struct session *s, bool good);
 /* The session ends: its address may open another. */
 void engine_uncount(struct engine *en, struct session *s);
 /* A reference to the TLS settings in force, or NULL. */

@@ -227,7 +227,8 @@ static enum rc shake_hands(struct session *s, enum outcome *out_wait)
     if (rc == RC_GONE)
         metric_add(METRIC_tls_failed, 1);
     if (rc == RC_GONE)
-        log_info(EV("TLS handshake failed"), KS("session", session_id(s)), KE(&e));
+        log_info(EV("TLS handshake failed"), KS("session", session_id(s)),
+                 KV("client", ip_print(&s->client_ip, (char[IP_TEXT_BYTES]){ 0 })), KE(&e));
     *out_wait = s->st.tls_wants_write ? PARK_WRITE : PARK_READ;
     return rc;
 }

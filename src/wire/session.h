@@ -106,6 +106,7 @@ struct session {
     bool deadline_set;   /* the handler gave the coming wait its deadline */
     bool lingering;      /* closed for writing; what still comes in is dropped */
     size_t lingered;     /* octets dropped so */
+    size_t peeked;       /* of a PROXY header */
     unsigned errors;     /* bad commands and refusals so far */
     unsigned commands;   /* so far */
     session_fn *more;
@@ -144,6 +145,10 @@ enum rc engine_listen(struct engine *en, struct listener *l, struct err *e) CHEC
 void engine_serve(struct engine *en, struct listener *l, int fd);
 /* Asked before the greeting; false: refuse with the protocol's busy words (low disk, ...). */
 void engine_set_admit(struct engine *en, bool (*admit)(struct session *s));
+/* Which clients are balancers, whose connections begin with a PROXY header (wire/proxy.h);
+ * asked for each connection. Before engine_listen. */
+typedef bool engine_behind_fn(const struct listener *l, const struct ip *peer);
+void engine_set_balancers(struct engine *en, engine_behind_fn *behind);
 /* Sessions now. */
 size_t engine_sessions(const struct engine *en);
 void engine_run(struct engine *en);

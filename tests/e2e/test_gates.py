@@ -1,8 +1,10 @@
 """The gates of SMTP: tables and settings that say who may connect, send and relay; live, and the same in log and trace."""
 import os
 import re
+import resource
 import signal
 import smtplib
+import socket
 import subprocess
 import time
 import unittest
@@ -198,6 +200,39 @@ class Gates(unittest.TestCase):
             self.assertEqual(self.greeting("127.0.6.2")[:3], "220")
         self.table("spammers.tab")
         self.soon(lambda: self.greeting("127.0.6.1"), "220")
+
+
+class ManyDelayed(unittest.TestCase):
+    def test_no_threads(self):
+        """10,000 sessions that wait for their delay leave the few workers to others."""
+        most = 10000
+        resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+        server = Server(settings={"MaxSessionsPerAddress": 0, "WorkerThreads": 2, "SMTP-RDNSCheck": 0})
+        self.addCleanup(server.close)
+        replace(server.path("spammers.tab"), row("127.0.8.0/24", "code=-120"))
+        server.start()
+        held = []
+        self.addCleanup(lambda: [s.close() for s in held])
+        for i in range(most):
+            s = socket.create_connection(("127.0.0.1", server.ports["smtp"]), 60, (f"127.0.8.{i % 250 + 1}", 0))
+            held.append(s)
+            s.sendall(b"NOOP\r\n")
+        for s in held:
+            self.assertEqual(s.recv(4), b"220 ")
+        with smtplib.SMTP("127.0.0.1", server.ports["smtp"], timeout=60) as c:
+            c.sendmail("s@far.example", ["bob@" + DOMAIN], "Subject: x\r\n\r\nx\r\n")
+        self.assertTrue(wait_until(lambda: server.mailbox("bob"), 20))
+        for s in held:
+            s.setblocking(False)
+        rest = [s for s in held if b"250 2.0.0" in self.what_is_there(s)]
+        self.assertEqual(rest, [], "nobody's delay is over yet")
+
+    @staticmethod
+    def what_is_there(s):
+        try:
+            return s.recv(4096)
+        except BlockingIOError:
+            return b""
 
 
 if __name__ == "__main__":

@@ -1,0 +1,190 @@
+"""Certificates of clients: SSLWantVerify, SSLWantCert, SSLAllowSelfSigned, SSLMaxCertsDepth, certs.pem and certs/."""
+import os
+import poplib
+import shutil
+import socket
+import ssl
+import subprocess
+import tempfile
+import unittest
+
+from harness import Server, wait_until
+
+CONFIG = """
+[ca]
+default_ca=d
+[d]
+dir=.
+database=index
+serial=serial
+new_certs_dir=.
+default_md=sha256
+policy=p
+unique_subject=no
+[p]
+commonName=supplied
+[root]
+basicConstraints=critical,CA:TRUE
+keyUsage=keyCertSign
+subjectKeyIdentifier=hash
+[leaf]
+basicConstraints=CA:FALSE
+[server]
+basicConstraints=CA:FALSE
+extendedKeyUsage=serverAuth
+[req]
+distinguished_name=n
+[n]
+"""
+
+
+class Authority:
+    """Certificates of every kind, made by openssl."""
+
+    def __init__(self):
+        self.folder = tempfile.mkdtemp(prefix="hikyaku-certs-")
+        with open(self.path("conf"), "w", encoding="ascii") as f:
+            f.write(CONFIG)
+        open(self.path("index"), "wb").close()
+        with open(self.path("serial"), "w", encoding="ascii") as f:
+            f.write("1000\n")
+        self.own("root", "root")
+        self.own("stranger", "root")
+        self.own("self", "leaf")
+        self.sign("good", "root", "leaf")
+        self.sign("wrong", "stranger", "leaf")
+        self.sign("expired", "root", "leaf", "20200101000000Z", "20200102000000Z")
+        self.sign("early", "root", "leaf", "20980101000000Z", "20990101000000Z")
+        self.sign("server-only", "root", "server")
+        self.sign("middle1", "root", "root")
+        self.sign("middle2", "middle1", "root")
+        self.sign("deep", "middle2", "leaf")
+        with open(self.path("deep.pem"), "ab") as f:
+            for name in ("middle2", "middle1"):
+                f.write(open(self.path(name + ".pem"), "rb").read())
+        self.own("self-expired", "leaf", "20200101000000Z", "20200102000000Z")
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def openssl(self, *words):
+        subprocess.run(["openssl", *words], cwd=self.folder, check=True, capture_output=True)
+
+    def request(self, name):
+        self.openssl("req", "-config", "conf", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                     name + ".key", "-out", name + ".req", "-subj", "/CN=" + name)
+
+    def own(self, name, kind, begin="20200101000000Z", end="20990101000000Z"):
+        self.request(name)
+        self.openssl("ca", "-config", "conf", "-batch", "-selfsign", "-keyfile", name + ".key", "-in", name + ".req", "-out",
+                     name + ".pem", "-notext", "-extensions", kind, "-startdate", begin, "-enddate", end)
+
+    def sign(self, name, by, kind, begin="20200101000000Z", end="20990101000000Z"):
+        self.request(name)
+        self.openssl("ca", "-config", "conf", "-batch", "-cert", by + ".pem", "-keyfile", by + ".key", "-in", name + ".req",
+                     "-out", name + ".pem", "-notext", "-extensions", kind, "-startdate", begin, "-enddate", end)
+
+    def close(self):
+        shutil.rmtree(self.folder)
+
+
+class ClientCerts(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.ca = Authority()
+        cls.server = Server()
+        shutil.copy(cls.ca.path("root.pem"), cls.server.path("certs.pem"))
+        cls.server.start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.close()
+        cls.ca.close()
+
+    def context(self, name):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        if name is not None:
+            context.load_cert_chain(self.ca.path(name + ".pem"), self.ca.path(name + ".key"))
+        return context
+
+    def enters(self, name, service="smtps"):
+        """Is a client with this certificate greeted? With TLS 1.3 it hears of a refusal only behind the handshake."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.server.ports[service]), 20) as s, \
+                    self.context(name).wrap_socket(s) as t:
+                if service == "https":
+                    t.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                return len(t.recv(1)) == 1
+        except OSError:
+            return False
+
+    def settings(self, **values):
+        """Waits until a client that tells the difference does: with these settings another set of clients comes in."""
+        names = ("SSLWantVerify", "SSLWantCert", "SSLAllowSelfSigned", "SSLMaxCertsDepth", "SSLUseCertsFile", "SSLUseCertsDir")
+        self.server.set(**{n: values.get(n, 0) for n in names})
+
+    def judged(self, good, bad, services=("smtps",)):
+        """Exactly these come in."""
+        for service in services:
+            for name in bad:
+                self.assertTrue(wait_until(lambda n=name, s=service: not self.enters(n, s), 20), f"{name} is refused, {service}")
+            for name in good:
+                self.assertTrue(wait_until(lambda n=name, s=service: self.enters(n, s), 20), f"{name} comes in, {service}")
+
+    def test_kinds(self):
+        every = ("good", "wrong", "expired", "early", "self", "self-expired", "server-only", "deep", None)
+        self.settings()
+        self.judged(every, ())
+        self.settings(SSLWantCert=1)
+        self.judged([n for n in every if n], [None])
+        self.settings(SSLWantCert=1, SSLWantVerify=1, SSLUseCertsFile=1)
+        self.judged(("good", "deep"), [n for n in every if n not in ("good", "deep")])
+        self.assertIn("certificate has expired", self.server.log_text())
+        self.settings(SSLWantVerify=1, SSLUseCertsFile=1)
+        self.judged(("good", "deep", None), [n for n in every if n not in ("good", "deep", None)])
+        self.settings(SSLWantCert=1, SSLWantVerify=1, SSLUseCertsFile=1, SSLAllowSelfSigned=1)
+        self.judged(("good", "deep", "self"), [n for n in every if n not in ("good", "deep", "self")])
+        self.settings(SSLWantCert=1, SSLWantVerify=1, SSLUseCertsFile=1, SSLMaxCertsDepth=1)
+        self.judged(("good",), [n for n in every if n != "good"])
+        self.settings(SSLWantCert=1, SSLWantVerify=1)
+        self.judged((), every)
+
+    def test_folder(self):
+        os.makedirs(self.server.path("certs"), exist_ok=True)
+        self.settings(SSLWantCert=1, SSLWantVerify=1, SSLUseCertsDir=1)
+        self.judged((), ("good", None))
+        shutil.copy(self.ca.path("root.pem"), self.server.path("certs", "root.pem"))
+        subprocess.run(["openssl", "rehash", self.server.path("certs")], check=True, capture_output=True)
+        self.judged(("good",), ("wrong", None))
+
+    def test_every_service(self):
+        self.settings(SSLWantCert=1, SSLWantVerify=1, SSLUseCertsFile=1)
+        self.judged(("good",), ("expired", None), ("smtps", "pop3s", "ctrls", "https"))
+        box = poplib.POP3("127.0.0.1", self.server.ports["pop3"], timeout=20)
+        self.addCleanup(box.close)
+        box.stls(self.context("good"))
+        self.assertTrue(box.capa())
+        other = poplib.POP3("127.0.0.1", self.server.ports["pop3"], timeout=20)
+        self.addCleanup(other.close)
+        with self.assertRaises(OSError):
+            other.stls(self.context("wrong"))
+            other.capa()
+
+    def test_resumption(self):
+        """A session that a good certificate began goes on without asking again; a stranger's doesn't begin."""
+        self.settings(SSLWantCert=1, SSLWantVerify=1, SSLUseCertsFile=1)
+        self.judged(("good",), (None,))
+        context = self.context("good")
+        session = None
+        for i in range(2):
+            with socket.create_connection(("127.0.0.1", self.server.ports["smtps"]), 20) as s, \
+                    context.wrap_socket(s, session=session) as t:
+                self.assertTrue(t.recv(100).startswith(b"220"))
+                self.assertEqual(t.session_reused, i == 1)
+                session = t.session
+
+
+if __name__ == "__main__":
+    unittest.main()
