@@ -93,6 +93,24 @@ static bool visible(void)
 
 /* --- housekeeping ------------------------------------------------------------------------ */
 
+static bool tell_queue(const struct note *n)
+{
+    int channel = my_env->channels[role_number(ROLE_QUEUE)];
+    struct err e;
+    return channel >= 0 && channel_send(channel, n, -1, &e) == RC_OK;
+}
+
+/* XMail's way to have all links visited at once. */
+static void take_trigger(void)
+{
+    struct note n = { .type = NOTE_fetch_now,
+                      .u.fetch_now = { STR(""), STR(""), STR(""), STR("") } };
+    struct err e;
+    if (file_exists(".psync-trigger") && tell_queue(&n) &&
+        file_remove(".psync-trigger", &e) != RC_OK)
+        log_warn(EV("file can't be removed"), KV("file", ".psync-trigger"), KE(&e));
+}
+
 static void tick(void)
 {
     static usec_t settle_at, purge_at;
@@ -103,6 +121,7 @@ static void tick(void)
     role_count_log();
     if (admin_index_due() || users_index_is_stale())
         refresh();
+    take_trigger();
     if (now >= settle_at) {
         admin_settle();
         settle_at = now + SETTLE_EVERY;
@@ -141,13 +160,6 @@ static void on_note(void *ctx, const struct note *n, int fd)
              admin_note_login(n->u.login_seen.domain, n->u.login_seen.user,
                               n->u.login_seen.address, &e) != RC_OK)
         log_warn(EV("last login not noted"), KS("user", n->u.login_seen.user), KE(&e));
-}
-
-static bool tell_queue(const struct note *n)
-{
-    int channel = my_env->channels[role_number(ROLE_QUEUE)];
-    struct err e;
-    return channel >= 0 && channel_send(channel, n, -1, &e) == RC_OK;
 }
 
 static bool tell_queued(struct str id)

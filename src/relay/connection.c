@@ -25,6 +25,11 @@ enum rc connection_init(struct err *e)
     return client_tls_ctx_new(&trust, &tls_ctx, e);
 }
 
+struct client_tls_ctx *relay_tls(void)
+{
+    return tls_ctx;
+}
+
 void connection_close(struct connection **connection, bool polite)
 {
     struct connection *c = *connection;
