@@ -25,6 +25,7 @@ static const struct command_row commands[] = {
     { "status", master_status, "show what a running server does" },
     { "metrics", master_metrics, "the server's counters, for Prometheus" },
     { "queue", tool_queue, "what waits to be sent, and orders to the queue" },
+    { "fetch", tool_fetch, "mailboxes elsewhere that mail is fetched from" },
     { "trace", tool_trace, "what became of a message, an address's mail or a Message-ID" },
     { "sendmail", tool_sendmail, "take a message from a program (also called sendmail)" },
     { "users", tool_users, "list, add, change and remove accounts" },

@@ -99,9 +99,10 @@ enum rc visit_take_list(struct visit *v, int fd, int *out_fd, struct err *e) CHE
 /* Stores the messages of a batch; a letter for each into out. */
 enum rc visit_take_batch(struct visit *v, int fd, fetch_queued_fn *queued, struct buf *out,
                          struct err *e) CHECK_RESULT;
-/* Messages that aren't asked for again for a while (home.c; under its lock). */
-bool visit_is_refused(const struct visit *v, struct str uidl);
-void visit_refuse(const struct visit *v, struct str uidl);
+/* Messages that aren't asked for again for a while, and why (home.c). visit_is_refused counts
+ * it. */
+bool visit_is_refused(struct visit *v, const struct listed *m);
+void visit_refuse(const struct visit *v, struct str uidl, const char *why);
 
 /* SHA-256 as text. */
 struct digest;

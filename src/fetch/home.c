@@ -119,13 +119,18 @@ static struct str refused_key(const struct visit *v, struct str uidl, struct are
                         STR_ARG(uidl));
 }
 
-bool visit_is_refused(const struct visit *v, struct str uidl)
+bool visit_is_refused(struct visit *v, const struct listed *m)
 {
     struct arena a AUTO_RELEASE_ARENA = { 0 };
     AUTO_UNLOCK struct lock *held = lock_hold(&home.lock);
     (void)held;
-    const struct refused *r = map_get(&home.refused, refused_key(v, uidl, &a));
-    return r != NULL && r->until > clock_mono();
+    const struct refused *r = map_get(&home.refused, refused_key(v, m->uidl, &a));
+    if (r == NULL || r->until <= clock_mono())
+        return false;
+    v->bad++;
+    v->bad_octets += m->octets;
+    (void)snprintf(v->trouble, sizeof(v->trouble), "%s", r->why);
+    return true;
 }
 
 /* Under the lock; all, or only those whose time is over. */
@@ -147,7 +152,7 @@ static void forget_refused(bool all)
     mem_free(&old);
 }
 
-void visit_refuse(const struct visit *v, struct str uidl)
+void visit_refuse(const struct visit *v, struct str uidl, const char *why)
 {
     struct arena a AUTO_RELEASE_ARENA = { 0 };
     struct str key = refused_key(v, uidl, &a);
@@ -162,6 +167,7 @@ void visit_refuse(const struct visit *v, struct str uidl)
         (void)map_put(&home.refused, str_from_c(r->key), r);
     }
     r->until = clock_mono() + REFUSED_FOR;
+    (void)snprintf(r->why, sizeof(r->why), "%s", why);
 }
 
 /* --- the end of a visit ------------------------------------------------------------------ */
@@ -223,7 +229,7 @@ static void visit_over(struct visit *v, const struct visit_end *end)
         log_warn(EV("fetching failed"), KS("domain", l->columns[LINK_DOMAIN]),
                  KS("account", l->columns[LINK_ACCOUNT_NAME]), KS("server", l->host),
                  KS("login", l->user), KS("reason", end->text), KU("messages", v->messages));
-    else if (v->messages + v->bad > 0)
+    else if (v->messages > 0)
         log_info(EV("fetched"), KS("domain", l->columns[LINK_DOMAIN]),
                  KS("account", l->columns[LINK_ACCOUNT_NAME]), KS("server", l->host),
                  KS("login", l->user), KU("messages", v->messages), KU("octets", v->octets),

@@ -33,6 +33,7 @@ struct links {
 /* A message that isn't asked for again for a while. */
 struct refused {
     usec_t until; /* clock_mono */
+    char why[160];
     char key[];
 };
 

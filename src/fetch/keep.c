@@ -53,7 +53,7 @@ static void not_taken(struct batch *b, struct arrival *m, enum fate fate, const 
     (void)snprintf(v->trouble, sizeof(v->trouble), "%s", why);
     metric_add(METRIC_fetch_refused, 1);
     if (fate == FATE_BAD)
-        visit_refuse(v, m->listed->uidl);
+        visit_refuse(v, m->listed->uidl, why);
     log_warn(EV("fetched message not taken"), KS("domain", v->link.columns[LINK_DOMAIN]),
              KS("account", v->link.columns[LINK_ACCOUNT_NAME]), KS("server", v->link.host),
              KS("login", v->link.user), KS("uid", m->listed->uidl),

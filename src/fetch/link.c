@@ -20,6 +20,7 @@ static enum rc take_option(struct fetch_link *l, struct str word, struct err *e)
         { "STLS", -1, LINK_TRY_TLS, false, false },
         { "FSTLS", -1, LINK_MUST_TLS, false, false },
         { "POP3S", -1, LINK_IMPLICIT_TLS, false, false },
+        { "IMAPS", -1, LINK_IMPLICIT_TLS, true, false },
         { "Leave", -1, -1, false, true },
     };
     struct str rest = word, name = word;

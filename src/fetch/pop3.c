@@ -271,9 +271,7 @@ static enum rc list(struct talk *t, struct err *e)
         return err_temp(e, "4.3.0", "it gives no list of messages");
     if (rc == RC_OK)
         rc = take_lines(t, "UIDL", &ok, take_id, e);
-    t->has_uidl = ok;
-    /* Ids for some only are as good as none for those without: they are found by content. */
-    return rc;
+    return rc; /* messages without an id are known by what they hold */
 }
 
 /* --- messages ---------------------------------------------------------------------------- */

@@ -198,7 +198,7 @@ static enum rc make_visit(struct guest *g, struct err *e)
         rc = connect_to(t, e);
     if (rc != RC_OK)
         return rc;
-    t->source = &source_pop3;
+    t->source = t->link.imap ? &source_imap : &source_pop3;
     return talk_run(t, &hooks, e);
 }
 

@@ -63,13 +63,17 @@ struct talk {
     struct offer *offers;
     size_t offer_count, offer_room;
     struct bundle bundle;
-    bool pipelining;         /* commands may be sent before replies have come */
-    bool too_large;          /* the message that is being taken is larger than it may be */
-    struct str challenge;    /* POP3: of the greeting; may be empty */
-    bool has_stls, has_uidl; /* POP3 */
-    bool has_uidplus;        /* IMAP */
-    unsigned tag, deletions; /* IMAP */
-    uint64_t uid_validity, exists; /* IMAP */
+    bool pipelining; /* commands may be sent before replies have come */
+    bool too_large;  /* the message that is being taken is larger than it may be */
+    /* POP3 */
+    struct str challenge; /* of the greeting; may be empty */
+    bool has_stls;
+    /* IMAP */
+    unsigned asked, answered; /* commands */
+    bool has_uidplus, has_body;
+    uint64_t uid_validity, exists, wanted_uid;
+    uint64_t *doomed; /* UIDs that were marked as deleted */
+    size_t doomed_count;
 };
 
 /* tls: may be NULL where no TLS is asked for. */

@@ -45,12 +45,12 @@ static enum rc take_line(struct visit *v, struct str line, struct err *e)
     return RC_OK;
 }
 
-static bool is_wanted(const struct visit *v, const struct listed *m)
+static bool is_wanted(struct visit *v, const struct listed *m)
 {
     struct known *k = m->has_uidl ? memory_find(v->memory, m->uidl) : NULL;
     if (k != NULL)
         k->listed = true;
-    if (m->has_uidl && visit_is_refused(v, m->uidl))
+    if (m->has_uidl && visit_is_refused(v, m))
         return false;
     return k == NULL || k->state != KNOWN_STORED || !v->link.leave;
 }

@@ -100,13 +100,20 @@ static bool tell_queue(const struct note *n)
     return channel >= 0 && channel_send(channel, n, -1, &e) == RC_OK;
 }
 
+static bool tell_fetch(const struct admin_link *link)
+{
+    struct note n = { .type = NOTE_fetch_now,
+                      .u.fetch_now = { link->domain, link->user, link->server,
+                                       link->remote_user } };
+    return tell_queue(&n);
+}
+
 /* XMail's way to have all links visited at once. */
 static void take_trigger(void)
 {
-    struct note n = { .type = NOTE_fetch_now,
-                      .u.fetch_now = { STR(""), STR(""), STR(""), STR("") } };
+    const struct admin_link all = { STR(""), STR(""), STR(""), STR("") };
     struct err e;
-    if (file_exists(".psync-trigger") && tell_queue(&n) &&
+    if (file_exists(".psync-trigger") && tell_fetch(&all) &&
         file_remove(".psync-trigger", &e) != RC_OK)
         log_warn(EV("file can't be removed"), KV("file", ".psync-trigger"), KE(&e));
 }
@@ -203,7 +210,8 @@ static enum rc serve_this_machine(struct err *e)
 
 static enum rc start(struct err *e)
 {
-    static const struct control_hooks hooks = { refresh, visible, tell_queued, tell_order };
+    static const struct control_hooks hooks = { refresh, visible, tell_queued, tell_order,
+                                                tell_fetch };
     struct engine_limits limits = {
         .max_sessions = 200,
         .max_per_address = (size_t)conf()->max_sessions_per_address,

@@ -1,11 +1,12 @@
 """Mail fetched from mailboxes elsewhere (pop3links.tab): the forms of links, ways to log in, what is left and remembered."""
 import glob
+import json
 import os
 import re
-import time
+import subprocess
 import unittest
 
-from harness import DOMAIN, Server, wait_until, xmcrypt
+from harness import DOMAIN, PROGRAM, Server, wait_until, xmcrypt
 from popsource import Source, mail
 
 QUICK = {"FetchInterval": "1", "FetchTimeout": "5", "LogFiles": "psync"}
@@ -99,6 +100,116 @@ class Fetching(unittest.TestCase):
                 self.assertFalse(os.path.exists(trigger))
         finally:
             self.server.set(FetchInterval="1")
+
+    def tool(self, *words):
+        done = subprocess.run([PROGRAM, "fetch", *words, "--mailroot", self.server.mailroot], capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    def test_command(self):
+        self.server.set(FetchInterval="0")
+        try:
+            with Source([("u1", mail("one"))]) as far, Source([("u1", mail("two"))]) as other:
+                self.links([link(far), link(other, account="bob"), link(far, "CLR,Bogus", account="carol")])
+                self.assertTrue(wait_until(lambda: self.state().count("\n") == 3))
+                code, text = self.tool("now", DOMAIN, "bob")
+                self.assertEqual(code, 0, text)
+                self.got(["two"], "bob")
+                self.assertEqual((far.connections, other.connections), (0, 1))
+                self.assertTrue(wait_until(lambda: "1 fetched, 0 left" in self.tool()[1]))
+                code, text = self.tool("list", "--json")
+                self.assertEqual(code, 2, text)  # one is broken
+                rows = json.loads(text)
+                self.assertEqual([(r["account"], r["state"], r["messages"]) for r in rows],
+                                 [("alice", "waits", 0), ("bob", "waits", 1), ("carol", "broken", 0)])
+                self.assertIn("Bogus", rows[2]["error"])
+                self.assertEqual(self.tool("now", "--json")[0], 3)
+        finally:
+            self.server.set(FetchInterval="1")
+
+    def test_forms(self):
+        """@, ? and &: who gets it; nobody: it stays, or goes to Pop3SyncErrorAccount."""
+        several = mail("several", Cc="bob@far.example, Carol <carol@far.example>, x@elsewhere.example", To_Skip="x")
+        with Source([("u1", mail("at"))]) as far:
+            self.links([link(far, domain="@" + DOMAIN, account="bob")])
+            self.got(["at"], "bob")
+            text = self.server.read("bob", self.server.mailbox("bob")[0])
+            self.assertIn(b"Delivered-To: bob@test.example", text)
+        with Source([("u1", several), ("u2", mail("nobody")), ("u3", mail("first", X_Deliver_To="carol@far.example", Cc="bob@far.example"))]) as far:
+            self.links([link(far, domain=f"?{DOMAIN},far.example", account="*")])
+            self.got(["at", "several"], "bob")
+            self.got(["several", "first"], "carol")
+            self.quiet(far)
+            self.assertEqual(far.uids(), ["u2"])
+            self.assertIn("names nobody here", self.state())
+            self.server.set(Pop3SyncErrorAccount="lost@" + DOMAIN)
+            self.assertEqual(self.tool("now")[0], 0)
+            self.got(["nobody"], "lost")
+            self.assertTrue(wait_until(lambda: far.uids() == []))
+            self.server.set(Pop3SyncErrorAccount=None)
+
+    def test_suffix(self):
+        self.server.append("aliasdomain.tab", ("far.example.local", DOMAIN))
+        with Source([("u1", mail("suffixed", Cc="bob@far.example"))]) as far:
+            self.links([link(far, domain="&.local,far.example", account="*")])
+            self.got(["suffixed"], "bob")
+
+    def test_logins(self):
+        rows = [  # options, APOP there, good, verbs used
+            ("CLR", True, True, "PASS"), ("APOP", True, True, "APOP"), ("APOP", False, True, "PASS"),
+            ("FAPOP", True, True, "APOP"), ("FAPOP", False, False, ""),
+        ]
+        for options, apop, good, verb in rows:
+            with self.subTest(options=options, apop=apop), Source([("u1", mail("one"))]) as far:
+                self.setUp()
+                far.apop = apop
+                self.links([link(far, options)])
+                if good:
+                    self.got(["one"])
+                else:
+                    self.assertTrue(wait_until(lambda: "no APOP" in self.state()))
+                    self.assertEqual(far.count("PASS") + far.count("USER"), 0)
+                for v in ("PASS", "APOP"):
+                    self.assertEqual(far.count(v) > 0, v == verb)
+
+    def test_wrong_password(self):
+        with Source([("u1", mail("one"))]) as far:
+            self.links([link(far, password="wrong")])
+            self.assertTrue(wait_until(lambda: "login refused" in self.state()))
+            self.assertIn("failed", self.tool()[1])
+            self.links([link(far)])  # a changed row begins anew
+            self.got(["one"])
+
+    def test_tls(self):
+        cert = (self.server.path("server.cert"), self.server.path("server.key"))
+        rows = [  # options, STLS offered, implicit, good
+            ("CLR,STLS", True, False, True), ("CLR,STLS", False, False, True), ("CLR,FSTLS", True, False, True),
+            ("CLR,FSTLS", False, False, False), ("CLR,POP3S", True, True, True),
+        ]
+        for options, offered, implicit, good in rows:
+            capabilities = ("UIDL", "STLS") if offered else ("UIDL",)
+            with self.subTest(options=options, offered=offered), Source([("u1", mail("one"))], capabilities=capabilities,
+                                                                        tls=cert if offered else None, implicit=implicit) as far:
+                self.setUp()
+                self.links([link(far, options)])
+                if good:
+                    self.got(["one"])
+                else:
+                    self.assertTrue(wait_until(lambda: "no TLS" in self.state()))
+                    self.assertEqual(far.count("PASS"), 0)
+        self.server.set(SSLWantVerify="1")
+        try:
+            with Source(tls=cert, implicit=True) as far:
+                self.setUp()
+                self.links([link(far, "CLR,POP3S")])
+                self.assertTrue(wait_until(lambda: "certificate" in self.state()))  # all roles know the setting
+                far.add(("u1", mail("one")))
+                self.assertEqual(self.tool("now")[0], 0)
+                self.quiet(far)
+                self.assertEqual(far.taken, [])
+                self.server.set(SSLAllowSelfSigned="1")
+                self.assertTrue(wait_until(lambda: self.tool("now")[0] == 0 and subjects(self.server) == ["one"]))
+        finally:
+            self.server.set(SSLWantVerify=None, SSLAllowSelfSigned=None)
 
     def state(self):
         """What `hikyaku fetch` reads."""
