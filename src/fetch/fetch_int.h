@@ -64,6 +64,7 @@ struct listed {
     struct str uidl;
     uint64_t octets; /* as the source says */
     bool has_uidl;   /* else it is found by what it holds */
+    bool marked;     /* somebody there has deleted it, but it isn't gone */
 };
 
 struct visit {

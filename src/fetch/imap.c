@@ -153,7 +153,7 @@ static enum rc log_in(struct talk *t, struct err *e)
 static enum rc open_source(struct talk *t, struct err *e)
 {
     struct str line;
-    enum rc rc = talk_start_tls(t, e);
+    enum rc rc = t->link.tls == LINK_IMPLICIT_TLS ? talk_start_tls(t, e) : RC_OK;
     if (rc == RC_OK)
         rc = talk_line(t, &line, e);
     if (rc != RC_OK)
@@ -183,20 +183,21 @@ static enum rc take_selected(struct talk *t, struct str line, bool *out_read, st
     return RC_OK;
 }
 
-/* "* 3 FETCH (UID 7 RFC822.SIZE 1200 FLAGS (\Seen))". What is marked as deleted is gone. */
+/* "* 3 FETCH (UID 7 RFC822.SIZE 1200 FLAGS (\Seen))". */
 static enum rc take_listed(struct talk *t, struct str line, bool *out_read, struct err *e)
 {
     uint64_t uid = 0, octets = 0;
     (void)out_read;
     if (str_ifind_str(line, STR(" FETCH (")) == SIZE_MAX || !number_after(line, "UID ", &uid) ||
-        uid == 0 || !number_after(line, "RFC822.SIZE ", &octets) ||
-        str_ifind_str(line, STR("\\Deleted")) != SIZE_MAX)
+        uid == 0 || !number_after(line, "RFC822.SIZE ", &octets))
         return RC_OK;
     enum rc rc = talk_offer(t, uid, octets, e);
-    if (rc == RC_OK)
-        t->offers[t->offer_count - 1].uidl =
-            arena_printf(&t->mem, "%" PRIu64 ".%" PRIu64, t->uid_validity, uid);
-    return rc;
+    if (rc != RC_OK)
+        return rc;
+    struct offer *o = &t->offers[t->offer_count - 1];
+    o->uidl = arena_printf(&t->mem, "%" PRIu64 ".%" PRIu64, t->uid_validity, uid);
+    o->marked = str_ifind_str(line, STR("\\Deleted")) != SIZE_MAX;
+    return RC_OK;
 }
 
 static enum rc list(struct talk *t, struct err *e)

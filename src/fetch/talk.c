@@ -123,8 +123,10 @@ static enum rc send_list(struct run *r, struct err *e)
     t->offer_count = MIN(t->offer_count, LISTED_MAX);
     for (size_t i = 0; i < t->offer_count; i++) {
         const struct offer *o = &t->offers[i];
-        if (buf_printf(&text, o->uidl.p == NULL ? "%" PRIu64 "%.*s\n" : "%" PRIu64 " %.*s\n",
-                       o->octets, (int)o->uidl.n, o->uidl.p == NULL ? "" : o->uidl.p) != RC_OK)
+        bool has = o->uidl.p != NULL;
+        if (buf_printf(&text, "%" PRIu64 "%s%.*s%s\n", o->octets, has ? " " : "",
+                       (int)o->uidl.n, has ? o->uidl.p : "",
+                       o->marked ? " marked" : "") != RC_OK)
             return err_temp(e, "4.3.1", "the list is too long");
     }
     enum rc rc = file_in_memory(buf_str(&text), &fd, e);

@@ -31,6 +31,7 @@ struct offer {
     uint64_t number; /* POP3's message number, IMAP's UID */
     uint64_t octets; /* 0: not told */
     struct str uidl; /* p NULL: the source has none */
+    bool marked;     /* IMAP: somebody marked it as deleted */
 };
 
 struct talk;

@@ -31,16 +31,20 @@ enum rc visit_check_target(struct visit *v, struct err *e)
     return rc == RC_OK ? store_fits(&v->account, v->user.max_mb_size, 0, e) : rc;
 }
 
-/* "OCTETS UIDL", or "OCTETS" when the source has no ids. */
+/* "OCTETS UIDL", "OCTETS UIDL marked", or "OCTETS" when the source has no ids. */
 static enum rc take_line(struct visit *v, struct str line, struct err *e)
 {
     struct listed *m = &v->list[v->list_count];
-    struct str octets;
+    struct str octets, uidl = STR("");
     if (v->list_count == LISTED_MAX || !str_cut(&line, ' ', &octets) ||
-        !str_to_u64(octets, &m->octets) || line.n > UIDL_MAX || str_has_any(line, " \t"))
+        !str_to_u64(octets, &m->octets))
         return err_perm(e, "5.3.0", "a list of messages isn't whole");
-    m->has_uidl = line.n > 0;
-    m->uidl = m->has_uidl ? arena_str(&v->mem, line) : STR("-");
+    (void)str_cut(&line, ' ', &uidl);
+    m->marked = str_eq(line, STR("marked"));
+    if (uidl.n > UIDL_MAX || (line.n > 0 && !m->marked))
+        return err_perm(e, "5.3.0", "a list of messages isn't whole");
+    m->has_uidl = uidl.n > 0;
+    m->uidl = m->has_uidl ? arena_str(&v->mem, uidl) : STR("-");
     v->list_count++;
     return RC_OK;
 }
@@ -52,6 +56,8 @@ static bool is_wanted(struct visit *v, const struct listed *m)
         k->listed = true;
     if (m->has_uidl && visit_is_refused(v, m))
         return false;
+    if (m->marked && (k == NULL || v->link.leave))
+        return false; /* what we marked ourselves is still to be removed */
     return k == NULL || k->state != KNOWN_STORED || !v->link.leave;
 }
 
