@@ -25,6 +25,7 @@ static const struct command_row commands[] = {
     { "status", master_status, "show what a running server does" },
     { "metrics", master_metrics, "the server's counters, for Prometheus" },
     { "queue", tool_queue, "what waits to be sent, and orders to the queue" },
+    { "fetch", tool_fetch, "mailboxes elsewhere that mail is fetched from" },
     { "trace", tool_trace, "what became of a message, an address's mail or a Message-ID" },
     { "explain", tool_explain, "what SMTP would say to a client, and which line decides" },
     { "limits", tool_limits, "who is over a limit of limits.tab, and letting go" },

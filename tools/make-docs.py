@@ -35,6 +35,7 @@ FOLDERS = [
     ("pop3d", "4: POP3."),
     ("queue", "4: scheduling and local delivery."),
     ("relay", "4: mail to other servers: routes, connections, messages."),
+    ("fetch", "4: mail from mailboxes elsewhere: both roles' halves of it."),
     ("control", "4: the control protocol."),
     ("fingerd", "4: FINGER."),
     ("runner", "4: runs programs, for the roles that may not."),

@@ -12,8 +12,8 @@
 #define FOLDER "logs"
 #define COMPLAIN_EVERY (60 * USEC_S)
 
-static const char *const names[LOGFILE_COUNT] = { "smtp",   "pop3",  "smail",   "ctrl",
-                                                  "finger", "lmail", "filters", "trace" };
+static const char *const names[LOGFILE_COUNT] = { "smtp",  "pop3",    "smail", "ctrl", "finger",
+                                                  "lmail", "filters", "psync", "trace" };
 
 struct open_file {
     int fd; /* 0: none yet */
@@ -59,6 +59,9 @@ bool logfile_is_on(enum logfile f)
         break;
     case LOGFILE_FILTERS:
         by_switch = o->filter_log;
+        break;
+    case LOGFILE_PSYNC:
+        by_switch = o->fetch_log;
         break;
     case LOGFILE_TRACE:
         return o->trace_days > 0;

@@ -17,9 +17,10 @@ enum logfile {
     LOGFILE_FINGER,
     LOGFILE_LMAIL,
     LOGFILE_FILTERS,
+    LOGFILE_PSYNC,
     LOGFILE_TRACE
 };
-#define LOGFILE_COUNT 8
+#define LOGFILE_COUNT 9
 
 /* Is the file switched on, by a switch (-Sl ...) or by LogFiles? Any thread. */
 bool logfile_is_on(enum logfile f);

@@ -59,6 +59,7 @@ struct options {
     bool filter_log;           /* -Qg */
     bool lmail_log, lmail_off; /* -Ll, -L- */
     int64_t lmail_s;           /* -Lt */
+    bool fetch_log, fetch_off; /* -Yl, -Y- */
     enum ip_families families;
     bool ipv6_first; /* -M7 */
     /* -Qt, -Qi, -Qr: XMail's schedule of retries instead of ours */

@@ -103,6 +103,11 @@ enum handler {
     H_lmail_log,
     H_lmail_time,
     H_relay_threads,
+    H_fetch_off,
+    H_fetch_log,
+    H_fetch_interval,
+    H_fetch_threads,
+    H_fetch_timeout,
     H_retry_time,
     H_retry_ratio,
     H_retry_max,
@@ -148,6 +153,9 @@ static enum rc apply_number(struct options *o, enum handler handler, struct str 
         { H_retry_max, 1, 1000000, 1, &o->xmail_retry_max },
         { H_lmail_time, 1, 86400, 1, &o->lmail_s },
         { H_filter_time, 1, 86400, USEC_S, &o->filter_timeout },
+        { H_fetch_interval, 0, 864000, USEC_S, &o->fetch_interval },
+        { H_fetch_threads, 1, 200, 1, &o->fetch_threads },
+        { H_fetch_timeout, 1, 3600, USEC_S, &o->fetch_timeout },
     };
     int64_t n = 0;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -161,61 +169,47 @@ static enum rc apply_number(struct options *o, enum handler handler, struct str 
     BUG("switch with a number");
 }
 
+/* Switches that are said or not. False: it isn't one. */
+static bool apply_flag(struct options *o, enum handler handler)
+{
+    const struct {
+        enum handler handler;
+        bool *to;
+    } rows[] = {
+        { H_foreground, &o->debug },          { H_pop3_hang_up, &o->pop3_hang_up },
+        { H_lmail_off, &o->lmail_off },       { H_lmail_log, &o->lmail_log },
+        { H_delivery_log, &o->delivery_log }, { H_filter_log, &o->filter_log },
+        { H_fetch_off, &o->fetch_off },       { H_fetch_log, &o->fetch_log },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (rows[i].handler == handler) {
+            *rows[i].to = true;
+            return true;
+        }
+    return false;
+}
+
 static enum rc apply_switch(struct options *o, enum handler handler, struct str value)
 {
-    switch (handler) {
-    case H_mailroot:
+    if (handler == H_mailroot)
         return value.n > 0 ? RC_OK : RC_PERM;
-    case H_foreground:
-        o->debug = true;
+    if (handler == H_ignored || apply_flag(o, handler))
         return RC_OK;
-    case H_maildir:
-    case H_mailbox:
+    if (handler == H_maildir || handler == H_mailbox) {
         o->store_maildir = handler == H_maildir;
-        return RC_OK;
-    case H_ipv4_only:
+    } else if (handler == H_ipv4_only) {
         o->families = FAMILIES_IPV4;
-        return RC_OK;
-    case H_ipv6_only:
+    } else if (handler == H_ipv6_only) {
         o->families = FAMILIES_IPV6;
-        return RC_OK;
-    case H_ipv4_first:
-    case H_ipv6_first:
+    } else if (handler == H_ipv4_first || handler == H_ipv6_first) {
         o->ipv6_first = handler == H_ipv6_first;
         o->families = FAMILIES_BOTH;
-        return RC_OK;
-    case H_pop3_hang_up:
-        o->pop3_hang_up = true;
-        return RC_OK;
-    case H_retry_time:
-    case H_retry_ratio:
-    case H_retry_max:
-        use_xmail_retries(o);
+    } else {
+        if (handler == H_retry_time || handler == H_retry_ratio || handler == H_retry_max)
+            use_xmail_retries(o);
         return apply_number(o, handler, value);
-    case H_pop3_delay:
-    case H_max_recipients:
-    case H_pop3_relay_time:
-    case H_log_rotate:
-    case H_relay_threads:
-    case H_lmail_time:
-    case H_filter_time:
-        return apply_number(o, handler, value);
-    case H_lmail_off:
-        o->lmail_off = true;
-        return RC_OK;
-    case H_lmail_log:
-        o->lmail_log = true;
-        return RC_OK;
-    case H_delivery_log:
-        o->delivery_log = true;
-        return RC_OK;
-    case H_filter_log:
-        o->filter_log = true;
-        return RC_OK;
-    case H_ignored:
-        return RC_OK;
     }
-    BUG("switch handler");
+    return RC_OK;
 }
 
 /* --- walking the words ------------------------------------------------------------------- */

@@ -188,10 +188,6 @@ static void what_is_not_obeyed_is_named(void **state)
     (void)load("\"RootDomain\"\t\"x.test\"\n");
     options_each_later(count_later, &none);
     assert_int_equal(none.plain + none.security, 0);
-    (void)load("\"RootDomain\"\t\"x.test\"\n\"Pop3SyncErrorAccount\"\t\"x@x.test\"\n");
-    options_each_later(count_later, &some);
-    assert_int_equal(some.plain, 1);
-    assert_int_equal(some.security, 0);
     assert_int_equal(file_replace("smtpextauth.tab", STR("# none\n"), 0600, &e), RC_OK);
     tables_each_later(count_later, &none);
     assert_int_equal(none.plain + none.security, 0);

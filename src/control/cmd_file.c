@@ -137,6 +137,13 @@ enum admin_result ctrl_poplnkdel(struct ctrl *c, struct err *e)
     return admin_link_remove(&link, e);
 }
 
+enum admin_result ctrl_poplnkfetch(struct ctrl *c, struct err *e)
+{
+    struct admin_link link = link_of(c, 1);
+    (void)e;
+    return ctrl_hooks()->fetch != NULL && ctrl_hooks()->fetch(&link) ? ADMIN_OK : ADMIN_LOCKED;
+}
+
 enum admin_result ctrl_poplnkenable(struct ctrl *c, struct err *e)
 {
     struct admin_link link = link_of(c, 2);

@@ -49,6 +49,7 @@ const struct ctrl_command ctrl_commands[] = {
     { "poplnkadd",       7, 7, ctrl_poplnkadd,       false, 4, "domain user server remote-user password auth" },
     { "poplnkdel",       5, 5, ctrl_poplnkdel,       false, 4, "domain user server remote-user" },
     { "poplnkenable",    4, 6, ctrl_poplnkenable,    false, 5, "1|0 domain user [server remote-user]" },
+    { "poplnkfetch",     1, 5, ctrl_poplnkfetch,     false, 4, "[domain [user [server [remote-user]]]]" },
     { "poplnklist",      1, 3, ctrl_poplnklist,      false, 0, "[domain [user]]" },
     { "queueorder",      3, 4, ctrl_queueorder,      false, 3, "try|hold|release|delete|reroute|approve|reject id [hosts|reason]" },
     { "removedlist",     1, 1, ctrl_removedlist,     false, 0, "" },

@@ -6,6 +6,7 @@
 #ifndef HIKYAKU_CONTROL_CONTROL_H
 #define HIKYAKU_CONTROL_CONTROL_H
 
+#include "admin/admin.h"
 #include "wire/session.h"
 
 extern const struct protocol control_protocol;
@@ -19,6 +20,8 @@ struct control_hooks {
      * with an empty id, to try all that matches the argument. False: it doesn't run. */
     bool (*queued)(struct str id);
     bool (*order)(unsigned order, struct str id, struct str argument);
+    /* The same: these links are to be visited now; empty values match all. */
+    bool (*fetch)(const struct admin_link *link);
 };
 void control_init(const struct control_hooks *hooks);
 /* Keeps and tells who has reached a limit (users/limits.h); call every second. */

@@ -2,6 +2,7 @@
  * header.c - the header of a post as the members get it. Pure: lines in, lines out; what isn't
  * ours to change stays octet for octet.
  */
+#include "mail/header.h"
 #include "lists/lists_int.h"
 #include "mail/trace.h"
 
@@ -16,22 +17,6 @@ static bool is_replaced(const struct list *l, struct str name)
         if (str_ieq(name, str_from_c(of_lists[i])))
             return true;
     return l->options.use_reply_to && str_ieq(name, STR("Reply-To"));
-}
-
-/* The next field with its folded lines and its line end; *out_name: empty for a line that is
- * none. */
-static struct str next_field(struct str *rest, struct str *out_name)
-{
-    size_t end = 0;
-    do {
-        size_t lf = str_find(str_skip(*rest, end), '\n');
-        end = lf == SIZE_MAX ? rest->n : end + lf + 1;
-    } while (end < rest->n && (rest->p[end] == ' ' || rest->p[end] == '\t'));
-    struct str field = str_head(*rest, end);
-    size_t colon = str_find(field, ':'), lf = str_find(field, '\n');
-    *out_name = colon == SIZE_MAX || colon > lf ? STR("") : str_trim(str_head(field, colon));
-    *rest = str_skip(*rest, end);
-    return field;
 }
 
 static bool is_own_mark(const struct list *l, struct str field, struct arena *a)
@@ -127,7 +112,7 @@ struct str list_author(struct str header, struct arena *a)
     struct str name, phrase;
     struct address author;
     while (header.n > 0) {
-        struct str field = next_field(&header, &name);
+        struct str field = header_next_field(&header, &name);
         if (str_ieq(name, STR("From")) && author_of(unfolded(field, a), a, &phrase, &author))
             return author.domain;
     }
@@ -176,12 +161,12 @@ enum rc list_header(const struct list *l, struct str header, struct buf *out, bo
     while (header.n > 0 && (header.p[0] == ' ' || header.p[0] == '\t'))
         header = rest = str_skip(header, 1); /* or it would continue what comes before */
     while (rest.n > 0 && !has_reply_to) {
-        (void)next_field(&rest, &name);
+        (void)header_next_field(&rest, &name);
         has_reply_to = str_ieq(name, STR("Reply-To"));
     }
     enum rc rc = trace_print_delivered_to(l->address.local, l->address.domain, out);
     while (rc == RC_OK && header.n > 0) {
-        struct str field = next_field(&header, &name);
+        struct str field = header_next_field(&header, &name);
         if (str_ieq(name, STR("Delivered-To")) && is_own_mark(l, field, &mem))
             *out_loop = true;
         if (l->rewrites_from && str_ieq(name, STR("From")))

@@ -6,6 +6,7 @@
 #include "master/recover.h"
 #include "conf/logfiles.h"
 #include "conf/options.h"
+#include "fetch/fetch.h"
 #include "spool/spool.h"
 #include "sys/commit.h"
 #include "sys/file.h"
@@ -50,11 +51,17 @@ static enum rc take_spool(struct err *e)
     return rc;
 }
 
+enum rc recover_tag(void *ctx, struct str tag, const char *final_path, struct err *e)
+{
+    enum rc rc = RC_OK;
+    return fetch_recover_tag(tag, &rc, e) ? rc : spool_recover_tag(ctx, tag, final_path, e);
+}
+
 int recover_main(void)
 {
     struct commit_report report = { .logs = 0 };
     struct err e;
-    enum rc rc = commit_recover(spool_recover_tag, NULL, &report, &e);
+    enum rc rc = commit_recover(recover_tag, NULL, &report, &e);
     if (rc == RC_OK)
         rc = spool_clear_tmp(&e);
     if (rc == RC_OK)

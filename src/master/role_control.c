@@ -94,6 +94,31 @@ static bool visible(void)
 
 /* --- housekeeping ------------------------------------------------------------------------ */
 
+static bool tell_queue(const struct note *n)
+{
+    int channel = my_env->channels[role_number(ROLE_QUEUE)];
+    struct err e;
+    return channel >= 0 && channel_send(channel, n, -1, &e) == RC_OK;
+}
+
+static bool tell_fetch(const struct admin_link *link)
+{
+    struct note n = { .type = NOTE_fetch_now,
+                      .u.fetch_now = { link->domain, link->user, link->server,
+                                       link->remote_user } };
+    return tell_queue(&n);
+}
+
+/* XMail's way to have all links visited at once. */
+static void take_trigger(void)
+{
+    const struct admin_link all = { STR(""), STR(""), STR(""), STR("") };
+    struct err e;
+    if (file_exists(".psync-trigger") && tell_fetch(&all) &&
+        file_remove(".psync-trigger", &e) != RC_OK)
+        log_warn(EV("file can't be removed"), KV("file", ".psync-trigger"), KE(&e));
+}
+
 static void tick(void)
 {
     static usec_t settle_at, purge_at;
@@ -105,6 +130,7 @@ static void tick(void)
     control_settle_limits();
     if (admin_index_due() || users_index_is_stale())
         refresh();
+    take_trigger();
     if (now >= settle_at) {
         admin_settle();
         settle_at = now + SETTLE_EVERY;
@@ -143,13 +169,6 @@ static void on_note(void *ctx, const struct note *n, int fd)
              admin_note_login(n->u.login_seen.domain, n->u.login_seen.user,
                               n->u.login_seen.address, &e) != RC_OK)
         log_warn(EV("last login not noted"), KS("user", n->u.login_seen.user), KE(&e));
-}
-
-static bool tell_queue(const struct note *n)
-{
-    int channel = my_env->channels[role_number(ROLE_QUEUE)];
-    struct err e;
-    return channel >= 0 && channel_send(channel, n, -1, &e) == RC_OK;
 }
 
 static bool tell_queued(struct str id)
@@ -193,7 +212,8 @@ static enum rc serve_this_machine(struct err *e)
 
 static enum rc start(struct err *e)
 {
-    static const struct control_hooks hooks = { refresh, visible, tell_queued, tell_order };
+    static const struct control_hooks hooks = { refresh, visible, tell_queued, tell_order,
+                                                tell_fetch };
     struct engine_limits limits = {
         .max_sessions = 200,
         .max_per_address = (size_t)conf()->max_sessions_per_address,

@@ -1,12 +1,15 @@
 /* role_queue.c - the main of the queue role. */
 #include "conf/logfiles.h"
 #include "conf/options.h"
+#include "fetch/fetch.h"
+#include "master/recover.h"
 #include "master/roles.h"
 #include "queue/queue.h"
 #include "spool/spool.h"
 #include "store/store.h"
 #include "sys/commit.h"
 #include "sys/file.h"
+#include "sys/lock.h"
 #include "users/users.h"
 #include <malloc.h>
 #include <stdatomic.h>
@@ -18,11 +21,16 @@ static _Atomic uint64_t relay_pid; /* the relay role's process that takes attemp
 
 /* --- the relay role ---------------------------------------------------------------------- */
 
-static bool send_to_relay(const struct note *n)
+static bool send_to_relay_with(const struct note *n, int fd)
 {
     int channel = my_env->channels[role_number(ROLE_RELAY)];
     struct err e;
-    return channel >= 0 && channel_send(channel, n, -1, &e) == RC_OK;
+    return channel >= 0 && channel_send(channel, n, fd, &e) == RC_OK;
+}
+
+static bool send_to_relay(const struct note *n)
+{
+    return send_to_relay_with(n, -1);
 }
 
 static void say_hello(void)
@@ -39,6 +47,47 @@ static bool ask_relay(const struct queue_relay *r)
     return send_to_relay(&n);
 }
 
+/* An answer that didn't get through would keep a visit waiting. */
+static bool ask_fetch(enum fetch_order order, uint64_t visit, struct str text, int fd)
+{
+    uint64_t me = (uint64_t)getpid();
+    const struct note start = { .type = NOTE_fetch, .u.fetch = { me, relay_pid, visit } };
+    const struct note want = { .type = NOTE_fetch_want, .u.fetch_want = { me, visit } };
+    const struct note stored = { .type = NOTE_fetch_stored,
+                                 .u.fetch_stored = { me, visit, text } };
+    const struct note *n = order == FETCH_START  ? &start
+                           : order == FETCH_WANT ? &want
+                                                 : &stored;
+    for (unsigned i = 0; i < 500; i++) {
+        if (send_to_relay_with(n, fd))
+            return true;
+        thread_pause(10 * USEC_MS);
+    }
+    return false;
+}
+
+static void fetched_entry(struct str id)
+{
+    queue_notify(queue, id);
+}
+
+/* True: it was about fetching, and took fd. */
+static bool take_fetch_note(const struct note *n, int fd)
+{
+    struct fetch_done done = { .rc = RC_TEMP };
+    if (n->type == NOTE_fetch_list && n->u.fetch_list.queue == (uint64_t)getpid())
+        fetch_home_told(n->u.fetch_list.visit, FETCH_LIST, NULL, fd);
+    else if (n->type == NOTE_fetch_batch && n->u.fetch_batch.queue == (uint64_t)getpid())
+        fetch_home_told(n->u.fetch_batch.visit, FETCH_BATCH, NULL, fd);
+    else if (n->type == NOTE_fetch_done && n->u.fetch_done.queue == (uint64_t)getpid()) {
+        done.rc = n->u.fetch_done.rc <= RC_GONE ? (enum rc)n->u.fetch_done.rc : RC_TEMP;
+        done.text = n->u.fetch_done.text;
+        fetch_home_told(n->u.fetch_done.visit, FETCH_DONE, &done, fd);
+    } else
+        return false;
+    return true;
+}
+
 static void ask_policy(struct str domain)
 {
     struct note n = { .type = NOTE_policy_ask, .u.policy_ask.domain = domain };
@@ -48,6 +97,8 @@ static void ask_policy(struct str domain)
 static void on_relay_note(void *ctx, const struct note *n, int fd)
 {
     (void)ctx;
+    if (take_fetch_note(n, fd))
+        return;
     if (fd >= 0)
         (void)close(fd);
     if (n->type == NOTE_relay_ready && n->u.relay_ready.pid == 0) {
@@ -59,6 +110,7 @@ static void on_relay_note(void *ctx, const struct note *n, int fd)
             return;
         relay_pid = n->u.relay_ready.pid;
         queue_relay_ready(queue);
+        fetch_home_relay_ready();
     } else if (n->type == NOTE_relay_result && n->u.relay_result.state <= OUTCOME_PERM) {
         queue_relay_result(queue, n->u.relay_result.job, n->u.relay_result.rcpt,
                            (enum queue_outcome)n->u.relay_result.state,
@@ -120,6 +172,9 @@ static void on_note(void *ctx, const struct note *n, int fd)
     else if (n->type == NOTE_order && n->u.order.order <= QUEUE_ORDER_LAST)
         queue_order(queue, (enum queue_order)n->u.order.order, n->u.order.id,
                     n->u.order.argument);
+    else if (n->type == NOTE_fetch_now)
+        fetch_home_now(n->u.fetch_now.domain, n->u.fetch_now.user, n->u.fetch_now.server,
+                       n->u.fetch_now.remote);
     if (fd >= 0)
         (void)close(fd);
 }
@@ -171,6 +226,7 @@ static void every_second(void)
         queue_expire_views();
     }
     queue_take_local(queue);
+    fetch_home_tick();
     queue_stats_get(queue, &stats);
     metric_set(METRIC_queue_waiting, stats.waiting);
     metric_set(METRIC_queue_active, stats.active);
@@ -182,7 +238,7 @@ static enum rc start(const struct role_env *env, struct pool **pool, struct comm
 {
     enum rc rc = role_get_users(env, e);
     if (rc == RC_OK) /* what this role's process before may have left: deliveries to note */
-        rc = commit_recover_log(this_role->name, spool_recover_tag, NULL, NULL, e);
+        rc = commit_recover_log(this_role->name, recover_tag, NULL, NULL, e);
     if (rc == RC_OK)
         rc = commit_open(this_role->name, commit, e);
     if (rc == RC_OK)
@@ -195,6 +251,8 @@ static enum rc start(const struct role_env *env, struct pool **pool, struct comm
         rc = role_watch_signals(*pool, NULL, e);
     if (rc == RC_OK)
         queue_set_policy_asker(ask_policy);
+    if (rc == RC_OK) /* before the queue works on what was fetched */
+        rc = fetch_home_init(*pool, ask_fetch, fetched_entry, e);
     if (rc == RC_OK)
         queue_set_runner(ask_runner);
     if (rc == RC_OK)

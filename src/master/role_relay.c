@@ -4,6 +4,7 @@
  * the one before are over, so that no message is under way twice.
  */
 #include "conf/options.h"
+#include "fetch/fetch.h"
 #include "master/roles.h"
 #include "relay/relay.h"
 #include "spool/spool.h"
@@ -19,16 +20,21 @@ static uint64_t master_queue; /* the process that attempts are taken from; 0: no
 static uint64_t asking_queue; /* one that wants to begin */
 
 /* Waits while the channel is full: what became of a message must not get lost. */
-static void tell(const struct note *n)
+static void tell_with(const struct note *n, int fd)
 {
     int channel = my_env->channels[role_number(ROLE_QUEUE)];
     struct err e;
     for (unsigned i = 0; channel >= 0 && i < 1000; i++) {
-        if (channel_send(channel, n, -1, &e) == RC_OK)
+        if (channel_send(channel, n, fd, &e) == RC_OK)
             return;
         thread_pause(10 * USEC_MS);
     }
     log_error(EV("queue not told"), KE(&e));
+}
+
+static void tell(const struct note *n)
+{
+    tell_with(n, -1);
 }
 
 /* Says that attempts are taken, when nothing is under way any more. */
@@ -76,6 +82,20 @@ static void on_policy(struct str domain, enum relay_policy is)
 {
     struct note n = { .type = NOTE_policy_told, .u.policy_told = { domain, (uint64_t)is } };
     tell(&n);
+}
+
+static void on_fetch(uint64_t home, uint64_t visit, enum fetch_word word,
+                     const struct fetch_done *done, int fd)
+{
+    struct note list = { .type = NOTE_fetch_list, .u.fetch_list = { home, visit } };
+    struct note batch = { .type = NOTE_fetch_batch, .u.fetch_batch = { home, visit } };
+    struct note over = { .type = NOTE_fetch_done,
+                         .u.fetch_done = { .queue = home, .visit = visit } };
+    if (word == FETCH_DONE) {
+        over.u.fetch_done.rc = (uint64_t)done->rc;
+        over.u.fetch_done.text = done->text;
+    }
+    tell_with(word == FETCH_LIST ? &list : word == FETCH_BATCH ? &batch : &over, fd);
 }
 
 static void on_fact(const struct relay_fact *f, enum gate_answer is, struct str text)
@@ -139,12 +159,29 @@ static void on_web_note(void *ctx, const struct note *n, int fd)
         on_lookup(&l, 0, STR(""));
 }
 
+/* True: it was about fetching, and took fd. */
+static bool take_fetch_note(const struct note *n, int fd)
+{
+    bool known = n->type == NOTE_fetch && n->u.fetch.relay == (uint64_t)getpid() && fd >= 0;
+    if (known)
+        fetch_remote_start(n->u.fetch.queue, n->u.fetch.visit, fd);
+    else if (n->type == NOTE_fetch_want)
+        fetch_remote_want(n->u.fetch_want.queue, n->u.fetch_want.visit, fd);
+    else if (n->type == NOTE_fetch_stored)
+        fetch_remote_stored(n->u.fetch_stored.queue, n->u.fetch_stored.visit,
+                            n->u.fetch_stored.fates);
+    return known || n->type == NOTE_fetch_want;
+}
+
 static void on_note(void *ctx, const struct note *n, int fd)
 {
     (void)ctx;
+    if (take_fetch_note(n, fd))
+        return;
     if (fd >= 0)
         (void)close(fd);
     if (n->type == NOTE_relay_hello) {
+        fetch_remote_abort(n->u.relay_hello.pid);
         lock_take(&state_lock);
         asking_queue = n->u.relay_hello.pid;
         lock_drop(&state_lock);
@@ -177,10 +214,13 @@ static enum rc start(const struct role_env *env, struct pool **pool, struct err 
     static const struct relay_hooks hooks = { on_result, on_done };
     int channel = env->channels[role_number(ROLE_QUEUE)];
     struct note hello = { .type = NOTE_relay_ready, .u.relay_ready.pid = 0 };
-    enum rc rc = pool_new((unsigned)conf()->relay_threads + 8, 8192, pool, e);
+    unsigned workers = (unsigned)(conf()->relay_threads + conf()->fetch_threads) + 8;
+    enum rc rc = pool_new(workers, 8192, pool, e);
     the_pool = *pool;
     if (rc == RC_OK)
         rc = relay_init(*pool, &hooks, e);
+    if (rc == RC_OK)
+        fetch_remote_init(*pool, relay_tls, on_fetch);
     if (rc == RC_OK)
         rc = role_watch_signals(*pool, NULL, e);
     if (rc == RC_OK)

@@ -3,9 +3,8 @@
 
 static const char *const control_writes[] = { ".", NULL };
 static const char *const smtpd_writes[] = { "domains", "queue", "hikyaku", "logs", NULL };
-static const char *const queue_writes[] = {
-    "domains", "queue", "hikyaku", "logs", "spool", NULL
-};
+static const char *const queue_writes[] = { "domains", "queue",   "hikyaku", "logs",
+                                            "spool",   "msgsync", NULL };
 static const char *const relay_writes[] = { "logs", NULL };
 static const char *const web_writes[] = { "logs", NULL };
 static const char *const access_writes[] = { "domains", "pop3locks", "hikyaku", "logs", NULL };

@@ -39,7 +39,7 @@ void connection_refresh(void)
     client_tls_ctx_put(&before);
 }
 
-static struct client_tls_ctx *present_tls(void)
+struct client_tls_ctx *relay_tls(void)
 {
     struct lock *held AUTO_UNLOCK = lock_hold(&tls_lock);
     (void)held;
@@ -183,7 +183,7 @@ static enum rc go_to_tls(struct connection *c, struct arena *a, struct reply *ou
     enum rc rc = command(c, STR("STARTTLS\r\n"), a, out, e);
     if (rc == RC_OK && out->code != 220)
         return refused(out, e);
-    struct client_tls_ctx *ctx = present_tls();
+    struct client_tls_ctx *ctx = relay_tls();
     if (rc == RC_OK)
         rc = client_start_tls_with(c->client, ctx, c->target.name, verify,
                                    o->ssl_allow_self_signed, e);

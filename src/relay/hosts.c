@@ -35,40 +35,24 @@ static void add_target(struct route *r, struct str name, const struct ip *ip, ui
         r->targets[r->count++] = (struct target){ name, *ip, port, *options };
 }
 
-static enum rc add_family(struct str name, bool v6, uint16_t port,
-                          const struct host_options *options, struct route *r, struct err *e)
-{
-    struct arena a AUTO_RELEASE_ARENA = { 0 };
-    struct dns_answer answer;
-    enum rc rc = dns_ask(name, v6 ? DNS_AAAA : DNS_A, &a, &answer, e);
-    for (size_t i = 0; rc == RC_OK && i < answer.count; i++)
-        add_target(r, name, &answer.records[i].ip, port, options);
-    return rc;
-}
-
 enum rc hosts_add(struct str name, uint16_t port, const struct host_options *options,
                   struct route *r, size_t *out_added, struct err *e)
 {
-    enum ip_families families = conf()->families;
-    struct ip ip;
-    size_t before = r->count;
-    enum rc rc = RC_OK, other = RC_OK;
+    const struct options *o = conf();
+    bool any = !options->has_source, from_v4 = ip_is_v4(&options->source);
+    const struct dns_families families = { o->families != FAMILIES_IPV6 && (any || from_v4),
+                                           o->families != FAMILIES_IPV4 && (any || !from_v4),
+                                           o->ipv6_first };
+    struct ip ips[TARGETS_MAX];
+    size_t before = r->count, count = 1;
+    enum rc rc = RC_OK;
     name = arena_str(&r->mem, name);
-    *out_added = 0;
-    if (ip_parse(name, &ip)) {
-        add_target(r, name, &ip, port, options);
-        *out_added = r->count - before;
-        return RC_OK;
-    }
-    bool v6_first = conf()->ipv6_first;
-    if (families == FAMILIES_BOTH && v6_first)
-        other = add_family(name, true, port, options, r, e);
-    if (families != FAMILIES_IPV6)
-        rc = add_family(name, false, port, options, r, e);
-    if (families == FAMILIES_IPV6 || (families == FAMILIES_BOTH && !v6_first))
-        other = add_family(name, true, port, options, r, e);
+    if (!ip_parse(name, &ips[0]))
+        rc = dns_find_host(name, &families, ips, TARGETS_MAX, &count, e);
+    for (size_t i = 0; rc == RC_OK && i < count; i++)
+        add_target(r, name, &ips[i], port, options);
     *out_added = r->count - before;
-    return *out_added > 0 ? RC_OK : rc != RC_OK ? rc : other;
+    return rc;
 }
 
 /* --- lists ------------------------------------------------------------------------------- */

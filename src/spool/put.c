@@ -9,7 +9,7 @@
 #define MEMORY_BYTES ((size_t)128 * 1024)
 
 struct spool_put {
-    struct str id;
+    struct str id, tag;
     struct str tmp_path, final_path;
     struct arena mem;
     struct buf head; /* the envelope's lines */
@@ -58,6 +58,11 @@ enum rc spool_put_begin(const struct envelope *env, struct spool_put **out, stru
 struct str spool_put_id(const struct spool_put *put)
 {
     return put->id;
+}
+
+void spool_put_tag(struct spool_put *put, struct str tag)
+{
+    put->tag = arena_str(&put->mem, tag);
 }
 
 /* Appends what is in memory to the file, which is made first where there is none. */
@@ -118,6 +123,7 @@ enum rc spool_put_commit(struct spool_put **put, struct arena *a, struct str *ou
             .parts = parts,
             .part_count = in_memory ? 2 : 0,
             .size_bytes = p->head.n + p->octets,
+            .tag = p->tag,
         };
         rc = commit_put(spool_commit(), &item, 1, e);
         p->has_file = rc != RC_OK; /* a failed put may still stand under its tmp name */

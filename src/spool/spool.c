@@ -87,6 +87,11 @@ struct str spool_body_path(struct str id, struct arena *a)
     return arena_printf(a, "queue/%.2s/%.*s.body", id.p + 11, STR_ARG(id));
 }
 
+static struct str frozen_path(struct str id, const char *ending, struct arena *a)
+{
+    return arena_printf(a, "queue/frozen/%.*s%s", STR_ARG(id), ending);
+}
+
 struct str spool_part_id(struct str id, size_t recipient, size_t number, struct arena *a)
 {
     struct str of = arena_printf(a, "%.*s %zu %zu", STR_ARG(id), recipient, number);
@@ -97,6 +102,12 @@ bool spool_exists(struct str id)
 {
     struct arena mem AUTO_RELEASE_ARENA = { 0 };
     return spool_id_is_valid(id) && file_exists(spool_path(id, &mem).p);
+}
+
+bool spool_is_frozen(struct str id)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    return spool_id_is_valid(id) && file_exists(frozen_path(id, "", &mem).p);
 }
 
 /* --- scanning ---------------------------------------------------------------------------- */
@@ -222,11 +233,6 @@ enum rc spool_open(struct str id, struct arena *a, struct spool_entry *out, stru
     if (!spool_id_is_valid(id))
         return err_perm(e, "5.3.0", "not a queue id");
     return open_at(id, spool_path(id, a).p, spool_journal_path(id, a).p, a, out, e);
-}
-
-static struct str frozen_path(struct str id, const char *ending, struct arena *a)
-{
-    return arena_printf(a, "queue/frozen/%.*s%s", STR_ARG(id), ending);
 }
 
 enum rc spool_open_frozen(struct str id, struct arena *a, struct spool_entry *out,

@@ -64,10 +64,14 @@ enum rc spool_put_begin(const struct envelope *env, struct spool_put **out,
 struct str spool_part_id(struct str id, size_t recipient, size_t number, struct arena *a);
 /* Is there an entry of that id in the queue? */
 bool spool_exists(struct str id);
+/* The same of queue/frozen. */
+bool spool_is_frozen(struct str id);
 /* The id that names the entry in logs, Received and replies. */
 struct str spool_put_id(const struct spool_put *put);
 enum rc spool_put_write(struct spool_put *put, struct str octets, uint64_t wire_octets,
                         struct err *e) CHECK_RESULT;
+/* Octets kept with the commit's record; see commit.h. */
+void spool_put_tag(struct spool_put *put, struct str tag);
 /* Durable in the queue. Ends and frees the put whatever the result; *out_id (in a) names it. */
 enum rc spool_put_commit(struct spool_put **put, struct arena *a, struct str *out_id,
                          struct err *e) CHECK_RESULT;

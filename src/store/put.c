@@ -159,58 +159,93 @@ enum rc store_put_write(struct store_put *put, struct str octets, uint64_t wire_
     return RC_OK;
 }
 
-/* Renamed to its place and durable. The memory holds the whole file when nothing was spilled.
- */
-static enum rc commit_file(struct store_put *put, bool in_memory, struct str tag, struct err *e)
+/* What the commit is told of the put. */
+static struct commit_put commit_of(struct store_put *put, struct iovec *part, bool in_memory,
+                                   struct str tag)
 {
     struct str name = name_with_sizes(put->base, put->disk_octets, put->wire_octets, &put->mem);
     const char *folder = place_new(&put->place, &put->mem);
-    struct iovec part = { .iov_base = put->data.p, .iov_len = put->data.n };
-    struct commit_put one = {
+    *part = (struct iovec){ .iov_base = put->data.p, .iov_len = put->data.n };
+    return (struct commit_put){
         .tmp_path = put->tmp_path,
         .final_path = arena_printf(&put->mem, "%s/%.*s", folder, STR_ARG(name)).p,
-        .parts = in_memory ? &part : NULL,
+        .parts = in_memory ? part : NULL,
         .part_count = in_memory ? 1 : 0,
         .size_bytes = put->disk_octets,
         .tag = tag,
     };
-    enum rc rc = commit_put(store.commit, &one, 1, e);
-    if (rc == RC_OK)
-        put->tmp_path = NULL;
-    else if (!folder_exists(folder))
-        (void)!place_make(&put->place, NULL); /* for the next try */
-    return rc;
 }
 
-/* Everything but ending the put. */
-static enum rc commit_counted(struct store_put *put, uint64_t max_kb, struct str tag,
-                              struct err *e)
+/* The file is whole under its temporary name, and counted. RC_OK: usage_end is due. */
+static enum rc prepare(struct store_put *put, uint64_t max_kb, struct usage_change *change,
+                       bool *out_in_memory, struct err *e)
 {
-    struct usage_change change;
-    bool in_memory = put->fd < 0;
+    *out_in_memory = put->fd < 0;
     enum rc rc = store.commit == NULL ? err_temp(e, "4.3.0", "no commit log is open") : RC_OK;
-    if (rc == RC_OK && in_memory)
+    if (rc == RC_OK && *out_in_memory)
         rc = open_tmp(put, e);
     if (rc == RC_OK)
-        rc = usage_begin(&put->account, &put->place, max_kb, put->wire_octets, 1, &change, e);
+        rc = usage_begin(&put->account, &put->place, max_kb, put->wire_octets, 1, change, e);
     if (rc != RC_OK)
         return rc;
     rc = flush(put, e);
     io_close_at(&put->fd);
-    if (rc == RC_OK)
-        rc = commit_file(put, in_memory, tag, e);
-    usage_end(&put->account, &put->place, &change, rc == RC_OK, 0, 0);
-    if (rc == RC_OK)
-        notice_step(put->account.folder);
+    if (rc != RC_OK)
+        usage_end(&put->account, &put->place, change, false, 0, 0);
     return rc;
+}
+
+static void finish(struct store_put *put, const struct usage_change *change, enum rc rc)
+{
+    usage_end(&put->account, &put->place, change, rc == RC_OK, 0, 0);
+    if (rc == RC_OK) {
+        put->tmp_path = NULL;
+        notice_step(put->account.folder);
+    } else if (!folder_exists(place_new(&put->place, &put->mem))) {
+        (void)!place_make(&put->place, NULL); /* for the next try */
+    }
 }
 
 enum rc store_put_commit(struct store_put **put, uint64_t max_mailbox_kb, struct str tag,
                          struct err *e)
 {
-    enum rc rc = commit_counted(*put, max_mailbox_kb, tag, e);
+    struct usage_change change;
+    struct iovec part;
+    bool in_memory = false;
+    enum rc rc = prepare(*put, max_mailbox_kb, &change, &in_memory, e);
+    if (rc == RC_OK) {
+        const struct commit_put one = commit_of(*put, &part, in_memory, tag);
+        rc = commit_put(store.commit, &one, 1, e);
+        finish(*put, &change, rc);
+    }
     store_put_abort(put);
     return rc;
+}
+
+void store_put_commit_all(struct store_put_one *all, size_t count, uint64_t max_mailbox_kb)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    struct usage_change *changes = arena_new_array(&mem, struct usage_change, count);
+    struct iovec *parts = arena_new_array(&mem, struct iovec, count);
+    struct commit_put *puts = arena_new_array(&mem, struct commit_put, count);
+    struct err e = { .rc = RC_OK };
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct store_put_one *one = &all[i];
+        bool in_memory = false;
+        one->rc = prepare(one->put, max_mailbox_kb, &changes[i], &in_memory, &one->e);
+        if (one->rc == RC_OK)
+            puts[n++] = commit_of(one->put, &parts[i], in_memory, one->tag);
+    }
+    enum rc rc = n == 0 ? RC_OK : commit_put(store.commit, puts, n, &e);
+    for (size_t i = 0; i < count; i++) {
+        if (all[i].rc == RC_OK) {
+            finish(all[i].put, &changes[i], rc);
+            all[i].rc = rc;
+            all[i].e = e;
+        }
+        store_put_abort(&all[i].put);
+    }
 }
 
 void store_put_abort(struct store_put **at)

@@ -33,6 +33,14 @@ enum rc store_put_write(struct store_put *put, struct str octets, uint64_t wire_
  * frees the put whatever the result. tag: see commit.h. */
 enum rc store_put_commit(struct store_put **put, uint64_t max_mailbox_kb, struct str tag,
                          struct err *e) CHECK_RESULT;
+/* The same for several messages, made durable together; each with its result. */
+struct store_put_one {
+    struct store_put *put;
+    struct str tag;
+    enum rc rc;
+    struct err e;
+};
+void store_put_commit_all(struct store_put_one *all, size_t count, uint64_t max_mailbox_kb);
 void store_put_abort(struct store_put **put);
 
 /* Octets (as POP3 would send) and messages in the account's mailbox (new/ and cur/), from

@@ -344,6 +344,23 @@ enum rc client_line(struct client *c, struct str *out_line, struct err *e)
     return RC_OK;
 }
 
+enum rc client_octets(struct client *c, struct str *out, struct err *e)
+{
+    if (c->used == c->in.n) {
+        buf_reset(&c->in);
+        c->used = 0;
+    }
+    enum rc rc = c->in.n > 0 ? RC_OK : fill(c, e);
+    if (rc == RC_OK)
+        *out = str_skip(buf_str(&c->in), c->used);
+    return rc;
+}
+
+void client_use(struct client *c, size_t n)
+{
+    c->used += n;
+}
+
 bool client_has_input(struct client *c)
 {
     char octet = 0;

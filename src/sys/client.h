@@ -48,6 +48,10 @@ enum rc client_start_tls(struct client *c, const char *host, const struct client
 enum rc client_write(struct client *c, struct str octets, struct err *e) CHECK_RESULT;
 /* The next line without its end, valid until the next call. RC_GONE: the server closed. */
 enum rc client_line(struct client *c, struct str *out_line, struct err *e) CHECK_RESULT;
+/* What has come and wasn't read yet, at least one octet, valid until the next call; then how
+ * many of these octets are done with. */
+enum rc client_octets(struct client *c, struct str *out, struct err *e) CHECK_RESULT;
+void client_use(struct client *c, size_t n);
 /* Has the server sent something that wasn't read yet? Doesn't wait. */
 bool client_has_input(struct client *c);
 /* *c becomes NULL; NULL is accepted. */

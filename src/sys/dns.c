@@ -199,3 +199,29 @@ enum rc dns_ask(struct str name, enum dns_type type, struct arena *a, struct dns
     }
     return rc == RC_AGAIN ? err_temp(e, "4.4.3", "DNS: no answer about %.100s", text) : rc;
 }
+
+static enum rc add_family(struct str name, enum dns_type type, struct ip *out, size_t room,
+                          size_t *count, struct err *e)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct dns_answer answer;
+    enum rc rc = dns_ask(name, type, &a, &answer, e);
+    for (size_t i = 0; rc == RC_OK && i < answer.count && *count < room; i++)
+        out[(*count)++] = answer.records[i].ip;
+    return rc;
+}
+
+enum rc dns_find_host(struct str name, const struct dns_families *families, struct ip *out,
+                      size_t room, size_t *out_count, struct err *e)
+{
+    bool v6_first = families->v6 && families->v6_first;
+    enum rc rc = RC_OK, other = RC_OK;
+    *out_count = 0;
+    if (v6_first)
+        other = add_family(name, DNS_AAAA, out, room, out_count, e);
+    if (families->v4)
+        rc = add_family(name, DNS_A, out, room, out_count, e);
+    if (families->v6 && !v6_first)
+        other = add_family(name, DNS_AAAA, out, room, out_count, e);
+    return *out_count > 0 ? RC_OK : rc != RC_OK ? rc : other;
+}

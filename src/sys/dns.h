@@ -33,4 +33,12 @@ struct dns_answer {
 enum rc dns_ask(struct str name, enum dns_type type, struct arena *a, struct dns_answer *out,
                 struct err *e) CHECK_RESULT;
 
+/* Addresses of a host, of the families wanted, in the order to try. RC_OK: *out_count > 0, or
+ * the host has none. RC_TEMP: not known now. */
+struct dns_families {
+    bool v4, v6, v6_first;
+};
+enum rc dns_find_host(struct str name, const struct dns_families *families, struct ip *out,
+                      size_t room, size_t *out_count, struct err *e) CHECK_RESULT;
+
 #endif

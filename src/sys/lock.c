@@ -66,6 +66,12 @@ void lock_cond_release(pthread_cond_t *c)
     (void)pthread_cond_destroy(c);
 }
 
+void lock_wake(pthread_cond_t *c)
+{
+    if (pthread_cond_broadcast(c) != 0)
+        BUG("pthread_cond_broadcast");
+}
+
 void lock_cond_init(pthread_cond_t *c)
 {
     pthread_condattr_t attr;

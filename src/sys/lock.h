@@ -8,18 +8,19 @@
 
 /* Every mutex of the program, outermost first. */
 enum lock_rank {
-    LOCK_TABLES = 1, /* conf/: a cached table is being replaced */
-    LOCK_USERS,      /* users/: the current index */
-    LOCK_LIMITS,     /* wire/: sessions per address */
-    LOCK_STORE,      /* store/ */
-    LOCK_SPOOL,      /* spool/ */
-    LOCK_QUEUE,      /* queue/: the scheduler's inbox */
-    LOCK_COMMIT,     /* sys/commit.c */
-    LOCK_TLS,        /* sys/tls.c: the current certificates */
-    LOCK_NOTES,      /* sys/notes.c: one frame at a time */
-    LOCK_POOL,       /* sys/pool.c: the run queue */
-    LOCK_TIMERS,     /* sys/pool.c: the timer wheel */
-    LOCK_LEAF,       /* small caches that call nothing */
+    LOCK_FETCH = 1, /* fetch/: links and visits */
+    LOCK_TABLES,    /* conf/: a cached table is being replaced */
+    LOCK_USERS,     /* users/: the current index */
+    LOCK_LIMITS,    /* wire/: sessions per address */
+    LOCK_STORE,     /* store/ */
+    LOCK_SPOOL,     /* spool/ */
+    LOCK_QUEUE,     /* queue/: the scheduler's inbox */
+    LOCK_COMMIT,    /* sys/commit.c */
+    LOCK_TLS,       /* sys/tls.c: the current certificates */
+    LOCK_NOTES,     /* sys/notes.c: one frame at a time */
+    LOCK_POOL,      /* sys/pool.c: the run queue */
+    LOCK_TIMERS,    /* sys/pool.c: the timer wheel */
+    LOCK_LEAF,      /* small caches that call nothing */
 };
 
 struct lock {
@@ -46,6 +47,8 @@ void lock_drop_at(struct lock **l);
 /* Waits on c with l held, until signalled or the deadline (clock_mono); false when it passed.
  */
 bool lock_wait(struct lock *l, pthread_cond_t *c, usec_t deadline);
+/* Wakes all that wait on it. */
+void lock_wake(pthread_cond_t *c);
 /* A condition whose waits use the monotonic clock. */
 void lock_cond_init(pthread_cond_t *c);
 /* Wakes one that waits. */

@@ -1,6 +1,7 @@
 /* export_spool.c - `hikyaku export-spool`: before XMail starts again on a MailRoot of ours, it
  * gets the queue back. */
 #include "conf/options.h"
+#include "fetch/fetch.h"
 #include "spool/spool.h"
 #include "sys/file.h"
 #include "sys/trace.h"
@@ -40,6 +41,8 @@ static enum rc run(const char *mailroot, const char *owner, struct err *e)
         rc = options_load(e);
     if (rc == RC_OK)
         rc = spool_init(NULL, e);
+    if (rc == RC_OK)
+        fetch_give_back(); /* first: entries of the queue tell what was fetched */
     if (rc == RC_OK)
         rc = takeover_give(&sink, &given, e);
     if (rc == RC_OK)

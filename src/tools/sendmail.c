@@ -5,6 +5,7 @@
  */
 #include "mail/address.h"
 #include "mail/date.h"
+#include "mail/header.h"
 #include "sys/client.h"
 #include "sys/file.h"
 #include "sys/user.h"
@@ -165,85 +166,16 @@ static struct str clean(const struct letter *l, struct str text, struct arena *a
     return str_from(p, n);
 }
 
-/* The value of a header field with its folded lines; p NULL: there is none. *at: where to look
- * on. */
-static struct str field(struct str header, const char *name, size_t *at)
-{
-    struct str rest = str_skip(header, *at), line;
-    while (rest.n > 0) {
-        struct str before = rest;
-        (void)str_cut(&rest, '\n', &line);
-        size_t n = line.n + 1;
-        size_t colon = str_find(line, ':');
-        while (rest.n > 0 && (rest.p[0] == ' ' || rest.p[0] == '\t')) {
-            struct str more;
-            (void)str_cut(&rest, '\n', &more);
-            n += more.n + 1;
-        }
-        *at += n;
-        if (colon != SIZE_MAX && str_ieq(str_trim(str_head(line, colon)), str_from_c(name)))
-            return str_skip(str_head(before, MIN(n, before.n)), colon + 1);
-    }
-    return (struct str){ NULL, 0 };
-}
-
-static size_t skip_to_comma(struct str s)
-{
-    size_t n = 0;
-    while (n < s.n && s.p[n] != ',' && s.p[n] != ';')
-        n++;
-    return n;
-}
-
-/* The addresses of a list of mailboxes (RFC 5322 3.4): quotes, comments and groups are skipped.
- */
-static enum rc add_list(struct letter *l, struct str list, struct err *e)
-{
-    struct buf one AUTO_RELEASE_BUF;
-    unsigned comment = 0;
-    bool quoted = false, angle = false;
-    enum rc rc = RC_OK;
-    buf_init(&one, 65536);
-    for (size_t i = 0; i <= list.n && rc == RC_OK; i++) {
-        char c = i < list.n ? list.p[i] : ',';
-        if (c == '\\' && i + 1 < list.n && (quoted || comment > 0)) {
-            i++;
-        } else if (c == '"' && comment == 0) {
-            quoted = !quoted;
-            rc = buf_add_char(&one, c);
-        } else if (c == '(' && !quoted) {
-            comment++;
-        } else if (c == ')' && !quoted && comment > 0) {
-            comment--;
-        } else if (comment > 0) {
-            continue;
-        } else if (c == '<' && !quoted) {
-            buf_reset(&one);
-            angle = true;
-        } else if (c == ':' && !quoted && !angle) {
-            buf_reset(&one); /* the name of a group */
-        } else if ((c == '>' && !quoted) || ((c == ',' || c == ';') && !quoted && !angle)) {
-            struct str text = str_trim(buf_str(&one));
-            rc = text.n > 0 ? add_rcpt(l, arena_str(&l->mem, text), e) : RC_OK;
-            buf_reset(&one);
-            if (c == '>') /* what follows up to the comma is nothing */
-                i += skip_to_comma(str_skip(list, i + 1));
-            angle = false;
-        } else if (c != '\n' && c != '\r') {
-            rc = buf_add_char(&one, c);
-        }
-    }
-    return rc;
-}
-
 static enum rc take_header_rcpts(struct letter *l, struct str header, struct err *e)
 {
-    static const char *const names[] = { "To", "Cc", "Bcc" };
     enum rc rc = RC_OK;
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        size_t at = 0;
-        for (struct str v; rc == RC_OK && (v = field(header, names[i], &at)).p != NULL;)
-            rc = add_list(l, v, e);
+    while (rc == RC_OK && header.n > 0) {
+        struct str name, text, list = header_value(header_next_field(&header, &name));
+        if (!str_ieq(name, STR("To")) && !str_ieq(name, STR("Cc")) &&
+            !str_ieq(name, STR("Bcc")))
+            continue;
+        while (rc == RC_OK && header_next_address(&list, &l->mem, &text))
+            rc = add_rcpt(l, text, e);
     }
     return rc;
 }
@@ -268,6 +200,14 @@ static enum rc find_sender(struct letter *l, struct err *e)
     return address_parse(from, RULES, &l->mem, &l->sender, e);
 }
 
+static bool has_field(struct str header, struct str wanted)
+{
+    struct str name = STR("");
+    while (header.n > 0 && !str_ieq(name, wanted))
+        (void)header_next_field(&header, &name);
+    return str_ieq(name, wanted);
+}
+
 /* Bcc goes; From, Date and Message-ID are added where they are missing. */
 static enum rc complete(struct letter *l, struct str text, struct buf *out, struct err *e)
 {
@@ -275,36 +215,27 @@ static enum rc complete(struct letter *l, struct str text, struct buf *out, stru
     size_t end = str_starts(text, STR("\n")) ? 0 : str_find_str(text, STR("\n\n"));
     struct str header = end == SIZE_MAX ? text : str_head(text, end + (end > 0));
     struct str body = end == SIZE_MAX ? STR("\n") : str_skip(text, header.n);
-    size_t none = 0;
     (void)gethostname(host, sizeof(host) - 1);
     enum rc rc = RC_OK;
     if (l->from_header)
         rc = take_header_rcpts(l, header, e);
     if (rc != RC_OK)
         return rc;
-    if (field(header, "From", &none).p == NULL) {
+    if (!has_field(header, STR("From"))) {
         struct str address =
             l->sender.is_null ? STR("MAILER-DAEMON") : address_print(&l->sender, &l->mem);
         rc = l->name != NULL
                  ? buf_printf(out, "From: \"%s\" <%.*s>\n", l->name, STR_ARG(address))
                  : buf_printf(out, "From: %.*s\n", STR_ARG(address));
     }
-    none = 0;
-    if (rc == RC_OK && field(header, "Date", &none).p == NULL)
+    if (rc == RC_OK && !has_field(header, STR("Date")))
         rc = buf_printf(out, "Date: %s\n", date_print(clock_wall(), date));
-    none = 0;
-    if (rc == RC_OK && field(header, "Message-ID", &none).p == NULL)
+    if (rc == RC_OK && !has_field(header, STR("Message-ID")))
         rc = buf_printf(out, "Message-ID: %.*s\n",
                         STR_ARG(message_id_new(str_from_c(host), &l->mem)));
-    size_t from = 0;
-    while (rc == RC_OK && from < header.n) {
-        size_t at = from, start = from;
-        struct str bcc = field(header, "Bcc", &at);
-        size_t stop = bcc.p == NULL ? header.n : (size_t)(bcc.p - header.p);
-        while (bcc.p != NULL && stop > start && header.p[stop - 1] != '\n')
-            stop--;
-        rc = buf_add_str(out, str_head(str_skip(header, start), stop - start));
-        from = bcc.p == NULL ? header.n : at;
+    while (rc == RC_OK && header.n > 0) {
+        struct str name, field = header_next_field(&header, &name);
+        rc = str_ieq(name, STR("Bcc")) ? RC_OK : buf_add_str(out, field);
     }
     return rc == RC_OK ? buf_add_str(out, body)
                        : err_perm(e, "5.3.4", "the message is too large");

@@ -43,6 +43,7 @@ int tool_mkusers(int argc, char **argv);
 /* `hikyaku queue list|show|try|hold|release|delete|reroute|submit|drop`. 0; 1 failed; 3 usage.
  */
 int tool_queue(int argc, char **argv);
+int tool_fetch(int argc, char **argv);
 int tool_verify(int argc, char **argv);
 int tool_backup(int argc, char **argv);
 int tool_restore(int argc, char **argv);

@@ -151,10 +151,6 @@ class Check(unittest.TestCase):
             with self.subTest(name=name, line=line):
                 self.assertFound("error", name, line, words)
 
-    def test_setting_of_later(self):
-        self.append("server.tab", b'"Pop3SyncErrorAccount"\t"x@y.example"\n')
-        self.assertFound("warning", "server.tab", 0, "Pop3SyncErrorAccount")
-
     def test_table_of_later(self):
         self.append("smtpextauth.tab", b'"PLAIN"\t"/bin/true"\n')
         self.assertFound("error", "smtpextauth.tab", 0, "doesn't obey")
