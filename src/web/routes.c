@@ -35,6 +35,7 @@ const struct route web_routes[] = {
     { "GET",    "/health",                  api_health,        RIGHT_NONE,  0, 0,     "200 while all roles run, else 503.", NULL, NULL, NULL, NULL },
     { "GET",    "/metrics",                 api_metrics,       RIGHT_NONE,  0, 0,     "Counters for Prometheus; from this machine, or with a token.", NULL, NULL, NULL, NULL },
     { "GET",    "/api/v1/status",           api_status,        RIGHT_READ,  0, 0,     "Roles, listeners, counters, the certificate's end.", NULL, NULL, NULL, NULL },
+    { "GET",    "/api/v1/tls",              api_tls,           RIGHT_READ,  0, 0,     "The server's certificate: subject, issuer, names, begins, ends, self_signed, chain (certificates behind it), troubles (not-yet, over, ends-soon, self-signed, other-name).", NULL, NULL, NULL, NULL },
 
     /* settings and tables */
     { "GET",    "/api/v1/options",          api_options,       RIGHT_READ,  0, 0,     "All settings of server.tab with their meaning, defaults and present values.", NULL, NULL, NULL, NULL },

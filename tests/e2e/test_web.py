@@ -5,6 +5,7 @@ import json
 import os
 import re
 import socket
+import subprocess
 import unittest
 
 from harness import DOMAIN, PASSWORD, Server, replace, wait_until
@@ -387,6 +388,31 @@ class Access(WebTest):
         status, text, _ = Client(self.server).ask("GET", "/metrics")
         self.assertEqual(status, 200)
         self.assertIn(b"hikyaku_up 1", text)
+
+
+class Tls(WebTest):
+    settings = {"HeloDomain": "mail.test.example"}
+
+    def make(self, *words):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                        os.path.join(self.server.scratch, "k"), "-out", self.server.path("server.cert"), *words],
+                       check=True, capture_output=True)
+
+    def test_certificate(self):
+        client = self.signed_in()
+        self.make("-subj", "/CN=mail.test.example", "-days", "100", "-addext", "subjectAltName=DNS:mail.test.example,DNS:*.x.example")
+        now = client.api("GET", "/tls")[1]["certificate"]
+        self.assertEqual((now["subject"], now["issuer"], now["names"], now["self_signed"], now["chain"], now["troubles"]),
+                         ("CN=mail.test.example", "CN=mail.test.example", ["mail.test.example", "*.x.example"], True, 0,
+                          ["self-signed"]))
+        self.assertEqual(round((now["ends"] - now["begins"]) / 86400), 100)
+        self.make("-subj", "/CN=<b>表\n", "-utf8", "-days", "1", "-addext", "subjectAltName=DNS:other.example")
+        now = client.api("GET", "/tls")[1]["certificate"]
+        self.assertEqual((now["names"], now["troubles"]), (["other.example"], ["ends-soon", "self-signed", "other-name"]))
+        replace(self.server.path("server.cert"), b"nothing")
+        self.assertIsNone(client.api("GET", "/tls")[1]["certificate"])
+        os.unlink(self.server.path("server.cert"))
+        self.assertIsNone(client.api("GET", "/tls")[1]["certificate"])
 
 
 if __name__ == "__main__":
