@@ -90,6 +90,7 @@ int role_runner(const struct role_env *env)
         return 1;
     }
     pool_run(pool);
-    pool_free(&pool);
+    if (!runner_is_busy())
+        pool_free(&pool);
     return 0;
 }

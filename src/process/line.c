@@ -1,4 +1,5 @@
 /* line.c - lines of tables that name programs and commands, and the tables they lie in. */
+#include "mail/milter.h"
 #include "process/process.h"
 
 #define PERSIST_USUAL 4u
@@ -20,8 +21,10 @@ static const char *parse_flag(struct str word, struct program_line *out)
              n <= PERSIST_MOST) {
         out->kind = PROGRAM_STAYS;
         out->most = (unsigned)n;
-    } else if (word.n > 0)
-        return "a flag other than aex, wlex, timeo=SECONDS, persist, persist=PROCESSES";
+    } else if (str_ieq(word, STR("milter")))
+        out->kind = PROGRAM_MILTER;
+    else if (word.n > 0)
+        return "a flag other than aex, wlex, timeo=SECONDS, persist, persist=PROCESSES, milter";
     return NULL;
 }
 
@@ -49,6 +52,11 @@ const char *program_line_parse(const struct tab_row *row, struct program_line *o
     }
     if (row->count <= from || tab_value(row, from).n == 0)
         return "no command";
+    struct milter_place place;
+    const char *wrong =
+        l.kind == PROGRAM_MILTER ? milter_place_parse(tab_value(row, from), &place) : NULL;
+    if (wrong != NULL)
+        return wrong;
     l.words = row->values + from;
     l.count = row->count - from;
     *out = l;

@@ -27,6 +27,8 @@ static void lines(void **state)
         { "\"!timeo=x\"\t\"a\"", false, false, false, 0, NULL },
         { "\"!persist,aex\"\t\"a\"", true, true, false, 0, "a" },
         { "\"!persist=64\"\t\"a\"", true, false, false, 0, "a" },
+        { "\"!milter,timeo=5\"\t\"unix:/run/m\"", true, false, false, 5, "unix:/run/m" },
+        { "\"!milter\"\t\"/run/m\"", false, false, false, 0, NULL },
         { "\"!persist=65\"\t\"a\"", false, false, false, 0, NULL },
         { "\"!persist=0\"\t\"a\"", false, false, false, 0, NULL },
         { "\"!odd\"\t\"a\"", false, false, false, 0, NULL },

@@ -7,6 +7,7 @@
 #include "runner/runner.h"
 #include "conf/logfiles.h"
 #include "conf/options.h"
+#include "runner/milter.h"
 #include "runner/persist.h"
 #include "sys/file.h"
 #include "sys/lock.h"
@@ -31,6 +32,7 @@ struct run {
     struct macro *macros;
     size_t macro_count;
     struct str command; /* the line with its macros, for logs */
+    struct str place;   /* of a milter */
     usec_t deadline, began;
     bool too_long, killed;
 };
@@ -188,17 +190,23 @@ static enum rc look_up(struct run *r, struct program_line *out, struct err *e)
 
 static void start_next(void);
 
+/* Its reply goes where a program would have written it. */
+static void tell_with_reply(struct run *r, uint64_t code, struct str text, struct str reply)
+{
+    struct err e = { .rc = RC_OK };
+    struct str file = macro_of(r, "FILE");
+    if (reply.n > 0 && file.n > 0 && filter_rej_write(file, reply, &e) != RC_OK)
+        log_warn(EV("a filter's reply is lost"), KE(&e));
+    tell(r, code, text);
+}
+
 /* A program that stays has answered. */
 static void on_verdict(void *owner, uint64_t code, struct str text, struct str reply,
                        struct str output)
 {
     struct run *r = owner;
-    struct err e = { .rc = RC_OK };
-    struct str file = macro_of(r, "FILE");
     buf_must(buf_add_str(&r->output, str_head(output, OUTPUT_MAX)));
-    if (reply.n > 0 && file.n > 0 && filter_rej_write(file, reply, &e) != RC_OK)
-        log_warn(EV("a filter's reply is lost"), KE(&e));
-    tell(r, code, text);
+    tell_with_reply(r, code, text, reply);
     run_free(&r);
 }
 
@@ -275,6 +283,36 @@ static void watch(struct pool *pool, void *object, unsigned events)
     pool_park(pool, r->ticket, POOL_WANT_READ, r->deadline);
 }
 
+/* --- milters ----------------------------------------------------------------------------- */
+
+/* A conversation and its thread: it waits for a milter. */
+static void *converse(void *arg)
+{
+    struct run *r = arg;
+    struct milter_outcome out = { .code = 0 };
+    const struct milter_job job = {
+        .where = r->place,
+        .macros = r->macros,
+        .macro_count = r->macro_count,
+        .queued = r->request.is_message,
+        .deadline = r->deadline,
+        .mem = &r->mem,
+    };
+    milter_talk(&job, &out);
+    tell_with_reply(r, out.code, out.text, out.reply);
+    run_free(&r);
+    give_back_turn();
+    start_next();
+    return NULL;
+}
+
+static enum rc begin_conversation(struct run *r, const struct program_line *line, struct err *e)
+{
+    r->place = line->words[0];
+    r->deadline = clock_mono() + limit_of(line);
+    return thread_start(converse, r, "milter", NULL, e);
+}
+
 /* It has its turn. */
 static void begin(struct run *r)
 {
@@ -287,7 +325,11 @@ static void begin(struct run *r)
         hand_over(r, &line);
         return;
     }
-    if (rc == RC_OK) {
+    if (rc == RC_OK && line.kind == PROGRAM_MILTER) {
+        rc = begin_conversation(r, &line, &e);
+        if (rc == RC_OK)
+            return;
+    } else if (rc == RC_OK) {
         const struct spawn s = fill(r, &line);
         r->deadline = clock_mono() + limit_of(&line);
         rc = spawn_start(&s, &r->program, &e);
@@ -307,7 +349,7 @@ static struct run *take_waiting(void)
     struct lock *held AUTO_UNLOCK = lock_hold(&queue_lock);
     (void)held;
     struct run *r = first_waiting;
-    if (r == NULL || running >= (unsigned)conf()->max_programs)
+    if (r == NULL || pool_is_stopping(the_pool) || running >= (unsigned)conf()->max_programs)
         return NULL;
     first_waiting = r->next;
     if (first_waiting == NULL)
@@ -322,6 +364,13 @@ static void start_next(void)
     struct run *r = NULL;
     while ((r = take_waiting()) != NULL)
         begin(r);
+}
+
+bool runner_is_busy(void)
+{
+    struct lock *held AUTO_UNLOCK = lock_hold(&queue_lock);
+    (void)held;
+    return running > 0;
 }
 
 void runner_start(const struct runner_request *request)

@@ -135,7 +135,10 @@ enum rc client_open_local(const char *path, usec_t timeout, struct client **out,
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return err_sys(e, "make socket");
-    if (connect(fd, (const struct sockaddr *)&to, sizeof(to)) != 0 ||
+    /* Where too many wait to be accepted, connect waits, too. */
+    struct timeval limit = { .tv_sec = timeout / USEC_S };
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) != 0 ||
+        connect(fd, (const struct sockaddr *)&to, sizeof(to)) != 0 ||
         fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
         enum rc rc = err_sys(e, "connect to %s", path);
         (void)close(fd);
@@ -334,6 +337,22 @@ enum rc client_line(struct client *c, struct str *out_line, struct err *e)
     struct str line = str_head(buf_str(&c->in), lf);
     *out_line = line.n > 0 && line.p[line.n - 1] == '\r' ? str_head(line, line.n - 1) : line;
     c->used = lf + 1;
+    return RC_OK;
+}
+
+enum rc client_read(struct client *c, char *p, size_t n, struct err *e)
+{
+    while (n > 0) {
+        buf_consume(&c->in, c->used);
+        c->used = 0;
+        enum rc rc = c->in.n == 0 ? fill(c, e) : RC_OK;
+        if (rc != RC_OK)
+            return rc;
+        c->used = MIN(n, c->in.n);
+        memcpy(p, c->in.p, c->used);
+        p += c->used;
+        n -= c->used;
+    }
     return RC_OK;
 }
 

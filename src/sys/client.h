@@ -49,6 +49,8 @@ enum rc client_start_tls(struct client *c, const char *host, const struct client
 enum rc client_write(struct client *c, struct str octets, struct err *e) CHECK_RESULT;
 /* The next line without its end, valid until the next call. RC_GONE: the server closed. */
 enum rc client_line(struct client *c, struct str *out_line, struct err *e) CHECK_RESULT;
+/* Exactly n octets. */
+enum rc client_read(struct client *c, char *p, size_t n, struct err *e) CHECK_RESULT;
 /* Has the server sent something that wasn't read yet? Doesn't wait. */
 bool client_has_input(struct client *c);
 /* *c becomes NULL; NULL is accepted. */
