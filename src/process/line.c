@@ -23,8 +23,12 @@ static const char *parse_flag(struct str word, struct program_line *out)
         out->most = (unsigned)n;
     } else if (str_ieq(word, STR("milter")))
         out->kind = PROGRAM_MILTER;
+    else if (str_ieq(word, STR("http")))
+        out->kind = PROGRAM_HOOK;
     else if (word.n > 0)
-        return "a flag other than aex, wlex, timeo=SECONDS, persist, persist=PROCESSES, milter";
+        return "a flag other than aex, wlex, timeo=SECONDS, persist, persist=PROCESSES, "
+               "milter, "
+               "http";
     return NULL;
 }
 
@@ -34,6 +38,18 @@ static uint64_t sum_of(const struct tab_row *row)
     for (size_t i = 0; i < row->count; i++)
         sum = hash_text(row->values[i], false, sum + i);
     return sum;
+}
+
+static const char *check_place(const struct tab_row *row, size_t at, enum program_kind kind)
+{
+    struct milter_place place;
+    struct hook_url url;
+    if (kind == PROGRAM_MILTER)
+        return milter_place_parse(tab_value(row, at), &place);
+    if (kind != PROGRAM_HOOK)
+        return NULL;
+    const char *why = hook_url_parse(tab_value(row, at), &url);
+    return why == NULL && tab_value(row, at + 1).n == 0 ? "no file of a secret" : why;
 }
 
 const char *program_line_parse(const struct tab_row *row, struct program_line *out)
@@ -52,9 +68,7 @@ const char *program_line_parse(const struct tab_row *row, struct program_line *o
     }
     if (row->count <= from || tab_value(row, from).n == 0)
         return "no command";
-    struct milter_place place;
-    const char *wrong =
-        l.kind == PROGRAM_MILTER ? milter_place_parse(tab_value(row, from), &place) : NULL;
+    const char *wrong = check_place(row, from, l.kind);
     if (wrong != NULL)
         return wrong;
     l.words = row->values + from;

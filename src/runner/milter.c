@@ -3,7 +3,7 @@
  * programs may run. A milter that answers out of turn, dies, or is over its time has failed,
  * and FILE stays as it was.
  */
-#include "runner/milter_int.h"
+#include "runner/talk_int.h"
 
 /* --- packets ----------------------------------------------------------------------------- */
 
@@ -156,11 +156,6 @@ static enum rc tell_path(struct talk *t, char kind, struct str path, uint32_t qu
     return tell(t, kind, buf_str(&b), quiet, NULL, e);
 }
 
-static struct str bare(struct str path)
-{
-    return path.n < 2 ? path : str_head(str_skip(path, 1), path.n - 2);
-}
-
 static enum rc tell_envelope(struct talk *t, struct err *e)
 {
     struct str login = talk_macro(t, "USERAUTH");
@@ -169,7 +164,7 @@ static enum rc tell_envelope(struct talk *t, struct err *e)
         STR("i"),
         t->id,
         STR("{mail_addr}"),
-        bare(t->sender),
+        talk_bare(t->sender),
         STR("{auth_authen}"),
         known ? login : STR(""),
         STR("{auth_type}"),
@@ -180,7 +175,8 @@ static enum rc tell_envelope(struct talk *t, struct err *e)
         rc = tell_path(t, 'M', t->sender, MILTER_QUIET_MAIL, e);
     bool wants = (t->protocol & MILTER_NO_RCPT) == 0;
     for (size_t i = 0; i < t->rcpt_count && rc == RC_OK && wants && !is_decided(t); i++) {
-        const struct str more[] = { STR("i"), t->id, STR("{rcpt_addr}"), bare(t->rcpts[i]) };
+        const struct str more[] = { STR("i"), t->id, STR("{rcpt_addr}"),
+                                    talk_bare(t->rcpts[i]) };
         rc = send_macros(t, 'R', more, ARRAY_LEN(more), e);
         if (rc == RC_OK)
             rc = tell_path(t, 'R', t->rcpts[i], MILTER_QUIET_RCPT, e);
@@ -214,20 +210,6 @@ static enum rc tell_header(struct talk *t, struct err *e)
     return rc;
 }
 
-/* LF becomes CRLF. */
-static void add_crlf(struct buf *out, struct str lines)
-{
-    struct str line;
-    while (lines.n > 0) {
-        size_t lf = str_find(lines, '\n');
-        line = str_head(lines, MIN(lf, lines.n));
-        buf_must(buf_add_str(out, line));
-        if (lf != SIZE_MAX)
-            buf_must(buf_add_str(out, STR("\r\n")));
-        lines = str_skip(lines, line.n + (lf != SIZE_MAX));
-    }
-}
-
 static enum rc tell_body(struct talk *t, struct err *e)
 {
     struct unstuffing u = { .dotted = true };
@@ -247,7 +229,7 @@ static enum rc tell_body(struct talk *t, struct err *e)
         buf_must(unstuff_feed(&u, str_from(piece, (size_t)n), &lines));
         /* The blank line behind the header isn't the body's. */
         struct str text = buf_str(&lines);
-        add_crlf(&out, str_skip(text, first && str_starts(text, STR("\n"))));
+        talk_add_crlf(&out, str_skip(text, first && str_starts(text, STR("\n"))));
         first = false;
         for (struct str rest = buf_str(&out);
              rc == RC_OK && rest.n > 0 && !skips && !is_decided(t);
@@ -344,7 +326,7 @@ static enum rc converse(struct talk *t, struct str *hold, struct err *e)
 }
 
 /* The verdict as the code of a program: that of a session, or of the queue. */
-static void decide(const struct talk *t, struct str hold, struct milter_outcome *out)
+static void decide(const struct talk *t, struct str hold, struct talk_outcome *out)
 {
     bool queued = t->job->queued;
     switch (t->verdict.kind) {
@@ -373,28 +355,17 @@ static void decide(const struct talk *t, struct str hold, struct milter_outcome 
     }
 }
 
-void milter_talk(const struct milter_job *job, struct milter_outcome *out)
+void milter_talk(const struct talk_job *job, struct talk_outcome *out)
 {
-    struct talk t = { .job = job,
-                      .mem = job->mem,
-                      .file = -1,
-                      .new_body = -1,
-                      .helo = STR(""),
-                      .host = STR(""),
-                      .id = STR(""),
-                      .sender = STR("<>") };
+    struct talk t = talk_new(job);
     struct err e = { .rc = RC_OK };
     struct str hold = STR("");
-    buf_init(&t.packet, MILTER_PACKET_MAX);
-    *out = (struct milter_outcome){ .text = STR(""), .reply = STR("") };
+    *out = (struct talk_outcome){ .text = STR(""), .reply = STR("") };
     if (converse(&t, &hold, &e) == RC_OK) {
         decide(&t, hold, out);
     } else {
         out->code = PROGRAM_FAILED;
         out->text = arena_str(job->mem, str_from_c(e.text));
     }
-    client_close(&t.client);
-    buf_release(&t.packet);
-    io_close_at(&t.file);
-    io_close_at(&t.new_body);
+    talk_end(&t);
 }

@@ -7,8 +7,8 @@
 #include "runner/runner.h"
 #include "conf/logfiles.h"
 #include "conf/options.h"
-#include "runner/milter.h"
 #include "runner/persist.h"
+#include "runner/talk.h"
 #include "sys/file.h"
 #include "sys/lock.h"
 #include "sys/spawn.h"
@@ -31,8 +31,9 @@ struct run {
     struct buf output;
     struct macro *macros;
     size_t macro_count;
-    struct str command; /* the line with its macros, for logs */
-    struct str place;   /* of a milter */
+    struct str command;       /* the line with its macros, for logs */
+    struct str place, secret; /* of a conversation */
+    talk_fn *talk;
     usec_t deadline, began;
     bool too_long, killed;
 };
@@ -283,22 +284,24 @@ static void watch(struct pool *pool, void *object, unsigned events)
     pool_park(pool, r->ticket, POOL_WANT_READ, r->deadline);
 }
 
-/* --- milters ----------------------------------------------------------------------------- */
+/* --- milters and hooks ------------------------------------------------------------------- */
 
-/* A conversation and its thread: it waits for a milter. */
+/* A conversation and its thread: it waits for the other side. */
 static void *converse(void *arg)
 {
     struct run *r = arg;
-    struct milter_outcome out = { .code = 0 };
-    const struct milter_job job = {
+    struct talk_outcome out = { .code = 0 };
+    const struct talk_job job = {
         .where = r->place,
+        .secret = r->secret,
+        .table = r->request.table,
         .macros = r->macros,
         .macro_count = r->macro_count,
         .queued = r->request.is_message,
         .deadline = r->deadline,
         .mem = &r->mem,
     };
-    milter_talk(&job, &out);
+    r->talk(&job, &out);
     tell_with_reply(r, out.code, out.text, out.reply);
     run_free(&r);
     give_back_turn();
@@ -309,8 +312,10 @@ static void *converse(void *arg)
 static enum rc begin_conversation(struct run *r, const struct program_line *line, struct err *e)
 {
     r->place = line->words[0];
+    r->secret = line->count > 1 ? line->words[1] : STR("");
+    r->talk = line->kind == PROGRAM_MILTER ? milter_talk : hook_talk;
     r->deadline = clock_mono() + limit_of(line);
-    return thread_start(converse, r, "milter", NULL, e);
+    return thread_start(converse, r, "talk", NULL, e);
 }
 
 /* It has its turn. */
@@ -325,7 +330,7 @@ static void begin(struct run *r)
         hand_over(r, &line);
         return;
     }
-    if (rc == RC_OK && line.kind == PROGRAM_MILTER) {
+    if (rc == RC_OK && (line.kind == PROGRAM_MILTER || line.kind == PROGRAM_HOOK)) {
         rc = begin_conversation(r, &line, &e);
         if (rc == RC_OK)
             return;
@@ -364,13 +369,6 @@ static void start_next(void)
     struct run *r = NULL;
     while ((r = take_waiting()) != NULL)
         begin(r);
-}
-
-bool runner_is_busy(void)
-{
-    struct lock *held AUTO_UNLOCK = lock_hold(&queue_lock);
-    (void)held;
-    return running > 0;
 }
 
 void runner_start(const struct runner_request *request)

@@ -23,7 +23,5 @@ typedef void runner_done_fn(const struct runner_request *r, uint64_t code, struc
 void runner_init(struct pool *pool, runner_done_fn *done);
 /* Runs it now, or when one of those that run has ended. Any thread. */
 void runner_start(const struct runner_request *r);
-/* Does one run? Then its thread may still use the pool. */
-bool runner_is_busy(void);
 
 #endif

@@ -136,7 +136,7 @@ enum rc client_open_local(const char *path, usec_t timeout, struct client **out,
     if (fd < 0)
         return err_sys(e, "make socket");
     /* Where too many wait to be accepted, connect waits, too. */
-    struct timeval limit = { .tv_sec = timeout / USEC_S };
+    struct timeval limit = { .tv_sec = MAX(timeout / USEC_S, 1) };
     if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) != 0 ||
         connect(fd, (const struct sockaddr *)&to, sizeof(to)) != 0 ||
         fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {

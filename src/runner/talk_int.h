@@ -1,18 +1,18 @@
 /*
- * milter_int.h - a conversation with a milter, for milter.c and milter_file.c.
+ * talk_int.h - a conversation, for milter.c, hook.c and talk_file.c.
  */
-#ifndef HIKYAKU_RUNNER_MILTER_INT_H
-#define HIKYAKU_RUNNER_MILTER_INT_H
+#ifndef HIKYAKU_RUNNER_TALK_INT_H
+#define HIKYAKU_RUNNER_TALK_INT_H
 
 #include "mail/milter.h"
 #include "mail/stuffed.h"
-#include "runner/milter.h"
+#include "runner/talk.h"
 #include "sys/client.h"
 
 #define MILTER_PIECE_BYTES ((size_t)48 * 1024)
 
 struct talk {
-    const struct milter_job *job;
+    const struct talk_job *job;
     struct arena *mem;
     struct client *client;
     struct buf packet; /* that came last */
@@ -35,6 +35,14 @@ struct talk {
     struct milter_reply verdict; /* texts in mem */
 };
 
+/* Nothing is opened yet; talk_end closes what is. */
+struct talk talk_new(const struct talk_job *job);
+/* Its memory stays the caller's. */
+void talk_end(struct talk *t);
+/* "<a@b>" without its brackets. */
+struct str talk_bare(struct str path);
+/* Appends lines with LF as lines with CRLF. */
+void talk_add_crlf(struct buf *out, struct str lines);
 /* A macro's value, or nothing. */
 struct str talk_macro(const struct talk *t, const char *name);
 /* Opens FILE and finds what a milter wants to know there. (milter_file.c) */

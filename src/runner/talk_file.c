@@ -1,11 +1,51 @@
 /*
- * milter_file.c - FILE for a milter: envelope, header and body as the protocol has them, and
- * back.
+ * talk_file.c - FILE for a conversation: envelope, header and body as the other side has them,
+ * and back.
  */
-#include "runner/milter_int.h"
+#include "runner/talk_int.h"
 
 #define HEAD_MAX ((size_t)4 << 20)
 #define BODY_MOST ((uint64_t)256 << 20) /* that a milter may put in the place of another */
+
+struct talk talk_new(const struct talk_job *job)
+{
+    struct talk t = { .job = job,
+                      .mem = job->mem,
+                      .file = -1,
+                      .new_body = -1,
+                      .helo = STR(""),
+                      .host = STR(""),
+                      .id = STR(""),
+                      .sender = STR("<>") };
+    buf_init(&t.packet, MILTER_PACKET_MAX);
+    return t;
+}
+
+void talk_end(struct talk *t)
+{
+    client_close(&t->client);
+    buf_release(&t->packet);
+    io_close_at(&t->file);
+    io_close_at(&t->new_body);
+}
+
+struct str talk_bare(struct str path)
+{
+    return path.n < 2 ? path : str_head(str_skip(path, 1), path.n - 2);
+}
+
+void talk_add_crlf(struct buf *out, struct str lines)
+{
+    struct str line;
+    while (lines.n > 0) {
+        size_t lf = str_find(lines, '\n');
+        line = str_head(lines, MIN(lf, lines.n));
+        buf_must(buf_add_str(out, line));
+        if (lf != SIZE_MAX)
+            buf_must(buf_add_str(out, STR("\r\n")));
+        lines = str_skip(lines, line.n + (lf != SIZE_MAX));
+    }
+}
 
 struct str talk_macro(const struct talk *t, const char *name)
 {
@@ -112,7 +152,7 @@ static enum rc read_front(struct talk *t, size_t most, struct str *out, struct e
 
 enum rc talk_read_file(struct talk *t, struct err *e)
 {
-    struct str text;
+    struct str text = STR("");
     struct buf lines AUTO_RELEASE_BUF;
     size_t raw = 0;
     buf_init(&lines, HEAD_MAX);
