@@ -99,6 +99,6 @@ int role_runner(const struct role_env *env)
         return 1;
     }
     pool_run(pool);
-    pool_free(&pool);
+    /* The pool isn't freed: a conversation that is under way may still use it. */
     return 0;
 }

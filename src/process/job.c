@@ -2,11 +2,9 @@
  * job.c - jobs and verdicts as JSON, for programs that stay and for HTTP hooks. What comes back
  * is a program's, or a stranger's: anything.
  */
-#include "process/process.h"
-#include <jansson.h>
+#include "process/job.h"
 
-/* JSON is UTF-8: octets that aren't become "?". */
-static json_t *text_of(struct str s, struct arena *a)
+json_t *job_text(struct str s, struct arena *a)
 {
     if (!str_is_utf8(s)) {
         char *p = arena_new(a, s.n + 1);
@@ -17,16 +15,26 @@ static json_t *text_of(struct str s, struct arena *a)
     return json_stringn(s.p == NULL ? "" : s.p, s.n);
 }
 
+json_t *job_object(uint64_t id, struct str table, const struct macro *macros, size_t count,
+                   struct arena *a)
+{
+    json_t *o = json_object();
+    bool ok = json_object_set_new(o, "id", json_integer((json_int_t)id)) == 0 &&
+              json_object_set_new(o, "table", job_text(table, a)) == 0;
+    for (size_t i = 0; i < count && ok; i++)
+        ok = json_object_set_new(o, macros[i].name, job_text(macros[i].value, a)) == 0;
+    if (ok)
+        return o;
+    json_decref(o);
+    return NULL;
+}
+
 enum rc job_print(uint64_t id, struct str table, const struct macro *macros, size_t count,
                   struct buf *out)
 {
     struct arena a AUTO_RELEASE_ARENA = { 0 };
-    json_t *o = json_object();
-    bool ok = json_object_set_new(o, "id", json_integer((json_int_t)id)) == 0 &&
-              json_object_set_new(o, "table", text_of(table, &a)) == 0;
-    for (size_t i = 0; i < count && ok; i++)
-        ok = json_object_set_new(o, macros[i].name, text_of(macros[i].value, &a)) == 0;
-    char *text = ok ? json_dumps(o, JSON_COMPACT) : NULL;
+    json_t *o = job_object(id, table, macros, count, &a);
+    char *text = o == NULL ? NULL : json_dumps(o, JSON_COMPACT);
     enum rc rc = text == NULL ? RC_TEMP : buf_printf(out, "%s\n", text);
     free(text);
     json_decref(o);

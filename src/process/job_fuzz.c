@@ -1,4 +1,4 @@
-/* job_fuzz.c - any octets as a verdict. */
+/* job_fuzz.c - any octets as a verdict, and as the URL of a hook. */
 #include "process/process.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -17,6 +17,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct macro macros[] = { { "FROM", text } };
     if (memchr(data, 0, size) == NULL && (job_print(1, STR("t"), macros, 1, &out) != RC_OK ||
                                           str_find(buf_str(&out), '\n') != out.n - 1))
+        abort();
+    struct hook_url url;
+    if (hook_url_parse(text, &url) == NULL && (str_has_control(url.path) || url.host.n == 0))
         abort();
     return 0;
 }

@@ -1,4 +1,5 @@
 /* line.c - lines of tables that name programs and commands, and the tables they lie in. */
+#include "mail/milter.h"
 #include "process/process.h"
 
 #define PERSIST_USUAL 4u
@@ -20,8 +21,14 @@ static const char *parse_flag(struct str word, struct program_line *out)
              n <= PERSIST_MOST) {
         out->kind = PROGRAM_STAYS;
         out->most = (unsigned)n;
-    } else if (word.n > 0)
-        return "a flag other than aex, wlex, timeo=SECONDS, persist, persist=PROCESSES";
+    } else if (str_ieq(word, STR("milter")))
+        out->kind = PROGRAM_MILTER;
+    else if (str_ieq(word, STR("http")))
+        out->kind = PROGRAM_HOOK;
+    else if (word.n > 0)
+        return "a flag other than aex, wlex, timeo=SECONDS, persist, persist=PROCESSES, "
+               "milter, "
+               "http";
     return NULL;
 }
 
@@ -31,6 +38,18 @@ static uint64_t sum_of(const struct tab_row *row)
     for (size_t i = 0; i < row->count; i++)
         sum = hash_text(row->values[i], false, sum + i);
     return sum;
+}
+
+static const char *check_place(const struct tab_row *row, size_t at, enum program_kind kind)
+{
+    struct milter_place place;
+    struct hook_url url;
+    if (kind == PROGRAM_MILTER)
+        return milter_place_parse(tab_value(row, at), &place);
+    if (kind != PROGRAM_HOOK)
+        return NULL;
+    const char *why = hook_url_parse(tab_value(row, at), &url);
+    return why == NULL && tab_value(row, at + 1).n == 0 ? "no file of a secret" : why;
 }
 
 const char *program_line_parse(const struct tab_row *row, struct program_line *out)
@@ -49,6 +68,9 @@ const char *program_line_parse(const struct tab_row *row, struct program_line *o
     }
     if (row->count <= from || tab_value(row, from).n == 0)
         return "no command";
+    const char *wrong = check_place(row, from, l.kind);
+    if (wrong != NULL)
+        return wrong;
     l.words = row->values + from;
     l.count = row->count - from;
     *out = l;

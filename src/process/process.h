@@ -9,8 +9,9 @@
 #include "conf/tab.h"
 #include "sys/file.h"
 
-/* persist: the program stays, and gets jobs. */
-enum program_kind { PROGRAM_RUNS, PROGRAM_STAYS };
+/* persist: the program stays, and gets jobs; milter: it is the place of one (mail/milter.h);
+ * http: the URL of a hook, and the file of its secret. */
+enum program_kind { PROGRAM_RUNS, PROGRAM_STAYS, PROGRAM_MILTER, PROGRAM_HOOK };
 
 /* A program, as a line of a table names it. */
 struct program_line {
@@ -142,7 +143,21 @@ const char *verdict_parse(struct str text, struct arena *a, struct verdict *out)
 /* Writes what filter_rej_read reads. */
 enum rc filter_rej_write(struct str file, struct str reply, struct err *e) CHECK_RESULT;
 
+/* --- HTTP hooks (hook.c) ------------------------------------------------------------------ */
+
+/* "https://host:port/path": slices of it. */
+struct hook_url {
+    bool tls;
+    struct str authority, host, port, path;
+};
+/* NULL, or what is wrong. */
+const char *hook_url_parse(struct str url, struct hook_url *out);
+
 /* What the runner role answers: the exit code of a program that ended, else one of these. */
-enum { PROGRAM_CODE_MAX = 255, PROGRAM_FAILED = 1000 /* the text says why */ };
+enum {
+    PROGRAM_CODE_MAX = 255,
+    PROGRAM_FAILED = 1000,  /* the text says why */
+    PROGRAM_DISCARD = 1001, /* post-data: take the message, deliver it to nobody */
+};
 
 #endif

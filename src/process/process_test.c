@@ -27,6 +27,8 @@ static void lines(void **state)
         { "\"!timeo=x\"\t\"a\"", false, false, false, 0, NULL },
         { "\"!persist,aex\"\t\"a\"", true, true, false, 0, "a" },
         { "\"!persist=64\"\t\"a\"", true, false, false, 0, "a" },
+        { "\"!milter,timeo=5\"\t\"unix:/run/m\"", true, false, false, 5, "unix:/run/m" },
+        { "\"!milter\"\t\"/run/m\"", false, false, false, 0, NULL },
         { "\"!persist=65\"\t\"a\"", false, false, false, 0, NULL },
         { "\"!persist=0\"\t\"a\"", false, false, false, 0, NULL },
         { "\"!odd\"\t\"a\"", false, false, false, 0, NULL },
@@ -83,6 +85,40 @@ static void jobs(void **state)
     assert_int_equal(job_print(5, STR("t"), macros, 2, &out), RC_OK);
     assert_string_equal(out.p, "{\"id\":5,\"table\":\"t\",\"FROM\":\"\\\"a\\nb\\\"@x\","
                                "\"RCPT\":\"?\"}\n");
+}
+
+static void hooks(void **state)
+{
+    static const struct {
+        const char *url, *host, *port, *path; /* host NULL: none */
+        bool tls;
+    } rows[] = {
+        { "http://a.example", "a.example", "80", "/", false },
+        { "HTTPS://a.example/x?y=z", "a.example", "443", "/x?y=z", true },
+        { "http://127.0.0.1:8080/", "127.0.0.1", "8080", "/", false },
+        { "http://[::1]:8080/", "::1", "8080", "/", false },
+        { "https://[::1]/", "::1", "443", "/", true },
+        { "http://", NULL, NULL, NULL, false },
+        { "http:///x", NULL, NULL, NULL, false },
+        { "http://u:p@h/", NULL, NULL, NULL, false },
+        { "http://h:0/", NULL, NULL, NULL, false },
+        { "http://h:x/", NULL, NULL, NULL, false },
+        { "http://h/a b", NULL, NULL, NULL, false },
+        { "http://h/\r\nX: y", NULL, NULL, NULL, false },
+        { "http://h/#f", NULL, NULL, NULL, false },
+        { "ftp://h/", NULL, NULL, NULL, false },
+        { "", NULL, NULL, NULL, false },
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct hook_url u = { .tls = false };
+        bool good = hook_url_parse(str_from_c(rows[i].url), &u) == NULL;
+        if (good != (rows[i].host != NULL) ||
+            (good && (u.tls != rows[i].tls || !str_eq(u.host, str_from_c(rows[i].host)) ||
+                      !str_eq(u.port, str_from_c(rows[i].port)) ||
+                      !str_eq(u.path, str_from_c(rows[i].path)))))
+            fail_msg("%s", rows[i].url);
+    }
 }
 
 static void commands(void **state)
@@ -204,8 +240,8 @@ static void macros(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(lines), cmocka_unit_test(commands),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(lines),  cmocka_unit_test(commands),
                                         cmocka_unit_test(places), cmocka_unit_test(macros),
-                                        cmocka_unit_test(jobs) };
+                                        cmocka_unit_test(jobs),   cmocka_unit_test(hooks) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 #include "conf/logfiles.h"
 #include "conf/options.h"
 #include "runner/persist.h"
+#include "runner/talk.h"
 #include "sys/file.h"
 #include "sys/lock.h"
 #include "sys/spawn.h"
@@ -30,7 +31,9 @@ struct run {
     struct buf output;
     struct macro *macros;
     size_t macro_count;
-    struct str command; /* the line with its macros, for logs */
+    struct str command;       /* the line with its macros, for logs */
+    struct str place, secret; /* of a conversation */
+    talk_fn *talk;
     usec_t deadline, began;
     bool too_long, killed;
 };
@@ -95,6 +98,7 @@ static void tell(struct run *r, uint64_t code, struct str text)
     struct str about = r->request.about, nobody = STR("");
     if (to.n == 0)
         to = macro_of(r, "CRCPT");
+    r->request.output = output;
     output = str_head(output, TOLD_MAX);
     log_info(EV(code <= PROGRAM_CODE_MAX ? "program ended" : "program failed"),
              KS("id", r->request.is_message ? about : nobody),
@@ -188,17 +192,23 @@ static enum rc look_up(struct run *r, struct program_line *out, struct err *e)
 
 static void start_next(void);
 
+/* Its reply goes where a program would have written it. */
+static void tell_with_reply(struct run *r, uint64_t code, struct str text, struct str reply)
+{
+    struct err e = { .rc = RC_OK };
+    struct str file = macro_of(r, "FILE");
+    if (reply.n > 0 && file.n > 0 && filter_rej_write(file, reply, &e) != RC_OK)
+        log_warn(EV("a filter's reply is lost"), KE(&e));
+    tell(r, code, text);
+}
+
 /* A program that stays has answered. */
 static void on_verdict(void *owner, uint64_t code, struct str text, struct str reply,
                        struct str output)
 {
     struct run *r = owner;
-    struct err e = { .rc = RC_OK };
-    struct str file = macro_of(r, "FILE");
     buf_must(buf_add_str(&r->output, str_head(output, OUTPUT_MAX)));
-    if (reply.n > 0 && file.n > 0 && filter_rej_write(file, reply, &e) != RC_OK)
-        log_warn(EV("a filter's reply is lost"), KE(&e));
-    tell(r, code, text);
+    tell_with_reply(r, code, text, reply);
     run_free(&r);
 }
 
@@ -275,6 +285,40 @@ static void watch(struct pool *pool, void *object, unsigned events)
     pool_park(pool, r->ticket, POOL_WANT_READ, r->deadline);
 }
 
+/* --- milters and hooks ------------------------------------------------------------------- */
+
+/* A conversation and its thread: it waits for the other side. */
+static void *converse(void *arg)
+{
+    struct run *r = arg;
+    struct talk_outcome out = { .code = 0 };
+    const struct talk_job job = {
+        .where = r->place,
+        .secret = r->secret,
+        .table = r->request.table,
+        .macros = r->macros,
+        .macro_count = r->macro_count,
+        .queued = r->request.is_message,
+        .deadline = r->deadline,
+        .mem = &r->mem,
+    };
+    r->talk(&job, &out);
+    tell_with_reply(r, out.code, out.text, out.reply);
+    run_free(&r);
+    give_back_turn();
+    start_next();
+    return NULL;
+}
+
+static enum rc begin_conversation(struct run *r, const struct program_line *line, struct err *e)
+{
+    r->place = line->words[0];
+    r->secret = line->count > 1 ? line->words[1] : STR("");
+    r->talk = line->kind == PROGRAM_MILTER ? milter_talk : hook_talk;
+    r->deadline = clock_mono() + limit_of(line);
+    return thread_start(converse, r, "talk", NULL, e);
+}
+
 /* It has its turn. */
 static void begin(struct run *r)
 {
@@ -287,7 +331,11 @@ static void begin(struct run *r)
         hand_over(r, &line);
         return;
     }
-    if (rc == RC_OK) {
+    if (rc == RC_OK && (line.kind == PROGRAM_MILTER || line.kind == PROGRAM_HOOK)) {
+        rc = begin_conversation(r, &line, &e);
+        if (rc == RC_OK)
+            return;
+    } else if (rc == RC_OK) {
         const struct spawn s = fill(r, &line);
         r->deadline = clock_mono() + limit_of(&line);
         rc = spawn_start(&s, &r->program, &e);
@@ -307,7 +355,7 @@ static struct run *take_waiting(void)
     struct lock *held AUTO_UNLOCK = lock_hold(&queue_lock);
     (void)held;
     struct run *r = first_waiting;
-    if (r == NULL || running >= (unsigned)conf()->max_programs)
+    if (r == NULL || pool_is_stopping(the_pool) || running >= (unsigned)conf()->max_programs)
         return NULL;
     first_waiting = r->next;
     if (first_waiting == NULL)

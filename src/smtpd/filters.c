@@ -30,7 +30,7 @@ struct filtering {
     struct str macros; /* as macros_print gives them */
     uint64_t number;   /* of the question */
     session_fn *then;
-    bool refused;
+    bool refused, discarded;
     struct str code, text;
 };
 
@@ -201,7 +201,9 @@ static enum step answered(struct session *s)
     struct filtering *f = c->filtering;
     struct answer answer = { .code = PROGRAM_FAILED, .text = STR("no answer in time") };
     (void)session_answer(s, f->number, &answer);
-    if (answer.code > PROGRAM_CODE_MAX) {
+    if (answer.code == PROGRAM_DISCARD) {
+        f->discarded = true;
+    } else if (answer.code > PROGRAM_CODE_MAX) {
         failed(c, f, answer.text);
     } else if ((answer.code & ~(uint64_t)EXIT_LAST) == EXIT_REFUSE) {
         refuse(f);
@@ -210,7 +212,7 @@ static enum step answered(struct session *s)
     }
     bool last = answer.code <= PROGRAM_CODE_MAX && (answer.code & EXIT_LAST) != 0;
     f->at++;
-    return f->refused || last ? finish(c) : ask(c);
+    return f->refused || f->discarded || last ? finish(c) : ask(c);
 }
 
 /* This filter can't be asked. */
@@ -301,6 +303,11 @@ enum rc filters_prepare(struct smtp *c, struct err *e)
 bool filters_hold(const struct smtp *c)
 {
     return c->filtering != NULL && c->filtering->stage == FILTER_POST_DATA;
+}
+
+bool filters_discarded(const struct smtp *c)
+{
+    return filters_hold(c) && c->filtering->discarded;
 }
 
 struct filter_file *filters_file(struct smtp *c)

@@ -195,12 +195,24 @@ static enum step deliver(struct smtp *c)
     return step;
 }
 
+/* Taken, and delivered to nobody: so the administrator's milter wants it. */
+static enum step discard(struct smtp *c)
+{
+    struct transaction *tx = c->tx;
+    log_info(EV("message discarded by a filter"), KS("session", session_id(&c->s)),
+             KS("id", tx->id), KS("from", address_print(&tx->sender, &c->s.tmp)),
+             KU("size", tx->data.wire_octets), KV("message_id", tx->data.message_id));
+    enum step step = smtp_ok(c, "250 2.0.0", "Message accepted, id %.*s", STR_ARG(tx->id));
+    transaction_reset(c);
+    return step;
+}
+
 static enum step filtered(struct session *s)
 {
     struct smtp *c = smtp_of(s);
     enum step step = STEP_NEXT;
     if (!filters_refused(c, &step))
-        return deliver(c);
+        return filters_discarded(c) ? discard(c) : deliver(c);
     metric_add(METRIC_refused_messages, 1);
     smtp_record(c, &c->tx->rcpts[c->tx->rcpt_count - 1].given, "RECV=EREFUSED", NULL);
     transaction_reset(c);

@@ -183,6 +183,8 @@ bool filters_begin(struct smtp *c, enum filter_stage stage, session_fn *then, en
 enum rc filters_prepare(struct smtp *c, struct err *e) CHECK_RESULT;
 bool filters_hold(const struct smtp *c);
 struct filter_file *filters_file(struct smtp *c);
+/* One wants the message taken and delivered to nobody. */
+bool filters_discarded(const struct smtp *c);
 enum step filters_run(struct smtp *c, session_fn *then);
 /* In `then`: did one refuse? Then the reply has been written; *out is the step. */
 bool filters_refused(struct smtp *c, enum step *out);

@@ -136,7 +136,10 @@ enum rc client_open_local(const char *path, usec_t timeout, struct client **out,
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return err_sys(e, "make socket");
-    if (connect(fd, (const struct sockaddr *)&to, sizeof(to)) != 0 ||
+    /* Where too many wait to be accepted, connect waits, too. */
+    struct timeval limit = { .tv_sec = MAX(timeout / USEC_S, 1) };
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) != 0 ||
+        connect(fd, (const struct sockaddr *)&to, sizeof(to)) != 0 ||
         fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
         enum rc rc = err_sys(e, "connect to %s", path);
         (void)close(fd);
@@ -359,6 +362,22 @@ enum rc client_octets(struct client *c, struct str *out, struct err *e)
 void client_use(struct client *c, size_t n)
 {
     c->used += n;
+}
+
+enum rc client_read(struct client *c, char *p, size_t n, struct err *e)
+{
+    struct str have;
+    while (n > 0) {
+        enum rc rc = client_octets(c, &have, e);
+        if (rc != RC_OK)
+            return rc;
+        size_t part = MIN(n, have.n);
+        memcpy(p, have.p, part);
+        client_use(c, part);
+        p += part;
+        n -= part;
+    }
+    return RC_OK;
 }
 
 bool client_has_input(struct client *c)

@@ -52,6 +52,8 @@ enum rc client_line(struct client *c, struct str *out_line, struct err *e) CHECK
  * many of these octets are done with. */
 enum rc client_octets(struct client *c, struct str *out, struct err *e) CHECK_RESULT;
 void client_use(struct client *c, size_t n);
+/* Exactly n octets. */
+enum rc client_read(struct client *c, char *p, size_t n, struct err *e) CHECK_RESULT;
 /* Has the server sent something that wasn't read yet? Doesn't wait. */
 bool client_has_input(struct client *c);
 /* *c becomes NULL; NULL is accepted. */

@@ -117,13 +117,18 @@ enum rc thread_start(void *(*fn)(void *), void *arg, const char *name, pthread_t
     (void)pthread_attr_init(&attr);
     if (!CHECK_RANKS)
         (void)pthread_attr_setstacksize(&attr, THREAD_STACK_BYTES);
-    errno = pthread_create(out, &attr, fn, arg);
+    pthread_t thread;
+    errno = pthread_create(&thread, &attr, fn, arg);
     int failed = errno;
     (void)pthread_attr_destroy(&attr);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failed != 0)
         return err_sys(e, "start thread %s", name);
-    (void)pthread_setname_np(*out, name);
+    (void)pthread_setname_np(thread, name);
+    if (out != NULL)
+        *out = thread;
+    else
+        (void)pthread_detach(thread);
     return RC_OK;
 }
 

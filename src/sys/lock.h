@@ -68,7 +68,7 @@ void lock_event_set(struct lock_event *ev);
 void lock_event_wait(struct lock_event *ev);
 
 /* Starts a thread with a small stack and all signals blocked. RC_TEMP when there are too many.
- */
+ * out NULL: nobody waits for its end. */
 enum rc thread_start(void *(*fn)(void *), void *arg, const char *name, pthread_t *out,
                      struct err *e) CHECK_RESULT;
 
