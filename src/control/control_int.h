@@ -3,6 +3,7 @@
 #define HIKYAKU_CONTROL_CONTROL_INT_H
 
 #include "admin/admin.h"
+#include "auth/auth.h"
 #include "conf/tab.h"
 #include "control/control.h"
 
@@ -65,6 +66,9 @@ struct ctrl {
     struct str upload_path;
     struct str upload_version; /* what the file must be; empty: anything */
     usec_t wait_until;         /* for the index */
+    /* A program under way, or done. */
+    struct auth_question question;
+    bool agreed; /* it ended with 0 */
 };
 
 static inline struct ctrl *ctrl_of(struct session *s)
@@ -96,6 +100,14 @@ enum admin_result ctrl_upload(struct ctrl *c, struct str path,
 void audit_init(void);
 /* Runs the command, or the end of its upload, and records what it changed. */
 enum admin_result audit_act(struct ctrl *c, ctrl_fn *act, struct err *e);
+
+/* programs.c: does a program have to agree to the command? *out_asked: it is being asked: *out
+ * is the step, and `then` goes on. Else OK: nobody has to; or the refusal. */
+enum admin_result ctrl_program_begin(struct ctrl *c, session_fn *then, bool *out_asked,
+                                     enum step *out, struct err *e);
+/* In `then`: OK with *out_waits: not yet, *out is the step; OK: it agreed; or the refusal. */
+enum admin_result ctrl_program_end(struct ctrl *c, bool *out_waits, enum step *out,
+                                   struct err *e);
 
 /* login.c: the first line of a session. */
 enum step ctrl_login(struct session *s, struct str line);

@@ -25,7 +25,7 @@ static const char *parse_flag(struct str word, struct program_line *out)
     return NULL;
 }
 
-static uint64_t sum_of(const struct tab_row *row)
+uint64_t program_line_sum(const struct tab_row *row)
 {
     uint64_t sum = 1;
     for (size_t i = 0; i < row->count; i++)
@@ -35,7 +35,9 @@ static uint64_t sum_of(const struct tab_row *row)
 
 const char *program_line_parse(const struct tab_row *row, struct program_line *out)
 {
-    struct program_line l = { .line = row->line, .sum = sum_of(row), .most = PERSIST_USUAL };
+    struct program_line l = { .line = row->line,
+                              .sum = program_line_sum(row),
+                              .most = PERSIST_USUAL };
     size_t from = 0;
     struct str first = tab_value(row, 0), word;
     if (str_starts(first, STR("!"))) {
@@ -99,7 +101,7 @@ static const char *parse_program(const struct tab_row *row, struct proc_command 
 const char *proc_command_parse(const struct tab_row *row, struct proc_command *out)
 {
     struct str name = tab_value(row, 0);
-    struct proc_command c = { .program = { .line = row->line, .sum = sum_of(row) } };
+    struct proc_command c = { .program = { .line = row->line, .sum = program_line_sum(row) } };
     size_t i = 0;
     while (i < ARRAY_LEN(commands) && !str_ieq(name, str_from_c(commands[i].name)))
         i++;
@@ -127,8 +129,6 @@ const char *proc_command_misfit(enum command_kind kind, bool in_mailproc)
 
 /* --- tables ------------------------------------------------------------------------------ */
 
-typedef const char *parse_fn(const struct tab_row *row, struct program_line *out);
-
 static const char *parse_proc_program(const struct tab_row *row, struct program_line *out)
 {
     struct proc_command c;
@@ -143,7 +143,7 @@ static const char *parse_proc_program(const struct tab_row *row, struct program_
 /* `*` is one name; `**` one or more. */
 static const struct {
     const char *path;
-    parse_fn *parse;
+    program_parse_fn *parse;
 } tables[] = {
     { "filters.post-rcpt.tab", program_line_parse },
     { "filters.pre-data.tab", program_line_parse },
@@ -153,6 +153,8 @@ static const struct {
     { "domains/*/*/mailproc.tab", parse_proc_program },
     { "custdomains/*", parse_proc_program },
     { "cmdaliases/*/*", parse_proc_program },
+    { "userauth/pop3/*", userauth_line_parse },
+    { "smtpextauth.tab", extauth_line_parse },
 };
 
 static bool path_matches(struct str path, struct str pattern)
@@ -173,7 +175,7 @@ static bool path_matches(struct str path, struct str pattern)
     return path.p == NULL;
 }
 
-static parse_fn *form_of(struct str path)
+static program_parse_fn *form_of(struct str path)
 {
     for (size_t i = 0; i < ARRAY_LEN(tables); i++)
         if (path_matches(path, str_from_c(tables[i].path)))
@@ -186,11 +188,17 @@ bool program_table_is_good(struct str path)
     return form_of(path) != NULL;
 }
 
+program_parse_fn *program_parser(struct str table)
+{
+    program_parse_fn *parse = form_of(table);
+    return parse == parse_proc_program ? NULL : parse;
+}
+
 enum rc program_find(struct str table, uint64_t line, uint64_t sum, struct arena *a,
                      struct program_line *out, struct err *e)
 {
     struct tab tab;
-    parse_fn *parse = form_of(table);
+    program_parse_fn *parse = form_of(table);
     if (parse == NULL)
         return err_perm(e, "5.3.0", "%.*s holds no programs", STR_ARG(table));
     enum rc rc = tab_read(arena_c(a, table), a, &tab, e);
