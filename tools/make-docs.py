@@ -29,6 +29,7 @@ FOLDERS = [
     ("gates", "3: who may connect, send and relay: decisions without a session."),
     ("backup", "3: copies of a MailRoot, and bringing them back."),
     ("import", "3: mail from other systems."),
+    ("auth", "3: logins that programs of the administrator decide."),
     ("process", "3: the administrator's programs: lines that name them, macros."),
     ("takeover", "3: XMail's spool and MailRoot become ours, and go back."),
     ("smtpd", "4: SMTP and submission."),

@@ -131,6 +131,19 @@ static enum admin_result may_add(struct str domain, struct str name, struct aren
     return users_alias_find(domain, name, a) ? ADMIN_ALIAS_EXISTS : ADMIN_OK;
 }
 
+enum admin_result admin_account_may_add(struct str domain, struct str name, struct str password,
+                                        struct arena *a, struct account *out, struct err *e)
+{
+    enum admin_result result = may_add(domain, name, a, &out->domain);
+    if (result == ADMIN_OK)
+        result = admin_password_check(password, e);
+    if (result != ADMIN_OK)
+        return result;
+    out->name = name;
+    out->folder = arena_printf(a, "domains/%.*s/%.*s", STR_ARG(out->domain), STR_ARG(name));
+    return ADMIN_OK;
+}
+
 enum admin_result admin_account_add(struct str domain, struct str name, struct str password,
                                     enum account_type type, struct err *e)
 {

@@ -53,6 +53,9 @@ enum rc admin_note_weak_login(struct str login, struct str method, struct err *e
  */
 enum admin_result admin_account_add(struct str domain, struct str name, struct str password,
                                     enum account_type type, struct err *e);
+/* Could it be added? *out: domain, name and folder as they would be, in a. */
+enum admin_result admin_account_may_add(struct str domain, struct str name, struct str password,
+                                        struct arena *a, struct account *out, struct err *e);
 enum admin_result admin_account_remove(struct str domain, struct str name, struct err *e);
 enum admin_result admin_account_password(struct str domain, struct str name,
                                          struct str password, struct err *e);

@@ -122,6 +122,8 @@ static void end_command(struct ctrl *c)
     buf_release(&c->upload);
     c->listing = c->has_text = c->uploading = c->too_large = false;
     c->text_at = 0;
+    c->agreed = false;
+    auth_forget(&c->question);
     c->command = NULL;
     c->count = 0;
     arena_wipe(&c->line_mem);
@@ -338,6 +340,10 @@ static enum step answer(struct ctrl *c, enum admin_result result, const struct e
         session_reply(s, "+00100 OK, lines follow");
         return c->listing ? send_list(s) : send_text(s);
     }
+    if (result != ADMIN_OK && c->agreed)
+        log_error(EV("a program followed a change that failed here"),
+                  KS("session", session_id(s)), KV("command", c->command->name),
+                  KS("object", ctrl_param(c, 1)), KS("name", ctrl_param(c, 2)), KE(e));
     if (result == ADMIN_OK && c->command->changes)
         log_info(EV("control command"), KS("session", session_id(s)), KS("user", c->user),
                  KV("command", c->command->name), KS("object", ctrl_param(c, 1)),
@@ -349,6 +355,7 @@ static enum step answer(struct ctrl *c, enum admin_result result, const struct e
 
 static enum step more_waiting(struct session *s);
 static enum step more_seen(struct session *s);
+static enum step program_answered(struct session *s);
 
 /* The reply to a change that needed a new index: when all roles use it. */
 static enum step wait_to_be_seen(struct session *s)
@@ -382,7 +389,13 @@ static enum step wait_for_index(struct session *s)
     }
     if (!ready)
         return answer(c, ADMIN_LOCKED, &e);
-    enum admin_result result = audit_act(c, c->command->run, &e);
+    bool asked = false;
+    enum step step = STEP_INPUT;
+    enum admin_result result = ctrl_program_begin(c, program_answered, &asked, &step, &e);
+    if (asked)
+        return step;
+    if (result == ADMIN_OK)
+        result = audit_act(c, c->command->run, &e);
     if (result != ADMIN_OK || !admin_index_due() || hooks.refresh == NULL)
         return answer(c, result, &e);
     hooks.refresh();
@@ -392,6 +405,22 @@ static enum step wait_for_index(struct session *s)
 
 static enum step more_waiting(struct session *s)
 {
+    return go_on(s, wait_for_index(s));
+}
+
+/* The program has ended. Meanwhile the tables may have changed: all is looked at again. */
+static enum step program_answered(struct session *s)
+{
+    struct ctrl *c = ctrl_of(s);
+    struct err e = { .text = "" };
+    bool waits = false;
+    enum step step = STEP_INPUT;
+    enum admin_result result = ctrl_program_end(c, &waits, &step, &e);
+    if (waits)
+        return step;
+    if (result != ADMIN_OK || !c->command->changes)
+        return go_on(s, answer(c, result, &e));
+    c->wait_until = clock_mono() + INDEX_WAIT;
     return go_on(s, wait_for_index(s));
 }
 
@@ -426,7 +455,13 @@ static enum step run(struct ctrl *c, struct str line)
         return STEP_INPUT;
     }
     if (!c->command->changes) {
-        enum admin_result result = audit_act(c, c->command->run, &e);
+        bool asked = false;
+        enum step step = STEP_INPUT;
+        enum admin_result result = ctrl_program_begin(c, program_answered, &asked, &step, &e);
+        if (asked)
+            return step;
+        if (result == ADMIN_OK)
+            result = audit_act(c, c->command->run, &e);
         return answer(c, result, &e);
     }
     c->wait_until = clock_mono() + INDEX_WAIT;

@@ -3,6 +3,7 @@
 #define HIKYAKU_CONTROL_CONTROL_INT_H
 
 #include "admin/admin.h"
+#include "auth/auth.h"
 #include "conf/tab.h"
 #include "control/control.h"
 
@@ -65,6 +66,9 @@ struct ctrl {
     struct str upload_path;
     struct str upload_version; /* what the file must be; empty: anything */
     usec_t wait_until;         /* for the index */
+    /* A program under way, or done. */
+    struct auth_question question;
+    bool agreed; /* it ended with 0 */
 };
 
 static inline struct ctrl *ctrl_of(struct session *s)
@@ -97,6 +101,14 @@ void audit_init(void);
 /* Runs the command, or the end of its upload, and records what it changed. */
 enum admin_result audit_act(struct ctrl *c, ctrl_fn *act, struct err *e);
 
+/* programs.c: does a program have to agree to the command? *out_asked: it is being asked: *out
+ * is the step, and `then` goes on. Else OK: nobody has to; or the refusal. */
+enum admin_result ctrl_program_begin(struct ctrl *c, session_fn *then, bool *out_asked,
+                                     enum step *out, struct err *e);
+/* In `then`: OK with *out_waits: not yet, *out is the step; OK: it agreed; or the refusal. */
+enum admin_result ctrl_program_end(struct ctrl *c, bool *out_waits, enum step *out,
+                                   struct err *e);
+
 /* login.c: the first line of a session. */
 enum step ctrl_login(struct session *s, struct str line);
 void ctrl_greet(struct ctrl *c);
@@ -108,9 +120,9 @@ ctrl_fn ctrl_audit, ctrl_as, ctrl_aliasadd, ctrl_aliasdel, ctrl_aliaslist, ctrl_
     ctrl_filelist, ctrl_frozdel, ctrl_frozgetlog, ctrl_frozgetmsg, ctrl_frozlist,
     ctrl_frozsubmit, ctrl_limitlist, ctrl_limitrelease, ctrl_queueorder, ctrl_mluseradd,
     ctrl_mluserdel, ctrl_mluserlist, ctrl_noop, ctrl_poplnkadd, ctrl_poplnkdel,
-    ctrl_poplnkenable, ctrl_poplnkfetch, ctrl_poplnklist, ctrl_removedlist, ctrl_undelete, ctrl_useradd,
-    ctrl_userauth, ctrl_userdel, ctrl_usergetmproc, ctrl_userlist, ctrl_userpasswd,
-    ctrl_usersetmproc, ctrl_userstat, ctrl_uservars, ctrl_uservarsset;
+    ctrl_poplnkenable, ctrl_poplnkfetch, ctrl_poplnklist, ctrl_removedlist, ctrl_undelete,
+    ctrl_useradd, ctrl_userauth, ctrl_userdel, ctrl_usergetmproc, ctrl_userlist,
+    ctrl_userpasswd, ctrl_usersetmproc, ctrl_userstat, ctrl_uservars, ctrl_uservarsset;
 
 extern const struct ctrl_command ctrl_commands[];
 extern const size_t ctrl_command_count;

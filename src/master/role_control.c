@@ -4,6 +4,7 @@
  * started. One worker: all that is changed has one owner.
  */
 #include "admin/admin.h"
+#include "auth/auth.h"
 #include "conf/options.h"
 #include "control/control.h"
 #include "master/master.h"
@@ -231,7 +232,11 @@ static enum rc start(struct err *e)
     limits_recall();
     users_on_weak_login(weak_login_here);
     role_load_certificate(engine);
-    if (!my_env->alone)
+    if (!my_env->alone) {
+        auth_set_runner(role_run_program);
+        rc = role_hear_runner(my_env, engine, e);
+    }
+    if (rc == RC_OK && !my_env->alone)
         rc = serve_this_machine(e);
     if (rc == RC_OK)
         rc = role_watch_signals(engine_pool(engine), on_hup, e);

@@ -2,16 +2,15 @@
  * role_net.c - the main of the roles that serve clients: smtpd and access. They differ in the
  * table of roles (which services, what they may write) and in what they set up.
  */
+#include "auth/auth.h"
 #include "conf/options.h"
 #include "master/roles.h"
 #include "pop3d/pop3d.h"
-#include "process/process.h"
 #include "smtpd/smtpd.h"
 #include "spool/spool.h"
 #include "store/store.h"
 #include "sys/commit.h"
 #include "sys/io.h"
-#include "sys/lock.h"
 #include "users/users.h"
 #include "wire/session.h"
 #include <malloc.h>
@@ -68,99 +67,6 @@ static void on_relay_note(void *ctx, const struct note *n, int fd)
     const struct answer a = { n->u.fact_told.answer, n->u.fact_told.text };
     (void)engine_answer(engine,
                         (struct question){ n->u.fact_told.session, n->u.fact_told.number }, &a);
-}
-
-/* --- programs of filters, which the runner role runs ------------------------------------- */
-
-/* Questions that the runner was asked and hasn't answered: they fail when it dies. */
-struct asked {
-    struct question question;
-};
-static struct lock asked_lock = LOCK_INIT(LOCK_LEAF);
-static struct map all_asked; /* struct asked by the octets of its question */
-
-static struct str key_of(const struct question *q)
-{
-    return str_from((const char *)q, sizeof(*q));
-}
-
-static void remember(struct question q)
-{
-    struct asked *a = mem_new(sizeof(*a));
-    a->question = q;
-    lock_take(&asked_lock);
-    (void)map_put(&all_asked, key_of(&a->question), a);
-    lock_drop(&asked_lock);
-}
-
-static void forget(struct question q)
-{
-    lock_take(&asked_lock);
-    struct asked *a = map_remove(&all_asked, key_of(&q));
-    lock_drop(&asked_lock);
-    mem_free(&a);
-}
-
-static void fail_all(void)
-{
-    const struct answer lost = { PROGRAM_FAILED, STR("the runner role ended") };
-    struct str key;
-    void *value = NULL;
-    lock_take(&asked_lock);
-    struct map all = all_asked;
-    all_asked = (struct map){ .fold = false };
-    lock_drop(&asked_lock);
-    for (size_t at = 0; map_next(&all, &at, &key, &value);) {
-        struct asked *a = value;
-        (void)engine_answer(engine, a->question, &lost);
-        mem_free(&a);
-    }
-    map_release(&all);
-}
-
-static bool run_program(struct question q, const char *table, const struct program_line *line,
-                        struct str macros, struct str about)
-{
-    struct str type = str_skip(str_from_c(table), strlen("filters."));
-    struct note n = { .type = NOTE_run,
-                      .u.run = { 0, (uint64_t)getpid(), q.session, q.number, str_from_c(table),
-                                 line->line, line->sum, str_head(type, str_find(type, '.')),
-                                 about } };
-    int channel = my_env->channels[role_number(ROLE_RUNNER)];
-    int fd AUTO_CLOSE = -1;
-    struct err e;
-    if (channel < 0 || file_in_memory(macros, &fd, &e) != RC_OK)
-        return false;
-    remember(q);
-    if (channel_send(channel, &n, fd, &e) == RC_OK)
-        return true;
-    forget(q);
-    return false;
-}
-
-static void on_runner_note(void *ctx, const struct note *n, int fd)
-{
-    (void)ctx;
-    if (fd >= 0)
-        (void)close(fd);
-    if (n->type == NOTE_runner_ready)
-        fail_all();
-    if (n->type != NOTE_ran || n->u.ran.process != (uint64_t)getpid())
-        return;
-    const struct answer a = { n->u.ran.code, n->u.ran.text };
-    const struct question q = { n->u.ran.session, n->u.ran.number };
-    forget(q);
-    (void)engine_answer(engine, q, &a);
-}
-
-static enum rc hear_runner(const struct role_env *env, struct err *e)
-{
-    int channel = env->channels[role_number(ROLE_RUNNER)];
-    if (this_role->id != ROLE_SMTPD || channel < 0)
-        return RC_OK;
-    smtpd_set_program_runner(run_program);
-    return channel_listen(engine_pool(engine), channel, ROLE_RUNNER, ROLE_SMTPD, on_runner_note,
-                          NULL, e);
 }
 
 static enum rc hear_relay(const struct role_env *env, struct err *e)
@@ -228,8 +134,10 @@ static enum rc serve_programs(struct err *e)
 static enum rc set_up_protocol(struct commit *commit, struct err *e)
 {
     users_on_weak_login(weak_login);
+    auth_set_runner(role_run_program);
     if (this_role->id == ROLE_SMTPD) {
         engine_set_admit(engine, smtpd_admit);
+        smtpd_set_program_runner(role_run_program);
         return smtpd_init(commit, notify_queue, flush_queue, e);
     }
     store_init(commit);
@@ -263,7 +171,7 @@ static enum rc start(const struct role_env *env, struct commit **commit, struct 
     if (rc == RC_OK)
         rc = hear_relay(env, e);
     if (rc == RC_OK)
-        rc = hear_runner(env, e);
+        rc = role_hear_runner(env, engine, e);
     if (rc == RC_OK)
         rc = role_every(engine_pool(engine), USEC_S, every_second, e);
     if (rc == RC_OK)

@@ -80,6 +80,15 @@ enum rc role_hear_control(struct pool *pool, const struct role_env *env,
                           struct err *e) CHECK_RESULT;
 
 struct engine;
+struct program_line;
+struct question;
+/* The runner role's answers go to the engine's sessions from now on (role_programs.c). */
+enum rc role_hear_runner(const struct role_env *env, struct engine *engine,
+                         struct err *e) CHECK_RESULT;
+/* Asks it for the program of a table's line; macros: as macros_print gives them; about: the
+ * session, for logs. False: it takes nothing now. */
+bool role_run_program(struct question q, const char *table, const struct program_line *line,
+                      struct str macros, struct str about);
 /* The certificate and key in force from now on; a bad pair leaves the old one. */
 void role_load_certificate(struct engine *engine);
 /* Takes over changed settings, also what they ask of clients in TLS; call every second. */

@@ -6,13 +6,18 @@ static enum rc find_user(void *ctx, struct str login, struct arena *a,
                          struct sasl_identity *out)
 {
     struct session *s = ctx;
+    struct auth_program program;
     struct err e;
     out->login = login;
     if (guard_delay(&s->client_ip, login, clock_mono()) == USEC_FOREVER)
         return RC_PERM;
     enum rc rc = users_login(login, login_default_domain(), a, &out->account, &e);
     out->has_account = rc == RC_OK;
-    return rc;
+    if (rc != RC_OK)
+        return rc;
+    rc = login_program(&out->account, &program);
+    out->external = rc == RC_OK;
+    return rc == RC_GONE ? RC_OK : rc;
 }
 
 static enum step go_on(struct session *s, struct str line);
@@ -42,6 +47,8 @@ static enum step ended(struct session *s, enum sasl_status status)
         users_weak_login(name, "CRAM-MD5");
     if (status == SASL_DONE && who != NULL && who->has_account)
         step = login_settle(s, name, &who->account);
+    else if (status == SASL_ASK)
+        step = login_try(s, name, sasl_password(p->sasl), login_check_password);
     else if (status == SASL_FAILED || status == SASL_DONE)
         step = login_settle(s, name, NULL);
     else if (status == SASL_TEMP)

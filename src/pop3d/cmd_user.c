@@ -20,12 +20,6 @@ enum step pop3_user(struct session *s, struct str args)
     return STEP_NEXT;
 }
 
-static bool check_password(struct session *s, struct str stored, struct str secret)
-{
-    (void)s;
-    return password_matches(stored, secret);
-}
-
 /* The password is all that follows the one blank behind PASS, blanks included. */
 enum step pop3_pass(struct session *s, struct str args)
 {
@@ -34,5 +28,5 @@ enum step pop3_pass(struct session *s, struct str args)
         session_refuse(s, "-ERR USER first");
         return STEP_NEXT;
     }
-    return login_try(s, p->user, args, check_password);
+    return login_try(s, p->user, args, login_check_password);
 }

@@ -52,6 +52,7 @@ static enum step greet(struct session *s)
 static void end(struct session *s)
 {
     struct pop3_session *p = pop3(s);
+    login_forget(s);
     mailbox_reader_close(&p->reader);
     mailbox_close(&p->mailbox);
     sasl_free(&p->sasl);

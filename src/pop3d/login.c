@@ -14,7 +14,11 @@ struct login {
     login_check_fn *check;
     bool checked; /* SASL has done the check */
     bool good;
-    struct account account; /* good */
+    bool asks;                   /* a program decides */
+    bool unknown;                /* nobody has the name */
+    struct auth_program program; /* asks */
+    struct auth_question question;
+    struct account account; /* good, or asks */
 };
 
 static pop3_login_seen_fn *login_seen;
@@ -37,6 +41,7 @@ struct sasl_offer login_offer(const struct session *s)
         .has_tls = login_is_protected(s),
         .has_scheme = o->password_scheme_set,
         .scheme = o->password_scheme,
+        .plain_listed = userauth_is_used(),
         .without_tls = o->smtp_no_tls_auths,
     };
 }
@@ -44,7 +49,11 @@ struct sasl_offer login_offer(const struct session *s)
 struct str login_stamp(struct session *s)
 {
     const struct options *o = conf();
+    struct auth_program everybodys;
+    struct err e;
     if (o->password_scheme_set && o->password_scheme != PASSWORD_XMCRYPT)
+        return STR("");
+    if (userauth_find(STR(""), USERAUTH_LOGIN, &everybodys, &e) != RC_GONE)
         return STR("");
     struct str host = o->smtp_server_domain.n > 0 ? o->smtp_server_domain : o->root_domain;
     return arena_printf(&s->tmp, "<%" PRIx64 ".%" PRIu64 "@%.*s>", s->number,
@@ -57,10 +66,11 @@ struct str login_default_domain(void)
     return o->pop3_domain.n > 0 ? o->pop3_domain : o->root_domain;
 }
 
-/* Forgets the login under way. */
-static void forget(struct session *s)
+void login_forget(struct session *s)
 {
     struct pop3_session *p = pop3(s);
+    if (p->login != NULL)
+        auth_forget(&p->login->question);
     if (p->login != NULL && p->login->secret.n > 0) {
         void *secret = NULL;
         memcpy(&secret, &p->login->secret.p, sizeof(secret));
@@ -98,7 +108,7 @@ static void record(struct session *s, struct str user, const char *status, struc
 
 static enum step answer_bad(struct session *s)
 {
-    forget(s);
+    login_forget(s);
     session_refuse(s, "-ERR [AUTH] wrong user name or password");
     return conf()->pop3_hang_up ? STEP_CLOSE : STEP_NEXT;
 }
@@ -152,40 +162,90 @@ static enum step let_in(struct session *s, const struct account *account)
     if (limits_find_account(who, LIMIT_CONNECTIONS, &held) && held.action == LIMIT_REFUSE) {
         log_info(EV("login refused"), KS("session", session_id(s)), KS("user", who),
                  KV("table", "limits.tab"), KU("line", held.line));
-        forget(s);
+        login_forget(s);
         session_refuse(s, "-ERR [LOGIN-DELAY] too many logins lately");
         return STEP_NEXT;
     }
     limits_count_account(who, LIMIT_CONNECTIONS);
     guard_good(&s->client_ip, pop3(s)->login->name);
     enum step step = open_mailbox(s, account);
-    forget(s);
+    login_forget(s);
     return step;
 }
 
-/* Finds the user and checks the secret. RC_TEMP: tables can't tell now. */
+bool login_check_password(struct session *s, struct str stored, struct str secret)
+{
+    (void)s;
+    return password_matches(stored, secret);
+}
+
+enum rc login_program(const struct account *account, struct auth_program *out)
+{
+    struct err e;
+    enum rc rc = userauth_find(account->domain, USERAUTH_LOGIN, out, &e);
+    if (rc == RC_TEMP)
+        log_warn(EV("login can't be decided"), KS("domain", account->domain), KE(&e));
+    return rc;
+}
+
+/* Finds the user and checks the secret, unless a program does. RC_TEMP: tables can't tell now.
+ */
 static enum rc check_now(struct session *s, struct login *l)
 {
     struct err e;
     if (l->checked)
         return RC_OK;
     enum rc rc = users_login(l->name, login_default_domain(), &s->mem, &l->account, &e);
-    if (rc == RC_OK)
-        l->good = l->check(s, l->account.password, l->secret);
-    else if (rc == RC_PERM)
+    l->unknown = rc == RC_PERM;
+    if (rc == RC_PERM)
         password_waste(conf()->password_scheme, l->secret);
-    return rc == RC_PERM ? RC_OK : rc;
+    if (rc != RC_OK)
+        return rc == RC_PERM ? RC_OK : rc;
+    rc = login_program(&l->account, &l->program);
+    if (rc == RC_OK)
+        l->asks = l->check == login_check_password;
+    else if (rc == RC_GONE)
+        l->good = l->check(s, l->account.password, l->secret);
+    return rc == RC_GONE ? RC_OK : rc;
+}
+
+static enum step cant_tell(struct session *s)
+{
+    login_forget(s);
+    session_refuse(s, "-ERR [SYS/TEMP] users can't be looked up now");
+    return STEP_NEXT;
+}
+
+static enum step verdict(struct session *s);
+
+static enum step program_answered(struct session *s)
+{
+    struct login *l = pop3(s)->login;
+    enum step wait = STEP_NEXT;
+    enum auth_answer answer = auth_answer(s, &l->question, &wait);
+    if (answer == AUTH_WAIT)
+        return wait;
+    l->good = answer == AUTH_YES;
+    return answer == AUTH_UNKNOWN ? cant_tell(s) : verdict(s);
 }
 
 static enum step settle(struct session *s)
 {
     struct login *l = pop3(s)->login;
-    enum rc rc = check_now(s, l);
-    if (rc != RC_OK) {
-        forget(s);
-        session_refuse(s, "-ERR [SYS/TEMP] users can't be looked up now");
-        return STEP_NEXT;
-    }
+    if (check_now(s, l) != RC_OK)
+        return cant_tell(s);
+    if (l->asks)
+        return userauth_ask(s, &l->program, &l->account, l->secret, &l->question,
+                            program_answered);
+    if (l->unknown && userauth_would_decide(l->name, login_default_domain()))
+        return auth_pretend(s, &l->question, program_answered);
+    return verdict(s);
+}
+
+/* The secret has been checked. */
+static enum step verdict(struct session *s)
+{
+    struct login *l = pop3(s)->login;
     if (l->good)
         return let_in(s, &l->account);
     usec_t delay =
@@ -247,6 +307,7 @@ enum step login_settle(struct session *s, struct str name, const struct account 
     l->name = arena_str(&s->mem, name);
     l->checked = true;
     l->good = account != NULL;
+    l->unknown = account == NULL;
     if (account != NULL) {
         l->account = *account;
         l->account.domain = arena_str(&s->mem, account->domain);

@@ -2,6 +2,7 @@
 #ifndef HIKYAKU_POP3D_POP3D_INT_H
 #define HIKYAKU_POP3D_POP3D_INT_H
 
+#include "auth/auth.h"
 #include "conf/options.h"
 #include "pop3d/pop3d.h"
 #include "store/store.h"
@@ -44,6 +45,13 @@ struct str login_default_domain(void);
 
 /* How a login's secret is checked against the stored form. */
 typedef bool login_check_fn(struct session *s, struct str stored, struct str secret);
+/* The one for a password as it is: a program may decide instead. */
+login_check_fn login_check_password;
+/* The program that decides about the account's logins. RC_GONE: none; RC_TEMP: that isn't known
+ * now. */
+enum rc login_program(const struct account *account, struct auth_program *out) CHECK_RESULT;
+/* Forgets the login under way. */
+void login_forget(struct session *s);
 /* The name of the login under way. */
 struct str login_name(struct session *s);
 /* Looks the user up and checks the secret, now or after the delay that earlier bad logins

@@ -32,7 +32,7 @@ static const char *parse_flag(struct str word, struct program_line *out)
     return NULL;
 }
 
-static uint64_t sum_of(const struct tab_row *row)
+uint64_t program_line_sum(const struct tab_row *row)
 {
     uint64_t sum = 1;
     for (size_t i = 0; i < row->count; i++)
@@ -54,7 +54,9 @@ static const char *check_place(const struct tab_row *row, size_t at, enum progra
 
 const char *program_line_parse(const struct tab_row *row, struct program_line *out)
 {
-    struct program_line l = { .line = row->line, .sum = sum_of(row), .most = PERSIST_USUAL };
+    struct program_line l = { .line = row->line,
+                              .sum = program_line_sum(row),
+                              .most = PERSIST_USUAL };
     size_t from = 0;
     struct str first = tab_value(row, 0), word;
     if (str_starts(first, STR("!"))) {
@@ -121,7 +123,7 @@ static const char *parse_program(const struct tab_row *row, struct proc_command 
 const char *proc_command_parse(const struct tab_row *row, struct proc_command *out)
 {
     struct str name = tab_value(row, 0);
-    struct proc_command c = { .program = { .line = row->line, .sum = sum_of(row) } };
+    struct proc_command c = { .program = { .line = row->line, .sum = program_line_sum(row) } };
     size_t i = 0;
     while (i < ARRAY_LEN(commands) && !str_ieq(name, str_from_c(commands[i].name)))
         i++;
@@ -149,8 +151,6 @@ const char *proc_command_misfit(enum command_kind kind, bool in_mailproc)
 
 /* --- tables ------------------------------------------------------------------------------ */
 
-typedef const char *parse_fn(const struct tab_row *row, struct program_line *out);
-
 static const char *parse_proc_program(const struct tab_row *row, struct program_line *out)
 {
     struct proc_command c;
@@ -165,7 +165,7 @@ static const char *parse_proc_program(const struct tab_row *row, struct program_
 /* `*` is one name; `**` one or more. */
 static const struct {
     const char *path;
-    parse_fn *parse;
+    program_parse_fn *parse;
 } tables[] = {
     { "filters.post-rcpt.tab", program_line_parse },
     { "filters.pre-data.tab", program_line_parse },
@@ -175,6 +175,8 @@ static const struct {
     { "domains/*/*/mailproc.tab", parse_proc_program },
     { "custdomains/*", parse_proc_program },
     { "cmdaliases/*/*", parse_proc_program },
+    { "userauth/pop3/*", userauth_line_parse },
+    { "smtpextauth.tab", extauth_line_parse },
 };
 
 static bool path_matches(struct str path, struct str pattern)
@@ -195,7 +197,7 @@ static bool path_matches(struct str path, struct str pattern)
     return path.p == NULL;
 }
 
-static parse_fn *form_of(struct str path)
+static program_parse_fn *form_of(struct str path)
 {
     for (size_t i = 0; i < ARRAY_LEN(tables); i++)
         if (path_matches(path, str_from_c(tables[i].path)))
@@ -208,11 +210,17 @@ bool program_table_is_good(struct str path)
     return form_of(path) != NULL;
 }
 
+program_parse_fn *program_parser(struct str table)
+{
+    program_parse_fn *parse = form_of(table);
+    return parse == parse_proc_program ? NULL : parse;
+}
+
 enum rc program_find(struct str table, uint64_t line, uint64_t sum, struct arena *a,
                      struct program_line *out, struct err *e)
 {
     struct tab tab;
-    parse_fn *parse = form_of(table);
+    program_parse_fn *parse = form_of(table);
     if (parse == NULL)
         return err_perm(e, "5.3.0", "%.*s holds no programs", STR_ARG(table));
     enum rc rc = tab_read(arena_c(a, table), a, &tab, e);

@@ -35,6 +35,22 @@ struct str macros_fill(struct str word, const struct macro *macros, size_t count
     return arena_str(a, buf_str(&out));
 }
 
+bool macros_are_used(const struct program_line *line, struct str name)
+{
+    for (size_t i = 1; i < line->count; i++) {
+        struct str word = line->words[i];
+        if (str_starts(word, STR("@@")) && str_ieq(str_skip(word, 2), name))
+            return true;
+        for (size_t at = 0; (at = str_find_str(word, STR("$("))) != SIZE_MAX;) {
+            word = str_skip(word, at + 2);
+            size_t close = str_find(word, ')');
+            if (close != SIZE_MAX && str_ieq(str_head(word, close), name))
+                return true;
+        }
+    }
+    return false;
+}
+
 enum rc macros_print(const struct macro *macros, size_t count, struct buf *out)
 {
     enum rc rc = RC_OK;

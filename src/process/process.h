@@ -13,8 +13,12 @@
  * http: the URL of a hook, and the file of its secret. */
 enum program_kind { PROGRAM_RUNS, PROGRAM_STAYS, PROGRAM_MILTER, PROGRAM_HOOK };
 
+/* A login's program that hasn't had its turn for so long isn't run any more. */
+#define PROGRAM_LOGIN_WAIT (120 * USEC_S)
+
 /* A program, as a line of a table names it. */
 struct program_line {
+    bool is_login; /* of logins and accounts: its values are secrets */
     unsigned line;
     uint64_t sum;              /* of its values: tells whether it is still the same line */
     bool not_for_logged_in;    /* aex */
@@ -22,13 +26,27 @@ struct program_line {
     unsigned limit_s;          /* it may run; 0: the usual */
     int priority;              /* -1, 0, 1 */
     enum program_kind kind;
-    unsigned most; /* PROGRAM_STAYS: persist=N, processes at a time */
+    unsigned most;        /* PROGRAM_STAYS: persist=N, processes at a time */
+    struct str name;      /* is_login: the action, or AUTH's name of the method */
+    struct str challenge; /* smtpextauth.tab: "base challenge", if there is one */
     size_t count;
     const struct str *words; /* the command, then arguments, macros not filled in */
 };
 /* A line of a filter table: ["!flags"] "command" "argument"... (specification 3, section 2).
  * NULL, or the reason why the row is no such line. Words are the row's. */
 const char *program_line_parse(const struct tab_row *row, struct program_line *out);
+
+/* As program_line_parse: "action" "command" "argument"... of userauth/pop3, and "method" ["base
+ * challenge"] "command" "argument"... of smtpextauth.tab (specification 3, section 5). The
+ * second column is a challenge when it is no path, and stands before one. */
+const char *userauth_line_parse(const struct tab_row *row, struct program_line *out);
+const char *extauth_line_parse(const struct tab_row *row, struct program_line *out);
+/* Of the row's values. */
+uint64_t program_line_sum(const struct tab_row *row);
+/* The parser for the table (a path below the MailRoot), if each of its lines names a program;
+ * else NULL. */
+typedef const char *program_parse_fn(const struct tab_row *row, struct program_line *out);
+program_parse_fn *program_parser(struct str table);
 
 /* A line of mailproc.tab, custdomains/NAME.tab or cmdaliases/DOMAIN/USER.tab (specification 3,
  * section 4). */
@@ -94,6 +112,8 @@ struct macro {
  * (specification 3, section 1). The result is one argument, whatever is in it. In a. */
 struct str macros_fill(struct str word, const struct macro *macros, size_t count,
                        struct arena *a);
+/* Does the line ask for the macro's value? */
+bool macros_are_used(const struct program_line *line, struct str name);
 /* As octets that macros_parse reads back; a memory file's content. RC_PERM: too long, or a NUL.
  */
 enum rc macros_print(const struct macro *macros, size_t count, struct buf *out) CHECK_RESULT;

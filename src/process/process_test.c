@@ -178,6 +178,12 @@ static void places(void **state)
         { "domains/x.test/amy/mailproc.tab", RC_TEMP },
         { "custdomains/.x.test.tab", RC_TEMP },
         { "cmdaliases/x.test/amy.tab", RC_TEMP },
+        { "userauth/pop3/x.test.tab", RC_TEMP },
+        { "userauth/pop3/.tab", RC_TEMP },
+        { "smtpextauth.tab", RC_TEMP },
+        { "userauth/pop3/a/b.tab", RC_PERM },
+        { "userauth/pop3/../x.tab", RC_PERM },
+        { "userauth/smtp/x.test.tab", RC_PERM },
         { "filters/../domains.tab", RC_PERM },
         { "filters/a/../b", RC_PERM },
         { "filters/", RC_PERM },
@@ -196,6 +202,57 @@ static void places(void **state)
         if (program_find(str_from_c(rows[i].table), 1, 1, &a, &l, &e) != rows[i].rc)
             fail_msg("%s: %s", rows[i].table, e.text);
     }
+}
+
+static void logins(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *table, *text;
+        const char *name, *challenge, *command; /* name NULL: refused */
+    } rows[] = {
+        { "userauth/pop3/.tab", "\"userauth\"\t\"a\"", "userauth", "", "a" },
+        { "userauth/pop3/x.example.tab", "\"UserDel\"\t\"/a\"\t\"@@USER\"", "UserDel", "",
+          "/a" },
+        { "userauth/pop3/.tab", "\"userauth\"", NULL, NULL, NULL },
+        { "userauth/pop3/.tab", "\"/bin/a\"\t\"b\"", NULL, NULL, NULL },
+        { "smtpextauth.tab", "\"PLAIN\"\t\"/a\"\t\"/b\"", "PLAIN", "", "/a" },
+        { "smtpextauth.tab", "\"PLAIN\"\t\"a\"\t\"$(USER)\"", "PLAIN", "", "a" },
+        { "smtpextauth.tab", "\"RSA-AUTH\"\t\"base\"\t\"/a\"\t\"@@CHALL\"", "RSA-AUTH", "base",
+          "/a" },
+        { "smtpextauth.tab", "\"X\"\t\"c\"\t\"C:\\a.exe\"", "X", "c", "C:\\a.exe" },
+        { "smtpextauth.tab", "\"PLAIN\"\t\"\"", NULL, NULL, NULL },
+        { "smtpextauth.tab", "\"A B\"\t\"/a\"", NULL, NULL, NULL },
+        { "smtpextauth.tab", "\"\"\t\"/a\"", NULL, NULL, NULL },
+        { "smtpextauth.tab", "\"ABCDEFGHIJKLMNOPQRSTU\"\t\"/a\"", NULL, NULL, NULL },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct arena a AUTO_RELEASE_ARENA = { 0 };
+        struct tab tab;
+        struct err e;
+        struct program_line l = { .count = 0 };
+        assert_int_equal(tab_read_str("t", str_from_c(rows[i].text), &a, &tab, &e), RC_OK);
+        bool good = program_parser(str_from_c(rows[i].table))(&tab.rows[0], &l) == NULL;
+        if (good != (rows[i].name != NULL) ||
+            (good && (!str_eq(l.name, str_from_c(rows[i].name)) || !l.is_login ||
+                      !str_eq(l.challenge, str_from_c(rows[i].challenge)) ||
+                      !str_eq(l.words[0], str_from_c(rows[i].command)))))
+            fail_msg("%s: %s", rows[i].table, rows[i].text);
+    }
+}
+
+static void used(void **state)
+{
+    (void)state;
+    static const struct str words[] = {
+        { "@@PASSWD", 8 }, { "@@USER", 6 }, { "a$(B)$(secrt)", 13 }, { "$(OPEN", 6 }
+    };
+    const struct program_line l = { .words = words, .count = ARRAY_LEN(words) };
+    assert_true(macros_are_used(&l, STR("user")));
+    assert_true(macros_are_used(&l, STR("SECRT")));
+    assert_false(macros_are_used(&l, STR("PASSWD"))); /* the command */
+    assert_false(macros_are_used(&l, STR("SEC")));
+    assert_false(macros_are_used(&l, STR("OPEN")));
 }
 
 static void macros(void **state)
@@ -241,7 +298,8 @@ static void macros(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(lines),  cmocka_unit_test(commands),
-                                        cmocka_unit_test(places), cmocka_unit_test(macros),
+                                        cmocka_unit_test(places), cmocka_unit_test(logins),
+                                        cmocka_unit_test(used),   cmocka_unit_test(macros),
                                         cmocka_unit_test(jobs),   cmocka_unit_test(hooks) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

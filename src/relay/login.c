@@ -1,5 +1,5 @@
 /* login.c - logging in at another server: userauth/smtp/HOST.tab, then each parent domain's
- * (specification 3, section 5), over GNU SASL. */
+ * (specification 3, section 5), over GNU SASL, which doesn't know XOAUTH2. */
 #include "relay/relay_int.h"
 #include "sys/file.h"
 #include <gsasl.h>
@@ -31,6 +31,30 @@ static bool is_offered(const struct connection *c, struct str mechanism)
         if (str_ieq(word, mechanism))
             return true;
     return false;
+}
+
+/* A token instead of a password (XOAUTH2); a server that refuses it says why in a challenge. */
+static enum rc show_token(struct connection *c, const struct tab_row *row, struct arena *a,
+                          struct reply *out, struct err *e)
+{
+    char *text = NULL;
+    size_t n = 0;
+    struct str token = arena_printf(a, "user=%.*s\1auth=Bearer %.*s\1\1",
+                                    STR_ARG(row->values[1]), STR_ARG(row->values[2]));
+    if (gsasl_base64_to(token.p, token.n, &text, &n) != GSASL_OK)
+        return err_temp(e, "4.3.0", "out of memory");
+    struct str line = arena_printf(a, "AUTH XOAUTH2 %s\r\n", text);
+    gsasl_free(text);
+    enum rc rc = client_write(c->client, line, e);
+    if (rc == RC_OK)
+        rc = connection_reply(c, a, out, e);
+    if (rc == RC_OK && out->code == 334)
+        rc = client_write(c->client, STR("\r\n"), e) == RC_OK ? connection_reply(c, a, out, e)
+                                                              : RC_GONE;
+    if (rc != RC_OK)
+        return RC_GONE;
+    return out->code == 235 ? RC_OK
+                            : err_temp(e, "4.7.0", "login refused: %.*s", STR_ARG(out->text));
 }
 
 /* Challenges and answers until the remote decides. */
@@ -73,7 +97,9 @@ enum rc login_to(struct connection *c, struct arena *a, struct reply *out, struc
     if (!find_login(c->target.name, a, &row))
         return RC_OK;
     struct str mechanism = str_trim(row.values[0]);
-    bool in_the_clear = str_ieq(mechanism, STR("PLAIN")) || str_ieq(mechanism, STR("LOGIN"));
+    bool by_token = str_ieq(mechanism, STR("XOAUTH2"));
+    bool in_the_clear =
+        by_token || str_ieq(mechanism, STR("PLAIN")) || str_ieq(mechanism, STR("LOGIN"));
     if (!is_offered(c, mechanism))
         return err_temp(e, "4.7.0",
                         "the server doesn't offer AUTH %.*s, which userauth/smtp asks for",
@@ -82,6 +108,8 @@ enum rc login_to(struct connection *c, struct arena *a, struct reply *out, struc
         c->target.options.tls != TLS_NONE && !ip_is_loopback(&c->target.ip))
         return err_temp(e, "4.7.0",
                         "no password is sent without TLS (NeedTLS=0 would allow it)");
+    if (by_token)
+        return show_token(c, &row, a, out, e);
     if (gsasl_init(&ctx) != GSASL_OK ||
         gsasl_client_start(ctx, arena_c(a, mechanism), &s) != GSASL_OK) {
         if (ctx != NULL)

@@ -222,11 +222,7 @@ static enum rc open_connection(struct talk *t, const struct hook_url *url, struc
 {
     static _Atomic(struct client_tls_ctx *) kept;
     const struct options *o = conf();
-    const struct client_trust trust = {
-        .ca_file = o->ssl_use_certs_file && file_exists("certs.pem") ? "certs.pem" : NULL,
-        .ca_folder = o->ssl_use_certs_dir && folder_exists("certs") ? "certs" : NULL,
-        .depth = (unsigned)o->ssl_max_certs_depth,
-    };
+    const struct tls_trust trust = options_tls_trust(o);
     const char *host = arena_c(t->mem, url->host);
     usec_t limit = MAX(t->job->deadline - clock_mono(), USEC_S);
     enum rc rc = client_open(host, arena_c(t->mem, url->port), limit, &t->client, e);

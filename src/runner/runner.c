@@ -31,11 +31,13 @@ struct run {
     struct buf output;
     struct macro *macros;
     size_t macro_count;
-    struct str command;       /* the line with its macros, for logs */
-    struct str place, secret; /* of a conversation */
+    struct str command;            /* the line with its macros, for logs */
+    struct str place, hook_secret; /* of a conversation */
     talk_fn *talk;
-    usec_t deadline, began;
+    uint64_t output_octets;
+    usec_t deadline, asked, began;
     bool too_long, killed;
+    bool secret; /* a login's: neither its output nor its values are ever logged */
 };
 
 static struct pool *the_pool;
@@ -58,7 +60,7 @@ static void run_free(struct run **r)
     if ((*r)->request.macros_fd >= 0)
         io_close((*r)->request.macros_fd);
     buf_release(&(*r)->output);
-    arena_release(&(*r)->mem);
+    arena_wipe(&(*r)->mem);
     mem_free(r);
 }
 
@@ -105,7 +107,8 @@ static void tell(struct run *r, uint64_t code, struct str text)
              KS("session", r->request.is_message ? nobody : about), KS("type", r->request.type),
              KS("rcpt", to), KS("table", r->request.table), KU("line", r->request.line),
              KU("code", code), KS("reason", text),
-             KU("ms", (uint64_t)((clock_mono() - r->began) / USEC_MS)), KS("output", output));
+             KU("ms", (uint64_t)((clock_mono() - r->began) / USEC_MS)),
+             KU("octets", r->output_octets), KS("output", output));
     record(r, code, to, output);
     the_done(&r->request, code, text);
 }
@@ -141,10 +144,13 @@ static void keep_command(struct run *r, const struct program_line *line)
     r->command = arena_str(&r->mem, buf_str(&text));
 }
 
+/* The values of a login's macros are there too, for programs that take no secrets from their
+ * arguments, which others on this machine can see. */
 static const char *const *environment(struct run *r)
 {
     static const char *const kept[] = { "LANG", "TZ", "HOME" };
-    const char **env = arena_new_array(&r->mem, const char *, ARRAY_LEN(kept) + 3);
+    const char **env =
+        arena_new_array(&r->mem, const char *, ARRAY_LEN(kept) + r->macro_count + 3);
     char here[4096];
     size_t n = 0;
     env[n++] = "PATH=/usr/local/bin:/usr/bin:/bin";
@@ -156,12 +162,17 @@ static const char *const *environment(struct run *r)
         if (value != NULL)
             env[n++] = arena_printf(&r->mem, "%s=%s", kept[i], value).p;
     }
+    for (size_t i = 0; r->secret && i < r->macro_count; i++)
+        env[n++] = arena_printf(&r->mem, "HIKYAKU_%s=%.*s", r->macros[i].name,
+                                STR_ARG(r->macros[i].value))
+                       .p;
     return env;
 }
 
 static usec_t limit_of(const struct program_line *l)
 {
-    return l->limit_s > 0 ? (usec_t)l->limit_s * USEC_S : conf()->filter_timeout;
+    usec_t usual = l->is_login ? conf()->auth_program_timeout : conf()->filter_timeout;
+    return l->limit_s > 0 ? (usec_t)l->limit_s * USEC_S : usual;
 }
 
 /* The program and its arguments. One that stays is started without macros: they are in its
@@ -170,8 +181,9 @@ static struct spawn fill(struct run *r, const struct program_line *l)
 {
     size_t macros = l->kind == PROGRAM_STAYS ? 0 : r->macro_count;
     const char **argv = arena_new_array(&r->mem, const char *, l->count + 1);
-    for (size_t i = 0; i < l->count; i++)
-        argv[i] = macros_fill(l->words[i], r->macros, macros, &r->mem).p;
+    for (size_t i = 0; i < l->count; i++) /* nobody's value becomes a command */
+        argv[i] = i == 0 ? arena_c(&r->mem, l->words[i])
+                         : macros_fill(l->words[i], r->macros, macros, &r->mem).p;
     return (struct spawn){ .argv = argv,
                            .env = environment(r),
                            .file_bytes = FILE_BYTES_MAX,
@@ -183,6 +195,9 @@ static enum rc look_up(struct run *r, struct program_line *out, struct err *e)
     enum rc rc = read_macros(r, e);
     if (rc == RC_OK)
         rc = program_find(r->request.table, r->request.line, r->request.sum, &r->mem, out, e);
+    r->secret = rc == RC_OK && out->is_login;
+    if (r->secret && r->began - r->asked > PROGRAM_LOGIN_WAIT)
+        return err_temp(e, "4.3.2", "it had to wait too long for its turn");
     if (rc == RC_OK && logfile_is_on(LOGFILE_FILTERS))
         keep_command(r, out);
     return rc;
@@ -233,9 +248,12 @@ static void read_output(struct run *r)
 {
     char piece[4096];
     ssize_t n = 0;
-    for (unsigned i = 0; i < 64 && (n = spawn_read(&r->program, piece, sizeof(piece))) > 0; i++)
-        if (r->output.n < OUTPUT_MAX)
+    for (unsigned i = 0; i < 64 && (n = spawn_read(&r->program, piece, sizeof(piece))) > 0;
+         i++) {
+        r->output_octets += (uint64_t)n;
+        if (!r->secret && r->output.n < OUTPUT_MAX)
             buf_must(buf_add(&r->output, piece, MIN((size_t)n, OUTPUT_MAX - r->output.n)));
+    }
 }
 
 static void give_back_turn(void)
@@ -294,7 +312,7 @@ static void *converse(void *arg)
     struct talk_outcome out = { .code = 0 };
     const struct talk_job job = {
         .where = r->place,
-        .secret = r->secret,
+        .secret = r->hook_secret,
         .table = r->request.table,
         .macros = r->macros,
         .macro_count = r->macro_count,
@@ -313,7 +331,7 @@ static void *converse(void *arg)
 static enum rc begin_conversation(struct run *r, const struct program_line *line, struct err *e)
 {
     r->place = line->words[0];
-    r->secret = line->count > 1 ? line->words[1] : STR("");
+    r->hook_secret = line->count > 1 ? line->words[1] : STR("");
     r->talk = line->kind == PROGRAM_MILTER ? milter_talk : hook_talk;
     r->deadline = clock_mono() + limit_of(line);
     return thread_start(converse, r, "talk", NULL, e);
@@ -381,7 +399,7 @@ void runner_start(const struct runner_request *request)
     r->request.about = arena_str(&r->mem, request->about);
     r->command = STR("");
     r->program = SPAWNED_NONE;
-    r->began = clock_mono();
+    r->asked = r->began = clock_mono();
     buf_init(&r->output, OUTPUT_MAX);
     lock_take(&queue_lock);
     bool room = waiting < WAITING_MAX;

@@ -3,6 +3,7 @@
  * "perms"), and what they may do once they are in.
  */
 #include "smtpd/login.h"
+#include "auth/auth.h"
 #include "smtpd/smtpd_int.h"
 #include "sys/user.h"
 
@@ -59,15 +60,37 @@ static enum rc find_in_table(struct str name, struct arena *a, struct sasl_ident
     return values != NULL ? RC_OK : suspect ? RC_TEMP : RC_PERM;
 }
 
+enum rc login_secrets(struct buf *out)
+{
+    struct tab_cached *ref = NULL;
+    bool suspect = false;
+    struct str name;
+    void *value = NULL;
+    const struct auth_table *t = tab_cache_get(auth_tables, &ref, &suspect);
+    enum rc rc = suspect ? RC_TEMP : RC_OK;
+    for (size_t at = 0; rc == RC_OK && t != NULL && map_next(&t->rows, &at, &name, &value);) {
+        const struct str *values = value;
+        rc = buf_printf(out, "%.*s:%.*s\n", STR_ARG(values[0]), STR_ARG(values[1]));
+    }
+    tab_cache_put(auth_tables, &ref);
+    return rc;
+}
+
 enum rc login_find(struct str name, struct arena *a, struct sasl_identity *out)
 {
     struct sasl_identity found = { .has_account = true };
     struct err e = { .rc = RC_OK };
     enum rc rc = users_login(name, STR(""), a, &found.account, &e);
     if (rc == RC_OK) {
+        struct auth_program program;
         found.login = arena_str(a, name);
-        *out = found;
-        return RC_OK;
+        rc = userauth_find(found.account.domain, USERAUTH_LOGIN, &program, &e);
+        found.external = rc == RC_OK;
+        if (rc == RC_TEMP)
+            log_warn(EV("login can't be decided"), KS("domain", found.account.domain), KE(&e));
+        else
+            *out = found;
+        return rc == RC_TEMP ? RC_TEMP : RC_OK;
     }
     enum rc in_table = find_in_table(name, a, out);
     return in_table == RC_OK || rc != RC_TEMP ? in_table : RC_TEMP;
@@ -97,7 +120,6 @@ enum rc login_new(const struct sasl_identity *who, struct arena *tmp, struct log
     struct login *l = mem_new(sizeof(*l));
     l->name = arena_str(&l->mem, who->login);
     l->hide_name = conf()->disable_emit_auth_user;
-    l->rights = smtp_rights_parse(who->perms);
     if (who->has_account) {
         take_account(l, &who->account);
         l->rights = smtp_rights_of(&uo);
@@ -105,6 +127,8 @@ enum rc login_new(const struct sasl_identity *who, struct arena *tmp, struct log
         l->has_size_limit = uo.max_message_size_set;
         l->max_message_kb = uo.max_message_size;
     }
+    if (who->perms.p != NULL)
+        l->rights = smtp_rights_parse(who->perms);
     *out = l;
     return RC_OK;
 }

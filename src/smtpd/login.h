@@ -11,6 +11,8 @@ void login_init(void);
 /* An account of ours, else a line of smtpauth.tab. RC_PERM: neither; RC_TEMP: can't tell now.
  */
 enum rc login_find(struct str name, struct arena *a, struct sasl_identity *out) CHECK_RESULT;
+/* The lines of smtpauth.tab as "user:secret". RC_TEMP: it can't be read now. */
+enum rc login_secrets(struct buf *out) CHECK_RESULT;
 /* A user of this machine: may send and relay. */
 struct login *login_of_user(uint32_t uid);
 /* The rights of who authenticated. RC_TEMP: user.tab can't be read. */

@@ -2,6 +2,7 @@
  * smtpd.c - the protocol's entry: greeting, end of a session, waiting times; and what a session
  * may do, from its port, its login and the settings in force.
  */
+#include "smtpd/extauth.h"
 #include "smtpd/login.h"
 #include "smtpd/smtpd_int.h"
 
@@ -19,6 +20,8 @@ enum rc smtpd_init(struct commit *commit, void (*notify_queue)(struct str id),
     enum rc rc = spool_init(commit, e);
     if (rc == RC_OK)
         rc = filters_init(e);
+    if (rc == RC_OK)
+        rc = extauth_files_init(e);
     return rc == RC_OK ? sasl_warm_up(e) : rc;
 }
 

@@ -5,6 +5,7 @@
  */
 #include "conf/tab.h"
 #include "conf/tables.h"
+#include "process/process.h"
 #include "sys/file.h"
 #include "takeover/xmail_int.h"
 
@@ -137,18 +138,16 @@ static size_t of_filter(const struct tab_row *row)
     return str_starts(tab_value(row, 0), STR("!")) ? 1 : 0;
 }
 
-/* smtpextauth: name [challenge] program */
 static size_t of_auth(const struct tab_row *row)
 {
-    struct str second = tab_value(row, 1);
-    bool path = str_has_any(second, "/\\");
-    return row->count < 3 || path ? 1 : 2;
+    struct program_line l;
+    return extauth_line_parse(row, &l) == NULL ? row->count - l.count : SIZE_MAX;
 }
 
 static size_t of_login(const struct tab_row *row)
 {
-    (void)row;
-    return 1;
+    struct program_line l;
+    return userauth_line_parse(row, &l) == NULL ? row->count - l.count : SIZE_MAX;
 }
 
 static void look_at_table(struct programs *p, const char *path, column_fn *column)

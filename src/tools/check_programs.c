@@ -4,17 +4,19 @@
 #include "tools/check_int.h"
 
 static const char skipped[] = "the line is skipped; correct it";
+static const char waits[] = "mail waits until it can be run";
 static const char held[] = "mail that comes to this line waits; correct it";
 
 /* A program that is named by its whole path. */
-static void check_program(struct check *c, const char *path, const struct program_line *l)
+static void check_program(struct check *c, const char *path, const struct program_line *l,
+                          const char *hint)
 {
     struct arena a AUTO_RELEASE_ARENA = { 0 };
     if (l->words[0].n > 0 && l->words[0].p[0] == '/' &&
         str_find_str(l->words[0], STR("$(")) == SIZE_MAX &&
         !file_exists(arena_c(&a, l->words[0])))
-        check_say(c, CHECK_ERROR, path, l->line, "mail waits until it can be run",
-                  "%.*s isn't there", STR_ARG(l->words[0]));
+        check_say(c, CHECK_ERROR, path, l->line, hint, "%.*s isn't there",
+                  STR_ARG(l->words[0]));
 }
 
 static void check_filter_lines(struct check *c, const char *path)
@@ -29,7 +31,7 @@ static void check_filter_lines(struct check *c, const char *path)
         if (why != NULL)
             check_say(c, CHECK_ERROR, path, tab.rows[i].line, skipped, "%s", why);
         else
-            check_program(c, path, &l);
+            check_program(c, path, &l, waits);
     }
 }
 
@@ -74,7 +76,26 @@ static void check_commands(void *ctx, const char *path)
         if (why != NULL)
             check_say(c, CHECK_ERROR, path, tab.rows[i].line, held, "%s", why);
         else if (command.kind == COMMAND_EXTERNAL || command.kind == COMMAND_FILTER)
-            check_program(c, path, &command.program);
+            check_program(c, path, &command.program, waits);
+    }
+}
+
+/* smtpextauth.tab, userauth/pop3. */
+static void check_logins(void *ctx, const char *path)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct check *c = ctx;
+    struct tab tab;
+    program_parse_fn *parse = program_parser(str_from_c(path));
+    if (parse == NULL || tab_read(path, &a, &tab, NULL) != RC_OK)
+        return;
+    for (size_t i = 0; i < tab.row_count; i++) {
+        struct program_line l;
+        const char *why = parse(&tab.rows[i], &l);
+        if (why != NULL)
+            check_say(c, CHECK_ERROR, path, tab.rows[i].line, skipped, "%s", why);
+        else
+            check_program(c, path, &l, "nobody can log in until it can be run");
     }
 }
 
@@ -85,6 +106,7 @@ void check_programs(struct check *c)
     static const char *const commands[] = { "domains/x/mailproc.tab",
                                             "domains/x/x/mailproc.tab", "custdomains/x.tab",
                                             "cmdaliases/x/x.tab" };
+    static const char *const logins[] = { "smtpextauth.tab", "userauth/pop3/x.tab" };
     struct map files = { .fold = false };
     for (size_t i = 0; i < ARRAY_LEN(sessions); i++)
         check_filter_lines(c, sessions[i]);
@@ -93,4 +115,6 @@ void check_programs(struct check *c)
     map_release(&files);
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
         tables_each_file(tables_row(str_from_c(commands[i])), check_commands, c);
+    for (size_t i = 0; i < ARRAY_LEN(logins); i++)
+        tables_each_file(tables_row(str_from_c(logins[i])), check_logins, c);
 }

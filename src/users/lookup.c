@@ -401,6 +401,13 @@ enum rc users_resolve(const struct address *to, struct arena *a, struct recipien
 
 /* --- logins and senders ------------------------------------------------------------------ */
 
+/* Where the domain of a login name is cut off; SIZE_MAX: it has none. */
+static size_t login_cut(struct str login)
+{
+    size_t cut = str_rfind(login, '@');
+    return cut == SIZE_MAX ? str_rfind(login, ':') : cut;
+}
+
 enum rc users_login(struct str login, struct str default_domain, struct arena *a,
                     struct account *out, struct err *e)
 {
@@ -412,9 +419,7 @@ enum rc users_login(struct str login, struct str default_domain, struct arena *a
     struct place places[2];
     struct account account;
     bool found = false;
-    size_t cut = str_rfind(login, '@');
-    if (cut == SIZE_MAX)
-        cut = str_rfind(login, ':');
+    size_t cut = login_cut(login);
     struct str domain = cut == SIZE_MAX ? default_domain : str_skip(login, cut + 1);
     size_t count = domain_places(ix, domain, a, places);
     for (size_t i = 0; i < count && !found; i++)
@@ -427,6 +432,19 @@ enum rc users_login(struct str login, struct str default_domain, struct arena *a
         return err_perm(e, "5.7.8", "a mailing list can't log in");
     *out = account;
     return RC_OK;
+}
+
+bool users_login_domain(struct str login, struct str default_domain, struct arena *a,
+                        struct str *out)
+{
+    struct index_map *ix AUTO_PUT_INDEX = index_get();
+    struct place places[2];
+    size_t cut = login_cut(login);
+    struct str domain = cut == SIZE_MAX ? default_domain : str_skip(login, cut + 1);
+    size_t count = ix == NULL ? 0 : domain_places(ix, domain, a, places);
+    if (count > 0)
+        *out = arena_str(a, places[count - 1].folder);
+    return count > 0;
 }
 
 static bool leads_to(const struct index_map *ix, const struct address *from,

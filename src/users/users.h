@@ -114,6 +114,10 @@ void users_walk(users_walk_fn *fn, void *ctx);
  * in. */
 enum rc users_login(struct str login, struct str default_domain, struct arena *a,
                     struct account *out, struct err *e) CHECK_RESULT;
+/* The domain of ours that a login name is in, as the tables write it, whether or not somebody
+ * has the name. */
+bool users_login_domain(struct str login, struct str default_domain, struct arena *a,
+                        struct str *out);
 /* May this account use `from` as its sender: itself, its aliases, alias domains, external
  * aliases, and the null sender (RFC 8098 3: receipts that a mail program sends)? */
 bool users_may_send_as(const struct account *account, const struct address *from,

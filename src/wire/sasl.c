@@ -46,7 +46,6 @@ struct mechanism {
     const char *name;
     step_fn *step;
     unsigned flags;
-    unsigned schemes; /* 1u << enum password_scheme: what it can work with */
 };
 
 struct sasl {
@@ -56,9 +55,10 @@ struct sasl {
     struct arena mem;
     enum phase phase;
     unsigned steps;
-    struct str login, challenge;
+    const char *name; /* of the mechanism */
+    struct str login, challenge, password, digest;
     struct sasl_identity identity;
-    bool looked_up, known, lookup_failed, has_keys;
+    bool looked_up, known, lookup_failed, has_keys, asks;
 };
 
 /* What all exchanges share: set once, then only read. */
@@ -111,6 +111,13 @@ static void look_up(struct sasl *x, struct str login)
     x->known = rc == RC_OK;
     x->lookup_failed = rc != RC_OK && rc != RC_PERM;
     x->identity.login = x->login;
+}
+
+/* The same for methods that need the stored password: where a program decides there is none. */
+static void look_up_stored(struct sasl *x, struct str login)
+{
+    look_up(x, login);
+    x->known = x->known && !x->identity.external;
 }
 
 /* 32 octets that depend on the name, and can't be told from random ones outside. */
@@ -182,7 +189,10 @@ static int validate_simple(struct sasl *x)
     look_up(x, property(x->gsasl, GSASL_AUTHID));
     if (x->lookup_failed)
         return GSASL_AUTHENTICATION_ERROR;
-    bool right = clear_is_right(x, clear);
+    x->asks = x->known && x->identity.external;
+    if (x->asks)
+        x->password = arena_str(&x->mem, clear);
+    bool right = x->asks || clear_is_right(x, clear);
     right = right && may_act_as(x, gsasl_property_fast(x->gsasl, GSASL_AUTHZID));
     return right ? GSASL_OK : GSASL_AUTHENTICATION_ERROR;
 }
@@ -208,7 +218,7 @@ static int give_keys(struct sasl *x)
 {
     struct scram_keys keys = { 0 };
     char iterations[16];
-    look_up(x, property(x->gsasl, GSASL_AUTHID));
+    look_up_stored(x, property(x->gsasl, GSASL_AUTHID));
     if (x->lookup_failed || x->has_keys)
         return GSASL_AUTHENTICATION_ERROR;
     /* Both kinds of names pay for both kinds of keys. With XMCrypt those of real accounts are
@@ -341,7 +351,7 @@ static enum sasl_status step_cram(struct sasl *x, struct str input, struct str *
     size_t blank = str_rfind(input, ' ');
     if (blank == SIZE_MAX || blank == 0)
         return SASL_BAD;
-    look_up(x, str_head(input, blank));
+    look_up_stored(x, str_head(input, blank));
     if (x->lookup_failed)
         return SASL_TEMP;
     struct str clear = { "", 0 };
@@ -351,16 +361,33 @@ static enum sasl_status step_cram(struct sasl *x, struct str input, struct str *
     return right && x->known ? SASL_DONE : SASL_FAILED;
 }
 
-#define WITH(scheme) (1u << (scheme))
-#define WITH_ALL (WITH(PASSWORD_XMCRYPT) | WITH(PASSWORD_SCRAM) | WITH(PASSWORD_YESCRYPT))
+/* A program's method: it is asked whether the answer is right. */
+static enum sasl_status step_challenge(struct sasl *x, struct str input, struct str *out_reply)
+{
+    size_t blank = str_rfind(input, ' ');
+    if (x->steps == 0) {
+        enum sasl_status status = cram_challenge(x, out_reply);
+        if (status == SASL_CONTINUE && x->realm.challenge.n > 0)
+            x->challenge = *out_reply = arena_printf(
+                &x->mem, "%.*s:%.*s", STR_ARG(x->realm.challenge), STR_ARG(x->challenge));
+        return status;
+    }
+    if (blank == SIZE_MAX || blank == 0 || blank + 1 == input.n ||
+        memchr(input.p, '\0', input.n) != NULL)
+        return SASL_BAD;
+    look_up(x, str_head(input, blank));
+    x->digest = str_skip(input, blank + 1);
+    x->asks = x->known;
+    return x->lookup_failed ? SASL_TEMP : x->known ? SASL_DONE : SASL_FAILED;
+}
 
-/* In the order in which they are offered. */
+static const struct mechanism challenge_mechanism = { "", step_challenge, 0 };
+
 static const struct mechanism mechanisms[] = {
-    { "SCRAM-SHA-256", step_scram, CLIENT_FIRST,
-      WITH(PASSWORD_XMCRYPT) | WITH(PASSWORD_SCRAM) },
-    { "CRAM-MD5", step_cram, 0, WITH(PASSWORD_XMCRYPT) },
-    { "PLAIN", step_plain, CLIENT_FIRST, WITH_ALL },
-    { "LOGIN", step_login, MAY_START, WITH_ALL },
+    { "SCRAM-SHA-256", step_scram, CLIENT_FIRST },
+    { "CRAM-MD5", step_cram, 0 },
+    { "PLAIN", step_plain, CLIENT_FIRST },
+    { "LOGIN", step_login, MAY_START },
 };
 
 static const struct mechanism *find_mechanism(struct str name)
@@ -369,40 +396,6 @@ static const struct mechanism *find_mechanism(struct str name)
         if (str_ieq(name, str_from_c(mechanisms[i].name)))
             return &mechanisms[i];
     return NULL;
-}
-
-static bool list_has(struct str list, struct str name)
-{
-    struct str part, word;
-    while (str_cut(&list, ',', &part))
-        while (str_cut(&part, ' ', &word))
-            if (str_ieq(str_trim(word), name))
-                return true;
-    return false;
-}
-
-bool sasl_is_offered(const struct sasl_offer *offer, struct str mechanism)
-{
-    const struct mechanism *m = find_mechanism(mechanism);
-    enum password_scheme scheme = offer->has_scheme ? offer->scheme : PASSWORD_XMCRYPT;
-    if (m == NULL || (m->schemes & WITH(scheme)) == 0)
-        return false;
-    return offer->has_tls || offer->without_tls.p == NULL ||
-           list_has(offer->without_tls, mechanism);
-}
-
-enum rc sasl_mechanisms(const struct sasl_offer *offer, struct buf *out)
-{
-    const char *between = "";
-    for (size_t i = 0; i < ARRAY_LEN(mechanisms); i++) {
-        if (!sasl_is_offered(offer, str_from_c(mechanisms[i].name)))
-            continue;
-        enum rc rc = buf_printf(out, "%s%s", between, mechanisms[i].name);
-        if (rc != RC_OK)
-            return rc;
-        between = " ";
-    }
-    return RC_OK;
 }
 
 /* --- exchanges --------------------------------------------------------------------------- */
@@ -457,7 +450,8 @@ enum rc sasl_warm_up(struct err *e)
 enum rc sasl_begin(struct str mechanism, const struct sasl_realm *realm, struct sasl **out,
                    struct err *e)
 {
-    const struct mechanism *m = find_mechanism(mechanism);
+    const struct mechanism *m =
+        realm->challenges ? &challenge_mechanism : find_mechanism(mechanism);
     if (m == NULL)
         return err_perm(e, "5.5.4", "unknown authentication mechanism");
     enum rc rc = sasl_warm_up(e);
@@ -465,7 +459,8 @@ enum rc sasl_begin(struct str mechanism, const struct sasl_realm *realm, struct 
         return rc;
     struct sasl *x = mem_new(sizeof(*x));
     *x = (struct sasl){ .mechanism = m, .realm = *realm };
-    if (m->step != step_cram) {
+    x->name = realm->challenges ? arena_c(&x->mem, mechanism) : m->name;
+    if (m->step != step_cram && m->step != step_challenge) {
         int start = gsasl_server_start(shared.gsasl, m->name, &x->gsasl);
         if (start != GSASL_OK) {
             sasl_free(&x);
@@ -488,6 +483,8 @@ static enum sasl_status turn(struct sasl *x, struct str input, struct str *out_r
         x->phase = PHASE_LAST;
         status = SASL_CONTINUE;
     }
+    if (status == SASL_DONE && x->asks)
+        status = SASL_ASK;
     if (status == SASL_CONTINUE)
         *out_reply = encode(x, reply);
     return status;
@@ -540,6 +537,31 @@ enum sasl_status sasl_step(struct sasl *x, struct str line, struct str *out_repl
     return status;
 }
 
+const struct sasl_identity *sasl_identity_asked(const struct sasl *x)
+{
+    return &x->identity;
+}
+
+struct str sasl_password(const struct sasl *x)
+{
+    return x->password;
+}
+
+struct str sasl_challenge(const struct sasl *x)
+{
+    return x->challenge;
+}
+
+struct str sasl_digest(const struct sasl *x)
+{
+    return x->digest;
+}
+
+void sasl_answered(struct sasl *x, bool yes)
+{
+    x->phase = yes && x->asks ? PHASE_DONE : PHASE_OVER;
+}
+
 const struct sasl_identity *sasl_identity(const struct sasl *x)
 {
     return x->phase == PHASE_DONE ? &x->identity : NULL;
@@ -552,7 +574,7 @@ struct str sasl_login(const struct sasl *x)
 
 const char *sasl_mechanism(const struct sasl *x)
 {
-    return x->mechanism->name;
+    return x->name;
 }
 
 void sasl_free(struct sasl **x)

@@ -15,10 +15,11 @@
 /* Who a login name is. The texts live in the arena given to the look-up. */
 struct sasl_identity {
     struct str login;       /* as the client gave it */
+    bool external;          /* a program says whether the password is right */
     bool has_account;       /* else a line of smtpauth.tab */
     struct account account; /* has_account; account.password is the stored form */
     struct str clear;       /* not has_account: the clear password */
-    struct str perms;       /* not has_account: its rights */
+    struct str perms;       /* its rights; p NULL: those of the account */
 };
 
 /*
@@ -35,6 +36,10 @@ struct sasl_realm {
     void *ctx;
     struct str host;             /* our name, in CRAM-MD5 challenges */
     enum password_scheme scheme; /* what most accounts have: unknown users cost the same */
+    bool challenges; /* the method is a program's: the client answers a challenge with "user
+                        digest" */
+    struct str challenge; /* challenges: what stands in front of it, with a colon; may be empty
+                           */
 };
 
 enum sasl_status {
@@ -45,6 +50,8 @@ enum sasl_status {
     SASL_TOO_LONG, /* 500 5.5.6 */
     SASL_ABORTED,  /* the client sent "*": 501 5.7.0 */
     SASL_TEMP,     /* users can't be looked up now: 454 4.7.0 */
+    SASL_ASK,      /* sasl_identity_asked() and sasl_password() are to be checked by a program;
+                      then sasl_answered() ends the exchange */
 };
 
 struct sasl;
@@ -65,6 +72,14 @@ enum rc sasl_begin(struct str mechanism, const struct sasl_realm *realm, struct 
  * line.
  */
 enum sasl_status sasl_step(struct sasl *x, struct str line, struct str *out_reply);
+/* After SASL_ASK: who wants to come in, with which password. */
+const struct sasl_identity *sasl_identity_asked(const struct sasl *x);
+struct str sasl_password(const struct sasl *x);
+/* The same for a program's method: the challenge, and the answer without the name. */
+struct str sasl_challenge(const struct sasl *x);
+struct str sasl_digest(const struct sasl *x);
+/* The program's answer: after yes it is as after SASL_DONE, else as after SASL_FAILED. */
+void sasl_answered(struct sasl *x, bool yes);
 /* After SASL_DONE: who it is; else NULL. Valid until sasl_free. */
 const struct sasl_identity *sasl_identity(const struct sasl *x);
 /* The login name that was tried, empty when the exchange didn't get that far. */
@@ -79,10 +94,14 @@ struct sasl_offer {
     bool has_tls;                /* of this session */
     bool has_scheme;             /* PasswordScheme is set; else old XMCrypt values */
     enum password_scheme scheme; /* has_scheme */
+    bool plain_listed; /* programs decide about some users: only what works for all is listed,
+                          so that clients don't choose what can't; the rest is still taken */
     struct str without_tls; /* "PLAIN,LOGIN": mechanisms offered without TLS; p = NULL: not set,
                                all (XMail) */
 };
 bool sasl_is_offered(const struct sasl_offer *offer, struct str mechanism);
+/* May it be used here: is there TLS, or is it one of without_tls? */
+bool sasl_may_be_used(const struct sasl_offer *offer, struct str mechanism);
 /* Appends the offered names, blanks between; nothing when there are none. */
 enum rc sasl_mechanisms(const struct sasl_offer *offer, struct buf *out) CHECK_RESULT;
 

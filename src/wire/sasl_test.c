@@ -16,7 +16,7 @@
 
 /* --- who there is ------------------------------------------------------------------------ */
 
-enum user_kind { USER_XMCRYPT, USER_SCRAM, USER_YESCRYPT, USER_SMTPAUTH };
+enum user_kind { USER_XMCRYPT, USER_SCRAM, USER_YESCRYPT, USER_SMTPAUTH, USER_EXTERNAL };
 
 static const struct {
     const char *login, *password;
@@ -25,6 +25,7 @@ static const struct {
     { "amy@x.test", "pencil", USER_XMCRYPT },    { "sue@x.test", "pencil", USER_SCRAM },
     { "yes@x.test", "pencil", USER_YESCRYPT },   { "relay", "pencil", USER_SMTPAUTH },
     { "tim", "tanstaaftanstaaf", USER_XMCRYPT }, { "b=c,d", "p w,=\xe6\x97\xa5", USER_SCRAM },
+    { "ext@x.test", "pencil", USER_EXTERNAL },
 };
 
 static unsigned finds;
@@ -47,7 +48,9 @@ static enum rc find(void *ctx, struct str login, struct arena *a, struct sasl_id
         }
         out->has_account = true;
         out->account.name = arena_str(a, login);
-        return password_make(schemes[users[i].kind], clear, a, &out->account.password, NULL);
+        out->external = users[i].kind == USER_EXTERNAL;
+        return password_make(schemes[out->external ? 0 : users[i].kind], clear, a,
+                             &out->account.password, NULL);
     }
     return RC_PERM;
 }
@@ -171,6 +174,8 @@ static const struct {
     { "control in the name", IN("\0amy@x.test\r\0pencil"), SASL_FAILED },
     { "look-up fails",       IN("\0broken\0pencil"), SASL_TEMP },
     { "NUL in the password", IN("\0amy@x.test\0pencil\0x"), SASL_BAD },
+    { "a program decides",   IN("\0ext@x.test\0word"), SASL_ASK },
+    { "other authzid, ext",  IN("amy@x.test\0ext@x.test\0word"), SASL_FAILED },
     { "no NUL",              IN("amy@x.test"), SASL_BAD },
     { "one NUL",             IN("\0amy@x.test"), SASL_BAD },
 };
@@ -293,6 +298,7 @@ static void test_scram(void **state)
         { "wrong, smtpauth", "relay", "pencils", "n,,", SASL_FAILED },
         { "yescrypt has no keys", "yes@x.test", "pencil", "n,,", SASL_FAILED },
         { "unknown", "eve@x.test", "pencil", "n,,", SASL_FAILED },
+        { "a program decides", "ext@x.test", "pencil", "n,,", SASL_FAILED },
         { "look-up fails", "broken", "pencil", "n,,", SASL_TEMP },
     };
     const struct sasl_realm *realms[] = { &realm, &scram_realm };
@@ -371,6 +377,7 @@ static void test_cram(void **state)
     assert_int_equal(run_cram("amy@x.test", "pencil"), SASL_DONE);
     assert_int_equal(run_cram("relay", "pencil"), SASL_DONE);
     assert_int_equal(run_cram("amy@x.test", "pencils"), SASL_FAILED);
+    assert_int_equal(run_cram("ext@x.test", "pencil"), SASL_FAILED); /* a program decides */
     assert_int_equal(run_cram("eve", "pencil"), SASL_FAILED);
     assert_int_equal(run_cram("sue@x.test", "pencil"), SASL_FAILED);
     assert_int_equal(run_cram("yes@x.test", ""), SASL_FAILED);
@@ -438,6 +445,74 @@ static void test_unknown_mechanism(void **state)
     sasl_free(&x);
 }
 
+/* What a program is asked, and its answer. */
+static void test_ask(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        struct arena a AUTO_RELEASE_ARENA = { 0 };
+        bool plain = i < 2, yes = i % 2 == 0;
+        struct sasl *x = begin(plain ? "PLAIN" : "LOGIN", &realm);
+        struct str reply, first = plain ? STR("\0ext@x.test\0a word") : STR("ext@x.test");
+        enum sasl_status status = sasl_step(x, to_base64(&a, first), &reply);
+        if (!plain)
+            status = sasl_step(x, to_base64(&a, STR("a word")), &reply);
+        assert_int_equal(status, SASL_ASK);
+        assert_null(sasl_identity(x));
+        assert_true(str_eq(sasl_password(x), STR("a word")));
+        assert_true(str_eq(sasl_identity_asked(x)->account.name, STR("ext@x.test")));
+        sasl_answered(x, yes);
+        assert_int_equal(sasl_identity(x) != NULL, yes);
+        sasl_free(&x);
+    }
+    struct sasl *x = begin("PLAIN", &realm); /* nothing was asked */
+    sasl_answered(x, true);
+    assert_null(sasl_identity(x));
+    sasl_free(&x);
+}
+
+/* A method of a program's own: a challenge, then "name digest". */
+static void test_challenge(void **state)
+{
+    (void)state;
+    static const struct {
+        struct str answer;
+        enum sasl_status want;
+        const char *digest;
+    } rows[] = {
+        { IN("ext@x.test abc"), SASL_ASK, "abc" },
+        { IN("amy@x.test a"), SASL_ASK, "a" },
+        { IN("eve@x.test a"), SASL_FAILED, "a" },
+        { IN("broken a"), SASL_TEMP, "a" },
+        { IN("ext@x.test"), SASL_BAD, "" },
+        { IN("ext@x.test "), SASL_BAD, "" },
+        { IN(" a"), SASL_BAD, "" },
+        { IN("ext@x.test a\0b"), SASL_BAD, "" },
+    };
+    struct sasl_realm own = realm;
+    own.challenges = true;
+    for (size_t i = 0; i < ARRAY_LEN(rows) * 2; i++) {
+        struct arena a AUTO_RELEASE_ARENA = { 0 };
+        bool based = i >= ARRAY_LEN(rows);
+        struct str reply, base = based ? STR("base") : STR("");
+        size_t k = i % ARRAY_LEN(rows);
+        own.challenge = base;
+        struct sasl *x = begin("OWN", &own);
+        assert_string_equal(sasl_mechanism(x), "OWN");
+        assert_int_equal(sasl_step(x, (struct str){ NULL, 0 }, &reply), SASL_CONTINUE);
+        assert_true(str_eq(from_base64(&a, reply), sasl_challenge(x)));
+        assert_true(str_starts(sasl_challenge(x), based ? STR("base:<") : STR("<")));
+        assert_int_equal(sasl_step(x, to_base64(&a, rows[k].answer), &reply), rows[k].want);
+        assert_true(str_eq(sasl_digest(x), str_from_c(rows[k].digest)));
+        assert_null(sasl_identity(x));
+        sasl_free(&x);
+    }
+    struct sasl *x = begin("OWN", &own); /* it can't answer before it was asked */
+    struct str reply;
+    assert_int_equal(sasl_step(x, STR("AAAA"), &reply), SASL_BAD);
+    sasl_free(&x);
+}
+
 static void test_offers(void **state)
 {
     (void)state;
@@ -467,6 +542,7 @@ static void test_offers(void **state)
         { "list doesn't bind TLS",
           { .has_tls = true, .without_tls = IN("") },
           "SCRAM-SHA-256 CRAM-MD5 PLAIN LOGIN" },
+        { "programs decide", { .has_tls = true, .plain_listed = true }, "PLAIN LOGIN" },
         { "part of a name", { .without_tls = IN("PLAI,SCRAM") }, "" },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -479,15 +555,23 @@ static void test_offers(void **state)
     struct sasl_offer all = { .has_tls = true };
     assert_false(sasl_is_offered(&all, STR("NTLM")));
     assert_true(sasl_is_offered(&all, STR("plain")));
+    all.plain_listed = true; /* what isn't listed is taken all the same */
+    assert_true(sasl_is_offered(&all, STR("CRAM-MD5")));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_client_is_right), cmocka_unit_test(test_plain),
-        cmocka_unit_test(test_login),           cmocka_unit_test(test_scram),
-        cmocka_unit_test(test_unknown_names),   cmocka_unit_test(test_cram),
-        cmocka_unit_test(test_lines),           cmocka_unit_test(test_unknown_mechanism),
+        cmocka_unit_test(test_client_is_right),
+        cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_login),
+        cmocka_unit_test(test_scram),
+        cmocka_unit_test(test_unknown_names),
+        cmocka_unit_test(test_cram),
+        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_unknown_mechanism),
+        cmocka_unit_test(test_ask),
+        cmocka_unit_test(test_challenge),
         cmocka_unit_test(test_offers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -150,7 +150,7 @@ class Session:
 
     def take_auth(self, line):
         words = line.split(b" ")
-        if words[1] == b"PLAIN":
+        if words[1] in (b"PLAIN", b"XOAUTH2"):
             self.auth = base64.b64decode(words[2] if len(words) > 2 else self.line())
         elif words[1] == b"LOGIN":
             answers = []

@@ -151,9 +151,12 @@ class Check(unittest.TestCase):
             with self.subTest(name=name, line=line):
                 self.assertFound("error", name, line, words)
 
-    def test_table_of_later(self):
-        self.append("smtpextauth.tab", b'"PLAIN"\t"/bin/true"\n')
-        self.assertFound("error", "smtpextauth.tab", 0, "doesn't obey")
+    def test_programs_of_logins(self):
+        self.write("smtpextauth.tab", b'"NOT A METHOD"\t"/bin/true"\n"PLAIN"\t"/not/there"\n')
+        self.write("userauth/pop3/.tab", b'"userauht"\t"/bin/true"\n')
+        for name, line, words in (("smtpextauth.tab", 1, "method"), ("smtpextauth.tab", 2, "isn't there"), ("userauth/pop3/.tab", 1, "action")):
+            with self.subTest(name=name, line=line):
+                self.assertFound("error", name, line, words)
 
     def test_user_variable(self):
         self.append(f"domains/{DOMAIN}/alice/user.tab", b'"MaxMBSize"\t"lots"\n')

@@ -282,6 +282,30 @@ class Routes(unittest.TestCase):
                 self.assertEqual(wait_until(lambda: sink.messages)[0]["auth"], b"\0us\0our-word")
                 self.assertNotIn("our-word", server.log_text())
 
+    def test_token_at_the_gateway(self):
+        """XOAUTH2; a server that refuses says why in a challenge, which wants an empty answer."""
+        why = []
+
+        def refuse(session, line):
+            del line
+            session.say("334 eyJzdGF0dXMiOiI0MDEifQ==")
+            why.append(session.line())
+            return "535 5.7.8 the token is over"
+        words = ("AUTH XOAUTH2", "PIPELINING")
+        server = Server(settings=FAST)
+        with Sink(keywords=words) as good, Sink(keywords=words, script={"AUTH": refuse}) as bad:
+            os.makedirs(server.path("userauth", "smtp"), exist_ok=True)
+            with open(server.path("userauth", "smtp", "127.0.0.1.tab"), "w", encoding="utf-8") as f:
+                f.write('"XOAUTH2"\t"us@far.example"\t"our-token"\n')
+            server.append("smtpfwd.tab", ("good.example", f"127.0.0.1:{good.port}"), ("bad.example", f"127.0.0.1:{bad.port}"))
+            with server:
+                send(server, ["a@good.example", "b@bad.example"])
+                self.assertEqual(wait_until(lambda: good.messages, 60)[0]["auth"], b"user=us@far.example\1auth=Bearer our-token\1\1")
+                self.assertTrue(wait_until(lambda: "the token is over" in server.log_text(), 60))
+                self.assertEqual(set(why), {b""})
+                self.assertEqual(bad.messages, [])
+                self.assertNotIn("our-token", server.log_text())
+
     def test_tls(self):
         """Opportunistic with any certificate; demanded where it isn't offered; broken TLS."""
         server = Server(settings=FAST)
