@@ -17,7 +17,6 @@ static const struct command_row commands[] = {
     { "init", tool_init, "make a MailRoot for a domain" },
     { "check", tool_check, "read a whole MailRoot and report every problem" },
     { "verify", tool_verify, "check, and every mailbox, entry and counter; repairs" },
-    { "filter-test", tool_filter_test, "what filters would do to a message" },
     { "takeover", tool_takeover, "an XMail MailRoot: what will happen to it; then do it" },
     { "backup", tool_backup, "a copy of the MailRoot, also while the server runs" },
     { "restore", tool_restore, "from a backup: all, a domain, a user, a folder" },

@@ -221,8 +221,7 @@ static enum rc read_answer(struct talk *t, struct buf *out, struct err *e)
 static enum rc open_connection(struct talk *t, const struct hook_url *url, struct err *e)
 {
     static _Atomic(struct client_tls_ctx *) kept;
-    const struct options *o = conf();
-    const struct tls_trust trust = options_tls_trust(o);
+    const struct tls_trust trust = options_tls_trust(conf());
     const char *host = arena_c(t->mem, url->host);
     usec_t limit = MAX(t->job->deadline - clock_mono(), USEC_S);
     enum rc rc = client_open(host, arena_c(t->mem, url->port), limit, &t->client, e);

@@ -100,7 +100,6 @@ static void tell(struct run *r, uint64_t code, struct str text)
     struct str about = r->request.about, nobody = STR("");
     if (to.n == 0)
         to = macro_of(r, "CRCPT");
-    r->request.output = output;
     output = str_head(output, TOLD_MAX);
     log_info(EV(code <= PROGRAM_CODE_MAX ? "program ended" : "program failed"),
              KS("id", r->request.is_message ? about : nobody),

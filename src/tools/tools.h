@@ -45,7 +45,6 @@ int tool_mkusers(int argc, char **argv);
 int tool_queue(int argc, char **argv);
 int tool_fetch(int argc, char **argv);
 int tool_verify(int argc, char **argv);
-int tool_filter_test(int argc, char **argv);
 int tool_backup(int argc, char **argv);
 int tool_restore(int argc, char **argv);
 int tool_import(int argc, char **argv);
