@@ -184,7 +184,6 @@ static void what_is_not_obeyed_is_named(void **state)
 {
     (void)state;
     struct later none = { 0 };
-    struct err e;
     (void)load("\"RootDomain\"\t\"x.test\"\n");
     options_each_later(count_later, &none);
     assert_int_equal(none.plain + none.security, 0);

@@ -272,7 +272,7 @@ static enum rc ask(struct talk *t, struct verdict *out, struct err *e)
 
 void hook_talk(const struct talk_job *job, struct talk_outcome *out)
 {
-    struct talk t = talk_new(job);
+    struct talk t = talk_begin(job);
     struct verdict v = { .id = 0, .reply = STR("") };
     struct err e = { .rc = RC_OK };
     *out = (struct talk_outcome){ .text = STR(""), .reply = STR("") };

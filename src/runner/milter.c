@@ -357,7 +357,7 @@ static void decide(const struct talk *t, struct str hold, struct talk_outcome *o
 
 void milter_talk(const struct talk_job *job, struct talk_outcome *out)
 {
-    struct talk t = talk_new(job);
+    struct talk t = talk_begin(job);
     struct err e = { .rc = RC_OK };
     struct str hold = STR("");
     *out = (struct talk_outcome){ .text = STR(""), .reply = STR("") };

@@ -7,7 +7,7 @@
 #define HEAD_MAX ((size_t)4 << 20)
 #define BODY_MOST ((uint64_t)256 << 20) /* that a milter may put in the place of another */
 
-struct talk talk_new(const struct talk_job *job)
+struct talk talk_begin(const struct talk_job *job)
 {
     struct talk t = { .job = job,
                       .mem = job->mem,

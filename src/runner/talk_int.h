@@ -36,7 +36,7 @@ struct talk {
 };
 
 /* Nothing is opened yet; talk_end closes what is. */
-struct talk talk_new(const struct talk_job *job);
+struct talk talk_begin(const struct talk_job *job);
 /* Its memory stays the caller's. */
 void talk_end(struct talk *t);
 /* "<a@b>" without its brackets. */

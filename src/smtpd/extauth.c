@@ -35,7 +35,6 @@ static void sweep(usec_t age)
 
 enum rc extauth_files_init(struct err *e)
 {
-    extauth_init();
     sweep(0);
     return folder_make(FOLDER, 0700, e);
 }

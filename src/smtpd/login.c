@@ -44,6 +44,7 @@ void login_init(void)
 {
     if (auth_tables == NULL)
         auth_tables = tab_cache_new("smtpauth.tab", table_parse, table_release, NULL);
+    extauth_init();
 }
 
 static enum rc find_in_table(struct str name, struct arena *a, struct sasl_identity *out)
