@@ -116,12 +116,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct buf said AUTO_RELEASE_BUF;
     struct err e;
     int fds[2];
+    buf_init(&said, BUF_MAX_DEFAULT);
     if (!started)
         start();
     started = true;
     if (size < 1 || size > INPUT_MAX || socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0)
         return 0;
-    buf_init(&said, BUF_MAX_DEFAULT);
     for (size_t i = 1; i < size; i++)
         if (data[i] < 0x80)
             buf_must(buf_add_char(&said, (char)data[i]));
