@@ -37,7 +37,8 @@ struct relay_hooks {
 /* Reads trust stores, starts the resolver. Before sealing. */
 enum rc relay_init(struct pool *pool, const struct relay_hooks *hooks,
                    struct err *e) CHECK_RESULT;
-/* How certificates are judged now; the caller puts it (client_tls_ctx_put). After relay_init. */
+/* How certificates are judged now; the caller puts it (client_tls_ctx_put). After relay_init.
+ */
 struct client_tls_ctx *relay_tls(void);
 /* Starts an attempt; its end comes by the hooks. */
 void relay_start(const struct relay_request *request);
