@@ -123,7 +123,18 @@ static bool holds(const char *path, const char *want)
 }
 
 /* Keeps a copy of the logs as they are now: what a power cut would leave of them. */
-static void save_logs(void)
+static uint64_t epoch_of(const char *path)
+{
+    struct segment_header slots[2];
+    int fd AUTO_CLOSE = io_open(path, O_RDONLY, 0);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(io_pread(fd, &slots[i], sizeof(slots[i]), i * COMMIT_PAGE),
+                         sizeof(slots[i]));
+    return MAX(slots[0].epoch, slots[1].epoch);
+}
+
+/* False: a segment was emptied meanwhile, so that the copies are of no one moment. */
+static bool copy_logs(void)
 {
     struct arena a AUTO_RELEASE_ARENA = { 0 };
     struct folder *f = NULL;
@@ -139,6 +150,19 @@ static void save_logs(void)
         assert_int_equal(file_replace(to, text, 0600, &e), RC_OK);
     }
     folder_close(&f);
+    bool same = true;
+    assert_int_equal(folder_open("saved", &f, &e), RC_OK);
+    while (folder_next(f, &name, &type))
+        same = same && epoch_of(arena_printf(&a, "saved/%.*s", STR_ARG(name)).p) ==
+                           epoch_of(arena_printf(&a, COMMIT_FOLDER "/%.*s", STR_ARG(name)).p);
+    folder_close(&f);
+    return same;
+}
+
+static void save_logs(void)
+{
+    while (!copy_logs())
+        continue;
 }
 
 /* The logs are what they were when saved. */
@@ -148,16 +172,6 @@ static void crash(struct commit **c)
     commit_close(c);
     remove_tree(COMMIT_FOLDER);
     assert_int_equal(io_rename("saved", COMMIT_FOLDER), 0);
-}
-
-static uint64_t epoch_of(const char *path)
-{
-    struct segment_header slots[2];
-    int fd AUTO_CLOSE = io_open(path, O_RDONLY, 0);
-    for (size_t i = 0; i < 2; i++)
-        assert_int_equal(io_pread(fd, &slots[i], sizeof(slots[i]), i * COMMIT_PAGE),
-                         sizeof(slots[i]));
-    return MAX(slots[0].epoch, slots[1].epoch);
 }
 
 static size_t tags_seen;
