@@ -82,7 +82,7 @@ static enum rc look_at(struct batch *b, struct arrival *m, struct err *e)
     struct digest *d = digest_new();
     enum rc rc = RC_OK;
     for (uint64_t at = 0; rc == RC_OK && at < m->octets;) {
-        struct str text;
+        struct str text = STR("");
         rc = read_chunk(b, m, at, &text, e);
         if (rc == RC_OK &&
             (str_find(text, '\r') != SIZE_MAX || str_find(text, '\0') != SIZE_MAX))
@@ -198,7 +198,7 @@ static void drop_unknown(struct batch *b, struct arrival *m)
 static const char *find_rcpts(struct batch *b, struct arrival *m)
 {
     const struct fetch_link *l = &b->v->link;
-    struct str text;
+    struct str text = STR("");
     m->rcpts = arena_new_array(&b->mem, struct address, FETCH_RCPTS_MAX + 1);
     if (m->told.is_loop)
         return "this link has fetched it before: the mail goes in a circle";
@@ -281,7 +281,7 @@ static enum rc write_message(struct batch *b, struct arrival *m, struct str id, 
     if (rc == RC_OK)
         rc = put_text(m, str_skip(m->head, m->header.n), e);
     for (uint64_t at = m->head.n; rc == RC_OK && at < m->octets;) {
-        struct str some;
+        struct str some = STR("");
         rc = read_chunk(b, m, at, &some, e);
         if (rc == RC_OK)
             rc = put_text(m, some, e);

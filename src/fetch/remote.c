@@ -105,7 +105,10 @@ static struct guest *guest_of(const struct talk *t)
 {
     AUTO_UNLOCK struct lock *held = lock_hold(&here.lock);
     (void)held;
-    return find(t->home, t->number);
+    struct guest *g = find(t->home, t->number);
+    if (g == NULL)
+        BUG("a talk without its guest");
+    return g;
 }
 
 static enum rc hook_list(struct talk *t, int fd, struct str *out_wants, struct err *e)

@@ -205,8 +205,8 @@ static enum rc ask_more(struct run *r, struct err *e)
         t->source->ask_delete(t, o);
         await(r, o, true);
     }
-    while (rc == RC_OK && r->count < window && r->next < t->offer_count && !r->stops &&
-           r->held_count < BATCH_MESSAGES) {
+    while (rc == RC_OK && r->count < window && r->next < t->offer_count && r->wants.p != NULL &&
+           !r->stops && r->held_count < BATCH_MESSAGES) {
         const struct offer *o = &t->offers[r->next++];
         if (r->wants.p[r->next - 1] != WANT_IT)
             continue;
