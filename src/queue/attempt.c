@@ -297,9 +297,11 @@ static bool try_one(struct work *w, size_t i)
     struct err e;
     const struct spool_entry *entry = w->entry;
     const struct address *to = &entry->env.recipients[i].resolved;
-    if (entry->env.via.n > 0)
+    if (entry->env.via.n > 0) {
         try_elsewhere(w, i, &r);
-    else if (list_decision_parse(to, &a, &decision))
+        return true;
+    }
+    if (list_decision_parse(to, &a, &decision))
         work_try_decision(w, i, &decision);
     else if (users_resolve(to, &a, &r, &e) == RC_OK && r.kind == RECIPIENT_REMOTE)
         try_elsewhere(w, i, &r);
