@@ -110,7 +110,13 @@ test: ## build with sanitizers, run every test
 	@tools/install-deps test
 	@$(MAKE) --no-print-directory BUILD=san all unit
 	@$(MAKE) --no-print-directory BUILD=release all build/release/test/sys/seal_test
+	@$(MAKE) --no-print-directory tests/e2e/browser/node_modules/.installed
 	@python3 tests/run.py all
+
+# Drives the browser that looks at the pages. The tests have no network themselves.
+tests/e2e/browser/node_modules/.installed: tests/e2e/browser/package-lock.json
+	@cd $(dir $<) && npm ci --no-audit --no-fund --loglevel=error >/dev/null
+	@touch $@
 
 .PHONY: test-unit test-e2e test-tsan
 test-unit: ## only the unit tests

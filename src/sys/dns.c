@@ -204,7 +204,7 @@ static enum rc add_family(struct str name, enum dns_type type, struct ip *out, s
                           size_t *count, struct err *e)
 {
     struct arena a AUTO_RELEASE_ARENA = { 0 };
-    struct dns_answer answer;
+    struct dns_answer answer = { .count = 0 };
     enum rc rc = dns_ask(name, type, &a, &answer, e);
     for (size_t i = 0; rc == RC_OK && i < answer.count && *count < room; i++)
         out[(*count)++] = answer.records[i].ip;
