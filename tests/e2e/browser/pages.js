@@ -232,6 +232,7 @@ scenarios.second_factor = async (browser) => {
   const secret = await other.getByRole('dialog').locator('code').textContent();
   await other.getByLabel('Code', { exact: true }).fill(codeOf(secret));
   await other.getByRole('button', { name: 'Confirm' }).click();
+  await other.getByRole('dialog').locator('li code').first().waitFor();
   const codes = await other.getByRole('dialog').locator('li code').allTextContents();
   check(codes.length === 10, `${codes.length} recovery codes`);
   await other.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
