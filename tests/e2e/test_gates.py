@@ -226,6 +226,7 @@ class ManyDelayed(unittest.TestCase):
             s.setblocking(False)
         rest = [s for s in held if b"250 2.0.0" in self.what_is_there(s)]
         self.assertEqual(rest, [], "nobody's delay is over yet")
+        server.kill()  # a stop wouldn't wait for all these either
 
     @staticmethod
     def what_is_there(s):
