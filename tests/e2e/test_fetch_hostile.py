@@ -109,8 +109,9 @@ class Hostile(unittest.TestCase):
         target = source.connections + count
         self.assertTrue(wait_until(lambda: self.ask_all() or (source.connections >= target and source.busy == 0), 60), self.server.log_text()[-3000:])
 
-    def expect(self, wanted, user="alice"):
-        wait_until(lambda: self.ask_all() or len(subjects(self.server, user)) >= len(wanted), 40)
+    def expect(self, wanted, user="alice", asks=True):
+        """asks: by the trigger, which makes the server forget what it refused."""
+        wait_until(lambda: (asks and self.ask_all()) or len(subjects(self.server, user)) >= len(wanted), 40)
         self.assertEqual(subjects(self.server, user), sorted(wanted), self.server.log_text()[-3000:])
 
     def test_every_way(self):
@@ -210,17 +211,17 @@ class Hostile(unittest.TestCase):
         large = mail("large", "x" * 200000)
         with Source([("m1", mail("one")), ("m2", large), ("m3", mail("three"))]) as far:
             self.links([link(far)])
-            self.expect(["one", "three"])
+            self.expect(["one", "three"], asks=False)
             self.assertTrue(wait_until(lambda: far.uids() == ["m2"]))
             self.assertTrue(wait_until(lambda: "larger than messages may be" in self.errors()["alice"]))
             self.assertNotIn("m2", far.taken)
         with Source([("m1", mail("one")), ("m2", large), ("m3", mail("three"))], script={"LIST": says(b"+OK\r\n1 9\r\n2 9\r\n3 9\r\n.\r\n")}) as far:
             self.setUp()
             self.links([link(far)])
-            self.expect(["one", "three"])
+            self.expect(["one", "three"], asks=False)
             self.assertTrue(wait_until(lambda: len(far.uids()) == 1))
             self.visits(far, 1)
-            self.expect(["one", "three"])
+            self.expect(["one", "three"], asks=False)
 
     def test_full_mailbox(self):
         """The visit ends there; what didn't fit stays, and comes when there is room."""
