@@ -41,11 +41,21 @@ enum rc marker_read(struct marker *out, struct err *e)
                     out->format, MARKER_FORMAT);
 }
 
-enum rc marker_write(enum conf_origin origin, struct err *e)
+static enum rc print_marker(enum conf_origin origin, int64_t made_s, struct err *e)
 {
     struct arena mem AUTO_RELEASE_ARENA = { 0 };
-    struct str text = arena_printf(&mem, "origin %s\nformat %u\nmade %" PRId64 "\n",
-                                   origin == CONF_NEW ? "new" : "taken-over", MARKER_FORMAT,
-                                   clock_wall() / USEC_S);
+    struct str text =
+        arena_printf(&mem, "origin %s\nformat %u\nmade %" PRId64 "\n",
+                     origin == CONF_NEW ? "new" : "taken-over", MARKER_FORMAT, made_s);
     return file_replace(MARKER_PATH, text, 0640, e);
+}
+
+enum rc marker_write(enum conf_origin origin, struct err *e)
+{
+    return print_marker(origin, clock_wall() / USEC_S, e);
+}
+
+enum rc marker_raise(const struct marker *m, struct err *e)
+{
+    return print_marker(m->origin, m->made_s, e);
 }

@@ -9,7 +9,7 @@
 #include "conf/options.h"
 
 #define MARKER_PATH "hikyaku/marker"
-#define MARKER_FORMAT 1u
+#define MARKER_FORMAT 2u /* 2: steps in journals, routes and steps in envelopes */
 
 struct marker {
     bool exists;
@@ -20,6 +20,9 @@ struct marker {
 /* A MailRoot without marker is XMail's. RC_PERM with advice: a newer version wrote it, or its
  * number can't be read; *out is filled all the same. */
 enum rc marker_read(struct marker *out, struct err *e) CHECK_RESULT;
+/* A new one. */
 enum rc marker_write(enum conf_origin origin, struct err *e) CHECK_RESULT;
+/* The one that was read, of an older format, says ours from now on. */
+enum rc marker_raise(const struct marker *m, struct err *e) CHECK_RESULT;
 
 #endif

@@ -202,13 +202,16 @@ static enum rc renew_run_id(struct err *e)
 }
 
 /* The first start on a MailRoot of XMail notes when: messages older than that lie in its form
- * (dot-stuffed) and are read so. One that a newer version works on is left alone. */
+ * (dot-stuffed) and are read so. One that a newer version works on is left alone; one of an
+ * older format isn't for older programs any more. */
 static enum rc mark_takeover(struct err *e)
 {
     struct marker marker;
     enum rc rc = marker_read(&marker, e);
-    if (rc != RC_OK || marker.exists)
+    if (rc != RC_OK || (marker.exists && marker.format == MARKER_FORMAT))
         return rc;
+    if (marker.exists)
+        return marker_raise(&marker, e);
     log_info(EV("taking over an XMail MailRoot"), KV("marker", MARKER_PATH));
     return marker_write(CONF_TAKEN_OVER, e);
 }

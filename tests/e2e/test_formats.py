@@ -23,6 +23,10 @@ class Formats(unittest.TestCase):
                 out += [line[9:].strip() for line in f if line.startswith("Subject: ")]
         return sorted(out)
 
+    def marker(self, server):
+        with open(server.path("hikyaku", "marker"), encoding="ascii") as f:
+            return dict(line.split() for line in f)
+
     def one(self, path):
         scratch = tempfile.mkdtemp(prefix="hikyaku-test-")
         self.addCleanup(shutil.rmtree, scratch, True)
@@ -30,7 +34,9 @@ class Formats(unittest.TestCase):
             tar.extractall(scratch, filter="data") if hasattr(tarfile, "data_filter") else tar.extractall(scratch)
         server = Server(mailroot=os.path.join(scratch, "MailRoot"))
         self.addCleanup(server.close)
+        before = self.marker(server)
         server.start()
+        self.assertEqual(self.marker(server), dict(before, format="2"), "older programs must not start on it now")
         alice = ["in the mailbox", "left in the queue", "through the queue"]
         self.assertTrue(wait_until(lambda: len(self.subjects(server, "alice")) >= 3 and
                                    len(self.subjects(server, "bob")) >= 2, 20), server.log_text())

@@ -237,7 +237,7 @@ class Takeover(unittest.TestCase):
     def test_a_newer_format_is_refused(self):
         root = self.root()
         self.fill_spool(root)
-        self.write(root, "hikyaku/marker", "origin taken-over\nformat 2\nmade 1764000000\n")
+        self.write(root, "hikyaku/marker", "origin taken-over\nformat 3\nmade 1764000000\n")
         before = snapshot(root)
         for words in (("takeover", "--do"), ("export-spool",)):
             refused = run(*words, "--mailroot", root)
