@@ -101,13 +101,11 @@ def gate_list(japanese):
 
 
 def table_list():
-    kinds = {"OBEYED": "yes", "LATER": "kept for later", "LATER_SECURITY": "not yet: rows stop the start"}
-    out = ["| table | columns | what it is | obeyed |", "|---|---|---|---|"]
-    for m in re.finditer(r'^TABLE\("([^"]+)", (\d+), (\d+), "([^"]*)", (\w+), "([^"]*)"', read("src/conf/tables.def"),
-                         re.M):
-        path, least, most, _, state, text = m.groups()
+    out = ["| table | columns | what it is |", "|---|---|---|"]
+    for m in re.finditer(r'^TABLE\("([^"]+)", (\d+), (\d+), "([^"]*)", "([^"]*)"', read("src/conf/tables.def"), re.M):
+        path, least, most, _, text = m.groups()
         columns = least if least == most else f"{least} or more" if most == "0" else f"{least} to {most}"
-        out.append(f"| `{path}` | {columns} | {text} | {kinds[state]} |")
+        out.append(f"| `{path}` | {columns} | {text} |")
     return "\n".join(out)
 
 

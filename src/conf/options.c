@@ -231,10 +231,9 @@ static void apply_row(struct options *o, const struct tab_row *line)
 
 static void service_defaults(struct options *o)
 {
-#define SERVICE(letter, member, service, number, state, listen, en)                            \
+#define SERVICE(letter, member, service, number, listen, en)                                   \
     o->member.name = service;                                                                  \
-    o->member.port = number;                                                                   \
-    o->member.off = OPTION_##state != OPTION_OBEYED;
+    o->member.port = number;
 #include "conf/switches.def"
 #undef SERVICE
 }
@@ -283,7 +282,7 @@ static void apply_listen(struct service_options *s, struct str text)
 static void fill_ports(struct options *o)
 {
     struct service_options *services[] = {
-#define SERVICE(letter, member, service, number, state, listen, en) &o->member,
+#define SERVICE(letter, member, service, number, listen, en) &o->member,
 #include "conf/switches.def"
 #undef SERVICE
     };
@@ -295,7 +294,7 @@ static void fill_ports(struct options *o)
 
 static void apply_listens(struct options *o)
 {
-#define SERVICE(letter, member, service, number, state, listen, en)                            \
+#define SERVICE(letter, member, service, number, listen, en)                                   \
     apply_listen(&o->member, o->listen);
 #include "conf/switches.def"
 #undef SERVICE
@@ -431,26 +430,6 @@ struct str options_smtp_flags(const struct options *o, const struct ip *ip, uint
         }
     }
     return best.p == NULL ? STR("") : best;
-}
-
-void options_each_later(void (*fn)(void *ctx, const char *name, bool security), void *ctx)
-{
-    struct arena mem AUTO_RELEASE_ARENA = { 0 };
-    struct tab tab;
-    struct err e;
-    cmdline_each_later(fn, ctx);
-    if (tab_read(TABLE, &mem, &tab, &e) != RC_OK)
-        return;
-    for (size_t i = 0; i < tab.row_count; i++) {
-        const struct option_row *row = options_row(tab_value(&tab.rows[i], 0));
-        struct str text = tab_value(&tab.rows[i], 1);
-        if (row == NULL || row->state < OPTION_LATER || text.n == 0)
-            continue;
-        bool off = row->kind != OPTION_TEXT && row->xmail != NULL &&
-                   str_eq(text, str_from_c(row->xmail));
-        if (!off)
-            fn(ctx, row->name, row->state == OPTION_LATER_SECURITY && !str_eq(text, STR("0")));
-    }
 }
 
 bool options_report_in_japanese(struct str domain)

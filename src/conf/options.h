@@ -48,7 +48,7 @@ struct options {
     OPTION_TYPE_##kind member;
 #include "conf/options.def"
 #undef OPT
-#define SERVICE(letter, member, name, port, state, listen, en) struct service_options member;
+#define SERVICE(letter, member, name, port, listen, en) struct service_options member;
 #include "conf/switches.def"
 #undef SERVICE
     enum conf_origin origin;
@@ -150,7 +150,7 @@ enum option_kind {
 };
 enum option_when { OPTION_LIVE, OPTION_RESTART };
 /* NEEDLESS: taken, and without effect on purpose; the row's text says why. */
-enum option_state { OPTION_OBEYED, OPTION_NEEDLESS, OPTION_LATER, OPTION_LATER_SECURITY };
+enum option_state { OPTION_OBEYED, OPTION_NEEDLESS };
 
 struct option_row {
     const char *name;
@@ -172,8 +172,6 @@ enum rc options_check_value(const struct option_row *row, struct str text,
  * text gives none. RC_PERM with the reason. */
 enum rc options_parse_binds(struct str text, struct service_options *s,
                             struct err *e) CHECK_RESULT;
-/* Calls fn for each variable and switch that is set but not obeyed in this version. */
-void options_each_later(void (*fn)(void *ctx, const char *name, bool security), void *ctx);
 
 /* One row of user_options.def. */
 enum user_var_kind {

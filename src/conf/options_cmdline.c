@@ -28,7 +28,7 @@ static enum rc number(struct str value, int64_t least, int64_t most, int64_t *ou
 
 static struct service_options *service_of(struct options *o, char letter)
 {
-#define SERVICE(l, member, name, port, state, listen, en)                                      \
+#define SERVICE(l, member, name, port, listen, en)                                             \
     if (letter == (l))                                                                         \
         return &o->member;
 #include "conf/switches.def"
@@ -39,7 +39,7 @@ static struct service_options *service_of(struct options *o, char letter)
 /* What a facet needs, or -1 for a letter that is none. */
 static int facet_takes(char letter)
 {
-#define FACET(l, name, takes, state, en)                                                       \
+#define FACET(l, name, takes, en)                                                              \
     if (letter == (l))                                                                         \
         return takes;
 #include "conf/switches.def"
@@ -118,9 +118,8 @@ static const struct {
     const char *name;
     int takes;
     enum handler handler;
-    enum option_state state;
 } switches[] = {
-#define SWITCH(name, takes, handler, state, en) { name, takes, H_##handler, OPTION_##state },
+#define SWITCH(name, takes, handler, en) { name, takes, H_##handler },
 #include "conf/switches.def"
 #undef SWITCH
 };
@@ -215,8 +214,7 @@ static enum rc apply_switch(struct options *o, enum handler handler, struct str 
 /* --- walking the words ------------------------------------------------------------------- */
 
 /* One switch and its value, applied to o. *at moves behind them. */
-static bool take_switch(struct options *o, size_t *at, struct err *e, const char **out_name,
-                        enum option_state *out_state)
+static bool take_switch(struct options *o, size_t *at, struct err *e)
 {
     const char *name = words[(*at)++];
     struct str value = STR("");
@@ -241,8 +239,6 @@ static bool take_switch(struct options *o, size_t *at, struct err *e, const char
     }
     if (takes == 1)
         value = str_from_c(words[(*at)++]);
-    *out_name = name;
-    *out_state = service != NULL ? OPTION_OBEYED : switches[i].state;
     if (service != NULL && name[2] == 'I' && service->bind_count > 0 && !service->off)
         return ok(e, apply_facet(service, name[2], value), name, value);
     return ok(e,
@@ -272,23 +268,10 @@ static void forget_binds(struct options *o)
 
 void cmdline_apply(struct options *o)
 {
-    const char *name = NULL;
-    enum option_state state = OPTION_OBEYED;
     forget_binds(o);
     for (size_t at = 0; at < word_count;)
-        if (!take_switch(o, &at, NULL, &name, &state))
+        if (!take_switch(o, &at, NULL))
             return; /* options_command_line has refused it */
-}
-
-void cmdline_each_later(void (*fn)(void *ctx, const char *name, bool security), void *ctx)
-{
-    struct options *scratch = mem_new(sizeof(*scratch));
-    const char *name = NULL;
-    enum option_state state = OPTION_OBEYED;
-    for (size_t at = 0; at < word_count && take_switch(scratch, &at, NULL, &name, &state);)
-        if (state >= OPTION_LATER)
-            fn(ctx, name, state == OPTION_LATER_SECURITY);
-    mem_free(&scratch);
 }
 
 static enum rc add_word(struct str word, struct err *e)
@@ -334,10 +317,8 @@ enum rc options_command_line(int argc, char **argv, struct err *e)
     if (rc == RC_OK)
         rc = add_environment(e);
     struct options *scratch = mem_new(sizeof(*scratch));
-    const char *name = NULL;
-    enum option_state state = OPTION_OBEYED;
     for (size_t at = 0; at < word_count && rc == RC_OK;)
-        if (!take_switch(scratch, &at, e, &name, &state))
+        if (!take_switch(scratch, &at, e))
             rc = RC_PERM;
     mem_free(&scratch);
     if (rc != RC_OK)

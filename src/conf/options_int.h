@@ -6,6 +6,5 @@
 
 /* The command line's effect on a snapshot that server.tab has filled. */
 void cmdline_apply(struct options *o);
-void cmdline_each_later(void (*fn)(void *ctx, const char *name, bool security), void *ctx);
 
 #endif

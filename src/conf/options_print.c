@@ -4,7 +4,7 @@
 
 /* What is said of defaults, in a language. */
 struct words {
-    const char *not_set, *empty, *value, *fresh, *end, *restart, *later;
+    const char *not_set, *empty, *value, *fresh, *end, *restart, *needless;
 };
 static const struct words english = {
     .not_set = "not set",
@@ -13,7 +13,7 @@ static const struct words english = {
     .fresh = "; of a new MailRoot: ",
     .end = ".",
     .restart = "Takes effect at the next start.",
-    .later = "Kept, but not obeyed by this version.",
+    .needless = "Taken, and without effect.",
 };
 static const struct words in_japanese = {
     .not_set = "未設定",
@@ -22,7 +22,7 @@ static const struct words in_japanese = {
     .fresh = "。新しい MailRoot では: ",
     .end = "。",
     .restart = "次の起動から有効。",
-    .later = "保存されるが、この版はまだ従わない。",
+    .needless = "受け付けるが、効果はない。",
 };
 
 static const char *shown(const char *value, const struct words *w)
@@ -40,8 +40,8 @@ static void print_defaults(struct buf *out, const struct option_row *row, const 
     buf_addf(out, "%s\n", w->end);
     if (row->when == OPTION_RESTART)
         buf_addf(out, "%s%s\n", before, w->restart);
-    if (row->state >= OPTION_LATER)
-        buf_addf(out, "%s%s\n", before, w->later);
+    if (row->state == OPTION_NEEDLESS)
+        buf_addf(out, "%s%s\n", before, w->needless);
 }
 
 /* In mdoc each sentence begins a line. */

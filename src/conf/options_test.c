@@ -168,27 +168,6 @@ static void binds(void **state)
     }
 }
 
-struct later {
-    unsigned plain, security;
-};
-
-static void count_later(void *ctx, const char *name, bool security)
-{
-    struct later *l = ctx;
-    (void)name;
-    l->plain += !security;
-    l->security += security;
-}
-
-static void what_is_not_obeyed_is_named(void **state)
-{
-    (void)state;
-    struct later none = { 0 };
-    (void)load("\"RootDomain\"\t\"x.test\"\n");
-    options_each_later(count_later, &none);
-    assert_int_equal(none.plain + none.security, 0);
-}
-
 static void user_variables(void **state)
 {
     (void)state;
@@ -250,7 +229,6 @@ int main(void)
         cmocka_unit_test(unknown_and_misspelt_names),
         cmocka_unit_test(listeners_flags),
         cmocka_unit_test(binds),
-        cmocka_unit_test(what_is_not_obeyed_is_named),
         cmocka_unit_test(user_variables),
         cmocka_unit_test(command_line),
     };

@@ -3,8 +3,7 @@
 #include "mail/address.h"
 
 static const struct table_row rows[] = {
-#define TABLE(path, least, most, kinds, state, en, ja)                                         \
-    { path, least, most, kinds, OPTION_##state, en, ja },
+#define TABLE(path, least, most, kinds, en, ja) { path, least, most, kinds, en, ja },
 #include "conf/tables.def"
 #undef TABLE
 };
@@ -159,34 +158,5 @@ bool tables_value_is_good(char kind, struct str value, const char **out_why)
     default:
         *out_why = "text without control characters";
         return !str_has_control(value);
-    }
-}
-
-/* --- not obeyed -------------------------------------------------------------------------- */
-
-struct later {
-    const struct table_row *row;
-    void (*fn)(void *ctx, const char *path, bool security);
-    void *ctx;
-};
-
-static void report_if_filled(void *ctx, const char *path)
-{
-    const struct later *later = ctx;
-    struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
-    struct tab tab;
-    struct err e;
-    bool security = later->row->state == OPTION_LATER_SECURITY;
-    /* One that can't be read may hold rows. */
-    if (tab_read(path, &a, &tab, &e) != RC_OK || tab.row_count > 0)
-        later->fn(later->ctx, path, security);
-}
-
-void tables_each_later(void (*fn)(void *ctx, const char *path, bool security), void *ctx)
-{
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct later later = { &rows[i], fn, ctx };
-        if (rows[i].state != OPTION_OBEYED)
-            tables_each_file(&rows[i], report_if_filled, &later);
     }
 }

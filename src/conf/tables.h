@@ -10,7 +10,6 @@ struct table_row {
     const char *path; /* with `*` for one name each */
     size_t least, most;
     const char *kinds;
-    enum option_state state;
     const char *en, *ja;
 };
 const struct table_row *tables_rows(size_t *out_count);
@@ -22,7 +21,5 @@ void tables_each_file(const struct table_row *row, void (*fn)(void *ctx, const c
 /* Is the value one of that kind? *out_why: what it should be. user.tab's and server.tab's own
  * rules are elsewhere (options.h). */
 bool tables_value_is_good(char kind, struct str value, const char **out_why);
-/* Calls fn for each table that holds rows but isn't obeyed by this version. */
-void tables_each_later(void (*fn)(void *ctx, const char *path, bool security), void *ctx);
 
 #endif

@@ -35,7 +35,7 @@ struct master {
     int lock_fd;
     struct running running[ROLE_COUNT];
     int channels[ROLE_COUNT][ROLE_COUNT]; /* [a][b]: a's end of the channel between a and b */
-    bool partial, stopping, clean;
+    bool stopping, clean;
     bool change_user;
     uid_t control_uid, mail_uid;
     gid_t control_gid, mail_gid;
@@ -282,31 +282,6 @@ static enum rc make_channels(struct master *m, struct err *e)
     return RC_OK;
 }
 
-/* A setting or table that protects, filled but not obeyed by this version, stops the start. */
-struct later_report {
-    bool security;
-};
-
-static void report_later(void *ctx, const char *name, bool security)
-{
-    struct later_report *r = ctx;
-    r->security = r->security || security;
-    log_warn(EV("set, but not obeyed by this version"), KV("setting", name),
-             KV("kind", security ? "security" : "other"));
-}
-
-static enum rc refuse_silent_gaps(const struct master *m, struct err *e)
-{
-    struct later_report r = { .security = false };
-    options_each_later(report_later, &r);
-    tables_each_later(report_later, &r);
-    if (r.security && !m->partial)
-        return err_perm(e, "5.3.0",
-                        "a setting or table that protects is not obeyed by this version (see "
-                        "above); --partial starts without it");
-    return RC_OK;
-}
-
 static enum rc open_listeners(struct master *m, const int *activated, size_t activated_count,
                               struct err *e)
 {
@@ -352,8 +327,6 @@ static enum rc make_files(struct master *m, struct err *e)
         rc = marker_read(&marker, e);
     if (rc == RC_OK)
         rc = options_load(e);
-    if (rc == RC_OK)
-        rc = refuse_silent_gaps(m, e);
     if (rc == RC_OK)
         rc = folder_make("logs", 0770, e); /* the roles can't: they may write below it only */
     if (rc == RC_OK)
@@ -505,10 +478,9 @@ int master_serve(int argc, char **argv)
         .magic = ROLE_ENV_MAGIC, .board_fd = -1, .guard_fd = -1, .notices_fd = -1
     };
     log_set_role("master");
-    if (!role_own_options(&argc, argv, &m.partial, &mailroot)) {
-        (void)fprintf(
-            stderr,
-            "usage: hikyaku serve [--mailroot DIR] [--partial] [switches, see hikyaku(8)]\n");
+    if (!role_own_options(&argc, argv, &mailroot)) {
+        (void)fprintf(stderr,
+                      "usage: hikyaku serve [--mailroot DIR] [switches, see hikyaku(8)]\n");
         return 2;
     }
     enum rc rc = options_command_line(argc, argv, &e);

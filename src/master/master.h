@@ -4,7 +4,7 @@
 
 #include "base/base.h"
 
-/* `hikyaku serve [--mailroot DIR] [--partial] [XMail's switches]`; the program's exit code. */
+/* `hikyaku serve [--mailroot DIR] [XMail's switches]`; the program's exit code. */
 int master_serve(int argc, char **argv);
 /* `hikyaku role NAME [-d] ...`: one role; started by the master, or alone with -d. */
 int master_role(int argc, char **argv);

@@ -20,7 +20,7 @@ static const struct {
     enum metric opened;
     size_t options; /* where in struct options */
 } services[] = {
-#define SERVICE(letter, member, name, port, state, listen, en)                                 \
+#define SERVICE(letter, member, name, port, listen, en)                                        \
     { name, METRIC_sessions_##member, offsetof(struct options, member) },
 #include "conf/switches.def"
 #undef SERVICE

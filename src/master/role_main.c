@@ -7,13 +7,11 @@
 #include "sys/file.h"
 #include "sys/trace.h"
 
-bool role_own_options(int *argc, char **argv, bool *partial, const char **mailroot)
+bool role_own_options(int *argc, char **argv, const char **mailroot)
 {
     int kept = 0;
     for (int i = 0; i < *argc; i++) {
-        if (strcmp(argv[i], "--partial") == 0)
-            *partial = true;
-        else if (strcmp(argv[i], "--mailroot") == 0 && i + 1 < *argc)
+        if (strcmp(argv[i], "--mailroot") == 0 && i + 1 < *argc)
             *mailroot = argv[++i];
         else if (strncmp(argv[i], "--", 2) == 0)
             return false;
@@ -65,7 +63,6 @@ int master_role(int argc, char **argv)
     struct role_env env;
     struct err e;
     const char *mailroot = NULL;
-    bool partial = false;
     bool alone = argc > 1 && strcmp(argv[1], "-d") == 0;
     bool recover = argc > 0 && strcmp(argv[0], "recover") == 0;
     this_role = argc > 0 ? role_by_name(argv[0]) : NULL;
@@ -79,7 +76,7 @@ int master_role(int argc, char **argv)
     child_set_name(argv[0]);
     int rest = argc - (alone ? 2 : 1);
     char **words = argv + (alone ? 2 : 1);
-    if (!role_own_options(&rest, words, &partial, &mailroot))
+    if (!role_own_options(&rest, words, &mailroot))
         return 2;
     enum rc rc = options_command_line(rest, words, &e);
     if (rc == RC_OK && alone && chdir(mailroot == NULL ? options_mailroot() : mailroot) < 0)

@@ -49,7 +49,7 @@ const struct role *role_by_name(const char *name);
 bool role_serves(const struct role *r, const char *service);
 
 /* Takes our own long options off the words; the rest are XMail's. False: wrong usage. */
-bool role_own_options(int *argc, char **argv, bool *partial, const char **mailroot);
+bool role_own_options(int *argc, char **argv, const char **mailroot);
 
 /* --- what the mains share (role_common.c) ------------------------------------------------ */
 

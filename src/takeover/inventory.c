@@ -139,20 +139,6 @@ static void look_at_tables(struct inventory *v)
                      v->tables);
 }
 
-static void later_table(void *ctx, const char *path, bool security)
-{
-    const struct inventory *v = ctx;
-    takeover_say(v->sink, security ? TAKEOVER_HAND : TAKEOVER_DIFFERS, str_from_c(path),
-                 security ? "protects, and isn't obeyed by this version: the server doesn't "
-                            "start with it, unless with --partial"
-                          : "isn't obeyed by this version; it is kept");
-}
-
-static void later_setting(void *ctx, const char *name, bool security)
-{
-    later_table(ctx, name, security);
-}
-
 static enum rc look_at_users(struct inventory *v, struct err *e)
 {
     struct arena a AUTO_RELEASE_ARENA = { 0 };
@@ -221,8 +207,6 @@ enum rc takeover_inventory(const struct takeover_sink *sink, struct takeover_inv
     if (users != RC_OK)
         return users;
     look_at_tables(&v);
-    options_each_later(later_setting, &v);
-    tables_each_later(later_table, &v);
     out->locks = count_messages("pop3locks");
     out->index_files = each_index("tabindex", false, 0, e, &rc);
     out->index_files += each_index("dnscache", false, 0, e, &rc);

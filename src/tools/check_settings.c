@@ -36,15 +36,6 @@ static void check_variable(struct check *c, const struct tab_row *line)
                   row->name, e.text);
 }
 
-static void check_later(void *ctx, const char *name, bool security)
-{
-    struct check *c = ctx;
-    check_say(c, security ? CHECK_ERROR : CHECK_WARNING, TABLE, 0,
-              security ? "the server doesn't start with it, unless with --partial"
-                       : "it is kept for a version that does",
-              "this version doesn't obey %s", name);
-}
-
 /* An address of ours must lead somewhere. */
 static void check_address(struct check *c, const char *name, struct str value, bool needed)
 {
@@ -86,7 +77,6 @@ void check_settings(struct check *c)
                       "%.*s stands here twice", STR_ARG(tab_value(&tab.rows[i], 0)));
     }
     map_release(&seen);
-    options_each_later(check_later, c);
     if (o->root_domain.n == 0)
         check_say(c, CHECK_ERROR, TABLE, 0, "set it to the server's domain",
                   "RootDomain is not set");

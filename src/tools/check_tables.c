@@ -89,16 +89,6 @@ static void check_table(void *ctx, const char *path)
                   "some text is not UTF-8");
 }
 
-static void check_later(void *ctx, const char *path, bool security)
-{
-    if (strchr(path, '.') == NULL) /* settings are reported by check_settings */
-        return;
-    check_say(ctx, security ? CHECK_ERROR : CHECK_WARNING, path, 0,
-              security ? "the server doesn't start with it, unless with --partial"
-                       : "it is kept for a version that does",
-              "this version doesn't obey this table");
-}
-
 void check_tables(struct check *c)
 {
     size_t count = 0;
@@ -107,5 +97,4 @@ void check_tables(struct check *c)
         struct table_check t = { .c = c, .row = &rows[i] };
         tables_each_file(&rows[i], check_table, &t);
     }
-    tables_each_later(check_later, c);
 }

@@ -79,7 +79,7 @@ static json_t *option_json(const struct option_row *row, const struct table_text
     if (row->kind == OPTION_INT || row->kind == OPTION_SECONDS)
         (void)json_object_set_new(
             o, "range", json_pack("[I, I]", (json_int_t)row->least, (json_int_t)row->most));
-    (void)json_object_set_new(o, "obeyed", json_boolean(row->state < OPTION_LATER));
+    (void)json_object_set_new(o, "obeyed", json_boolean(row->state == OPTION_OBEYED));
     const struct table_line *line = tabtext_find(t, str_from_c(row->name));
     (void)json_object_set_new(o, "value",
                               line == NULL ? json_null() : web_str(line->values[1]));

@@ -13,10 +13,9 @@ static const char secret_shown[] = "********";
 
 static json_t *row_json(const struct table_row *row)
 {
-    return json_pack("{s:s, s:s, s:I, s:I, s:b, s:s, s:s}", "path", row->path, "kinds",
-                     row->kinds, "least", (json_int_t)row->least, "most", (json_int_t)row->most,
-                     "obeyed", (int)(row->state == OPTION_OBEYED), "en", row->en, "ja",
-                     row->ja);
+    return json_pack("{s:s, s:s, s:I, s:I, s:s, s:s}", "path", row->path, "kinds", row->kinds,
+                     "least", (json_int_t)row->least, "most", (json_int_t)row->most, "en",
+                     row->en, "ja", row->ja);
 }
 
 void api_tables(struct web *w)

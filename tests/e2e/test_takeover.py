@@ -165,7 +165,7 @@ class Takeover(unittest.TestCase):
         again = run("takeover", "--do", "--mailroot", root)
         self.assertEqual(again.returncode, 0, again.stderr)
         self.assertIn("was taken over before", again.stdout)
-        s = Server(mailroot=root, words=("--partial",))
+        s = Server(mailroot=root, words=())
         self.addCleanup(s.close)
         s.start()
         self.assertTrue(wait_until(lambda: len(s.mailbox("bob")) == 4))

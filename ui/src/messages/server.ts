@@ -34,7 +34,7 @@ export const server = {
   "settings.range": ["{least} to {most}", "{least} から {most}"],
   "settings.restart": ["at the next start", "次の起動から"],
   "settings.live": ["at once", "すぐに有効"],
-  "settings.later": ["not obeyed by this version", "この版では未対応"],
+  "settings.needless": ["without effect", "効果なし"],
   "settings.use-default": ["Use the default", "既定値に戻す"],
   "settings.changes": ["{n} changes not saved", "未保存の変更 {n} 件"],
   "settings.discard": ["Discard", "取り消す"],

@@ -4,7 +4,7 @@ import { get } from "../api";
 import { either, t, type Key } from "../i18n";
 import { mayWrite } from "../session";
 import { Check, TextArea } from "../ui/fields";
-import { Badge, Button, FormDialog, Loaded, Page, TextField, useData } from "../ui/parts";
+import { Button, FormDialog, Loaded, Page, TextField, useData } from "../ui/parts";
 import { tableUrl, type Rows } from "../ui/table";
 import { TableRows, type EditorProps } from "../ui/tablerows";
 
@@ -86,7 +86,6 @@ function Point({ path }: { path: string }) {
           <>
             <p class="quiet">
               <code>{path}</code> {either(now.table)}
-              {!now.table.obeyed && <Badge kind="warn">{t("settings.later")}</Badge>}
             </p>
             <TableRows
               path={path}

@@ -66,7 +66,6 @@ export function PopLinks(props: { domain: string; name: string }) {
     <section class="card">
       <h2>
         {t("links.title")}
-        {table && !table.obeyed && <Badge kind="warn">{t("settings.later")}</Badge>}
       </h2>
       {table && <p class="quiet">{either(table)}</p>}
       <Loaded data={data}>

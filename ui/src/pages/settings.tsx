@@ -105,7 +105,7 @@ function Row(props: { option: Option; origin: string; changes: Changes; was?: st
         {o.range && o.range[1] > 0 && <> · {t("settings.range", { least: o.range[0], most: o.range[1] })}</>}
         {" · "}
         {o.restart ? t("settings.restart") : t("settings.live")}
-        {!o.obeyed && <Badge kind="warn">{t("settings.later")}</Badge>}
+        {!o.obeyed && <Badge>{t("settings.needless")}</Badge>}
       </p>
       {props.was !== undefined && <p class="notice bad">{t("settings.was", { value: shown(props.was) })}</p>}
     </div>

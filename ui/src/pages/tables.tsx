@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { get } from "../api";
 import { either, t } from "../i18n";
 import { mayWrite } from "../session";
-import { Badge, Button, Link, Loaded, Page, useData } from "../ui/parts";
+import { Button, Link, Loaded, Page, useData } from "../ui/parts";
 import { Pager, PIECE, Search, usePieces } from "../ui/pieces";
 import { tablePage, tableUrl, type Line, type Rows, type Table } from "../ui/table";
 import { TableRows } from "../ui/tablerows";
@@ -13,11 +13,6 @@ export function TableCard({ table }: { table: Table }) {
     <Link to={tablePage(table.path)} class="card">
       <strong>{either(table)}</strong>
       <code>{table.path}</code>
-      {!table.obeyed && (
-        <span>
-          <Badge kind="warn">{t("settings.later")}</Badge>
-        </span>
-      )}
     </Link>
   );
 }

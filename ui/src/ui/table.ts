@@ -1,7 +1,7 @@
 // Tables of the MailRoot as the API gives them.
 import { get, patch } from "../api";
 
-export type Table = { path: string; kinds: string; least: number; most: number; obeyed: boolean; en: string; ja: string };
+export type Table = { path: string; kinds: string; least: number; most: number; en: string; ja: string };
 export type Line = { line: number; values: string[] };
 export type Rows = { version: string; table: Table; total: number; rows: Line[]; malformed: number[] };
 export type Change =
