@@ -1,9 +1,11 @@
 """What the crash tests share: a small traffic whose fate at the clients is known, and how it is judged."""
 import glob
 import os
+import random
 import re
 import socket
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "e2e"))
 
@@ -14,6 +16,21 @@ from sink import Sink  # noqa: E402
 USERS = ("alice", "bob", "carol")
 SETTINGS = {"MaxSessionsPerAddress": 0, "WorkerThreads": 2, "TraceDays": 0}
 LARGE = 300000
+
+
+SECONDS_MAX = int(os.environ.get("KILL_SECONDS", "40"))  # a test spends on kills
+
+
+def kill_points(count, most):
+    """Of the moments 1 to count `most`, evenly spread, in an order of chance: what time leaves out now comes another time.
+    Ends when the time is over, but not before the fifth."""
+    points = sorted({1 + i * count // most for i in range(most)} | {count})
+    random.shuffle(points)
+    began = time.monotonic()
+    for i, n in enumerate(points):
+        if i >= 5 and time.monotonic() - began > SECONDS_MAX:
+            return
+        yield n
 
 
 def text_of(name, octets=400):

@@ -6,10 +6,9 @@ empty.
 import glob
 import os
 import shutil
-import time
 import unittest
 
-from crash_harness import LARGE, SETTINGS, USERS, Server, Traffic, faults, queue_is_empty, wait_until
+from crash_harness import LARGE, SETTINGS, USERS, Server, Traffic, faults, kill_points, queue_is_empty, wait_until
 from trace_model import read_trace
 
 CHANGES = {"write", "trunc", "rename", "link", "unlink", "mkdir", "rmdir", "sync+", "open"}
@@ -91,13 +90,9 @@ class Kill(unittest.TestCase):
 
     def every_kill(self, role, run):
         count = self.changes_of(role, run)
-        step = max(1, count // POINTS_MAX)
-        began = time.monotonic()
-        for n in range(1, count + 2, step):
+        for n in kill_points(count + 1, POINTS_MAX):
             with self.subTest(role=role, n=n):
                 self.one_kill(role, run, n)
-            if time.monotonic() - began > 60:  # a slow machine: the rest next time
-                break
 
     def test_smtpd(self):
         self.every_kill("smtpd", self.smtpd)
@@ -110,7 +105,7 @@ class Kill(unittest.TestCase):
 
     def test_recovery(self):
         """The recovery itself is killed, again and again."""
-        for n in range(1, 12):
+        for n in kill_points(11, 11):
             with self.subTest(n=n):
                 server = self.fresh({})
                 server.start()

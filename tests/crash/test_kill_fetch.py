@@ -10,7 +10,7 @@ import threading
 import time
 import unittest
 
-from crash_harness import DOMAIN, PASSWORD, SETTINGS, USERS, LARGE, Server, mailbox, text_of, wait_until
+from crash_harness import DOMAIN, PASSWORD, SETTINGS, USERS, LARGE, Server, kill_points, mailbox, text_of, wait_until
 from harness import xmcrypt
 from lines import Lines
 from popsource import Source
@@ -138,7 +138,7 @@ class KillFetch(unittest.TestCase):
     def test_queue(self):
         count = self.count()
         self.assertGreater(count, 50)
-        for n in sorted({1 + i * count // POINTS_MAX for i in range(POINTS_MAX)}):
+        for n in kill_points(count, POINTS_MAX):
             with self.subTest(change=n):
                 server = self.fresh({"HIKYAKU_KILL": f"queue:{n}"})
                 try:

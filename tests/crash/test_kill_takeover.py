@@ -9,7 +9,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "e2e"))
 
-from crash_harness import Server, wait_until  # noqa: E402
+from crash_harness import Server, kill_points, wait_until  # noqa: E402
 from harness import DOMAIN, PROGRAM  # noqa: E402
 from trace_model import read_trace  # noqa: E402
 from xmail_spool import SLOG, left, make_spool, put, spool_text  # noqa: E402
@@ -80,7 +80,7 @@ class KillTakeover(unittest.TestCase):
                     if r[1] == pid and r[0] in CHANGES and (r[0] != "open" or r[4] & 0o1100))
         self.assertGreater(count, 40)
         shutil.rmtree(server.scratch, ignore_errors=True)
-        for n in range(1, count + 1, max(1, count // POINTS_MAX)):
+        for n in kill_points(count, POINTS_MAX):
             with self.subTest(n=n):
                 root = self.copy()
                 broken = Server(mailroot=root, env={"HIKYAKU_KILL": f"recover:{n}"})
