@@ -110,11 +110,12 @@ test: ## build with sanitizers, run every test
 	@tools/install-deps test
 	@$(MAKE) --no-print-directory BUILD=san all unit
 	@$(MAKE) --no-print-directory BUILD=release all build/release/test/sys/seal_test
-	@$(MAKE) --no-print-directory tests/e2e/browser/node_modules/.installed
+	@$(MAKE) --no-print-directory $(NODE_TESTS)
 	@python3 tests/run.py all
 
-# Drives the browser that looks at the pages. The tests have no network themselves.
-tests/e2e/browser/node_modules/.installed: tests/e2e/browser/package-lock.json
+# What drives the browser and nodemailer. The tests have no network themselves.
+NODE_TESTS := tests/e2e/browser/node_modules/.installed tests/e2e/node/node_modules/.installed
+$(NODE_TESTS): %/node_modules/.installed: %/package-lock.json
 	@cd $(dir $<) && npm ci --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
 
@@ -125,6 +126,7 @@ test-unit: ## only the unit tests
 test-e2e: ## only the end-to-end tests
 	@$(MAKE) --no-print-directory BUILD=san all
 	@$(MAKE) --no-print-directory BUILD=release all
+	@$(MAKE) --no-print-directory $(NODE_TESTS)
 	@python3 tests/run.py e2e
 test-tsan: ## the unit tests under ThreadSanitizer
 	@$(MAKE) --no-print-directory BUILD=tsan unit
