@@ -5,7 +5,7 @@ import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 
 /** Keys that are put together from a beginning and what the server says. */
-const beginnings = ["why.", "error.", "settings.group.", "tables.kind.", "var."];
+const beginnings = ["event.", "why.", "error.", "settings.group.", "tables.kind.", "var."];
 
 function sources(folder) {
   return readdirSync(folder, { withFileTypes: true }).flatMap((f) =>

@@ -232,8 +232,11 @@ void logfile_trace_expire(void)
     if (folder_open(FOLDER, &f, NULL) != RC_OK)
         return;
     while (folder_next(f, &name, &type)) {
-        if (!str_starts(name, prefix) || name.n != prefix.n + strlen(oldest) ||
-            str_cmp(str_skip(name, prefix.n), str_from_c(oldest)) >= 0)
+        struct str when = str_skip(name, prefix.n);
+        if (str_ends(when, STR(".index")))
+            when.n -= strlen(".index");
+        if (!str_starts(name, prefix) || when.n != strlen(oldest) ||
+            str_cmp(when, str_from_c(oldest)) >= 0)
             continue;
         (void)snprintf(path, sizeof(path), FOLDER "/%.*s", STR_ARG(name));
         (void)io_unlink(path);

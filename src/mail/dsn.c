@@ -6,7 +6,7 @@
 struct words {
     const char *subject[4]; /* by enum dsn_action */
     const char *intro[4];
-    const char *why, *log, *until, *more;
+    const char *why, *log, *until, *more, *link;
 };
 
 static const struct words english = {
@@ -22,6 +22,7 @@ static const struct words english = {
     .log = "What happened:",
     .until = "It will be tried until",
     .more = "The original message, or its header, is attached.\n",
+    .link = "For the server's administrator",
 };
 static const struct words in_japanese = {
     .subject = { "メールを配送できませんでした", "メールの配送が遅れています",
@@ -35,6 +36,7 @@ static const struct words in_japanese = {
     .log = "経過:",
     .until = "配送を試みる期限",
     .more = "元のメール、またはそのヘッダーを添付しました。\n",
+    .link = "サーバー管理者用",
 };
 
 static const char *const actions[] = { "failed", "delayed", "delivered", "relayed" };
@@ -141,7 +143,11 @@ static enum rc print_people(const struct dsn *d, const struct words *w, struct s
         rc = buf_printf(out, "\n%s: %s\n", w->until, date_print(d->give_up, date));
     if (rc == RC_OK && d->log.n > 0)
         rc = buf_printf(out, "\n%s\n%.*s\n", w->log, STR_ARG(d->log));
-    return rc == RC_OK ? buf_printf(out, "\n%s\n", w->more) : rc;
+    if (rc == RC_OK)
+        rc = buf_printf(out, "\n%s\n", w->more);
+    return rc == RC_OK && d->link.n > 0
+               ? buf_printf(out, "%s: %.*s\n\n", w->link, STR_ARG(one_line(d->link, a)))
+               : rc;
 }
 
 static enum rc print_recipient(const struct dsn *d, const struct dsn_recipient *r,

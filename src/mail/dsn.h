@@ -32,6 +32,7 @@ struct dsn {
     const struct dsn_recipient *recipients;
     size_t recipient_count;
     struct str log;      /* lines for people, may be empty */
+    struct str link;     /* where administrators see the message's story, may be empty */
     struct str original; /* its header, or all of it; LF */
     bool is_whole;       /* all of it */
 };

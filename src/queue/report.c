@@ -60,6 +60,16 @@ static struct str story(const struct spool_entry *entry, struct arena *a)
     return arena_str(a, buf_str(&text));
 }
 
+/* The page of the message, where the administrator said how the pages are reached. */
+static struct str link_to(struct str id, struct arena *a)
+{
+    struct str base = conf()->web_address;
+    if (!str_istarts(base, STR("https://")) && !str_istarts(base, STR("http://")))
+        return STR("");
+    return arena_printf(a, "%.*s%smessages/%.*s", STR_ARG(base),
+                        str_ends(base, STR("/")) ? "" : "/", STR_ARG(id));
+}
+
 /* Is the recipient's fate one that the sender wants to hear of (RFC 3461 4.1)? */
 static bool is_wanted(const struct envelope_recipient *r, enum report_kind kind)
 {
@@ -193,6 +203,7 @@ enum rc report_send(const struct spool_entry *entry, enum report_kind kind, cons
         .recipients = list,
         .recipient_count = n,
         .log = STR(""),
+        .link = link_to(entry->id, &a),
         .original = read_original(entry, whole, &a),
         .is_whole = whole,
     };

@@ -110,6 +110,19 @@ bool spool_is_frozen(struct str id)
     return spool_id_is_valid(id) && file_exists(frozen_path(id, "", &mem).p);
 }
 
+uint64_t spool_stamp(struct str id, bool frozen)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    struct stat st;
+    if (!spool_id_is_valid(id))
+        return 0;
+    struct str path = frozen ? frozen_path(id, ".journal", &mem) : spool_journal_path(id, &mem);
+    if (io_stat(path.p, &st) < 0)
+        return 0;
+    return ((uint64_t)st.st_mtim.tv_sec << 20) ^ ((uint64_t)st.st_mtim.tv_nsec >> 10) ^
+           ((uint64_t)st.st_size << 40) ^ 1;
+}
+
 /* --- scanning ---------------------------------------------------------------------------- */
 
 static int compare_ids(const void *x, const void *y)

@@ -185,6 +185,8 @@ enum rc spool_thaw(struct str id, struct err *e) CHECK_RESULT;
 /* As spool_open and spool_scan, of queue/frozen. */
 enum rc spool_open_frozen(struct str id, struct arena *a, struct spool_entry *out,
                           struct err *e) CHECK_RESULT;
+/* A number that changes when the entry's journal, or that of a frozen one, does. */
+uint64_t spool_stamp(struct str id, bool frozen);
 enum rc spool_scan_frozen(bool (*fn)(void *ctx, struct str id), void *ctx,
                           struct err *e) CHECK_RESULT;
 enum rc spool_remove_frozen(struct str id, struct err *e) CHECK_RESULT;

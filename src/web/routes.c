@@ -4,6 +4,11 @@
 #define KB ((size_t)1024)
 #define SMALL (64 * KB)
 #define LARGE (8 * 1024 * KB)
+#define QUEUE_FILTER                                                                           \
+    "state: waiting, held or frozen, empty: waiting and held; search: text to look for; "      \
+    "from: "                                                                                   \
+    "the sender; auth: who signed in; to: a recipient; domain: of a recipient; client: its "   \
+    "address; reason: text in a recipient's reason"
 #define PIECES "search: text to look for; offset: of the first; limit: most"
 
 /* clang-format off */
@@ -36,6 +41,19 @@ const struct route web_routes[] = {
     { "GET",    "/metrics",                 api_metrics,       RIGHT_NONE,  0, 0,     "Counters for Prometheus; from this machine, or with a token.", NULL, NULL, NULL, NULL },
     { "GET",    "/api/v1/status",           api_status,        RIGHT_READ,  0, 0,     "Roles, listeners, counters, the certificate's end.", NULL, NULL, NULL, NULL },
     { "GET",    "/api/v1/tls",              api_tls,           RIGHT_READ,  0, 0,     "The server's certificate: subject, issuer, names, begins, ends, self_signed, chain (certificates behind it), troubles (not-yet, over, ends-soon, self-signed, other-name).", NULL, NULL, NULL, NULL },
+
+    /* the queue */
+    { "GET",    "/api/v1/queue",              api_queue,         RIGHT_READ,  0, 0,     "What waits, oldest first: id, received, from, auth, client, size, tries, next_try, state (waiting, held, frozen), recipients, open (not settled), to (some of those: address, domain, reason).", QUEUE_FILTER "; offset: of the first; limit: most", NULL, NULL, NULL },
+    { "POST",   "/api/v1/queue",              api_queue_orders,  RIGHT_WRITE, 0, LARGE, "An order about many messages, as a job.", NULL, "order: try, hold, release, reroute or delete (asks for the password); ids: a list; filter: instead, as of GET; hosts: for reroute, as in smtpfwd.tab, empty takes it back", NULL, NULL },
+    { "GET",    "/api/v1/queue/destinations", api_queue_places,  RIGHT_READ,  0, 0,     "Where waiting mail is to go, most recipients first, with examples of reasons: domain, entries, recipients, size, held, oldest, next_try, not_tried, reasons, other_reasons; and counts of waiting, held, frozen.", PIECES, NULL, NULL, NULL },
+    { "GET",    "/api/v1/queue/{id}",         api_queue_entry,   RIGHT_READ,  0, 0,     "One message, frozen ones too: its envelope, recipients and what happened.", NULL, NULL, NULL, NULL },
+    { "POST",   "/api/v1/queue/{id}",         api_queue_order,   RIGHT_WRITE, 0, SMALL, "An order about it.", NULL, "order: try, hold, release or reroute; hosts: for reroute", NULL, NULL },
+    { "DELETE", "/api/v1/queue/{id}",         api_queue_delete,  RIGHT_WRITE, ROUTE_CONFIRM, 0, "Delete it; nobody is told.", NULL, NULL, NULL, NULL },
+    { "POST",   "/api/v1/queue/{id}/message", api_queue_message, RIGHT_WRITE, 0, SMALL, "The message itself (message/rfc822). Reading other people's mail needs a reason, which is recorded.", NULL, "reason: why", NULL, NULL },
+    { "GET",    "/api/v1/trace",              api_trace,         RIGHT_READ,  0, 0,     "What became of messages, newest first: stories of id, state (queue, frozen, gone; session: of refusals), events (time, role, event, values), more_events; more: there are older ones; incomplete: not all could be looked at; days: how long it is kept.", "about: an id of a message or session, a Message-ID, an address of a sender, recipient or client, with wildcards; limit: most", NULL, NULL, NULL },
+    { "GET",    "/api/v1/logs",               api_logs,          RIGHT_WRITE, 0, 0,    "The log files: name, kind, size, modified.", NULL, NULL, NULL, NULL },
+    { "GET",    "/api/v1/logs/{name}",        api_log,           RIGHT_WRITE, 0, 0,    "Records of one, newest first: rows of at and values; next: where older ones are, 0: there are none. A request looks at 64 MB at most.", "search: text to look for; from: records not before this time, as in the file (2026-11-30 or 2026-11-30 10:20); until: not after it; before: next of the answer before; limit: most", NULL, NULL, NULL },
+    { "GET",    "/api/v1/logs/{name}/file",   api_log_file,      RIGHT_WRITE, 0, 0,    "The file itself.", NULL, NULL, NULL, NULL },
 
     /* settings and tables */
     { "GET",    "/api/v1/options",          api_options,       RIGHT_READ,  0, 0,     "All settings of server.tab with their meaning, defaults and present values.", NULL, NULL, NULL, NULL },

@@ -221,6 +221,15 @@ void web_note(struct web *w, const char *act, struct str object)
     buf_release(&answer.lines);
 }
 
+bool web_record(struct web *w, const char *act, struct str object)
+{
+    struct control_answer answer;
+    if (!web_control(w, WEB_WORDS(STR("audit"), str_from_c(act), object), STR(""), &answer))
+        return false;
+    buf_release(&answer.lines);
+    return true;
+}
+
 /* False (answered): too many bad ones lately. */
 static bool may_try(struct web *w, struct str login)
 {

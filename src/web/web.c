@@ -7,6 +7,7 @@
 #include "users/users.h"
 #include "web/jobs.h"
 #include "web/lookup.h"
+#include "web/queued.h"
 
 #define IDLE_TIME (60 * USEC_S)
 
@@ -18,6 +19,7 @@ enum rc web_init(const struct web_hooks *hooks, struct err *e)
     gates_init();
     signins_init();
     jobs_init();
+    queued_init();
     charsets_hold();
     return RC_OK;
 }
@@ -26,11 +28,15 @@ void web_tick(void)
 {
     signins_tick();
     jobs_tick();
+    queued_tick();
+    indexer_tick();
 }
 
 void web_free(void)
 {
     jobs_free();
+    indexer_end();
+    queued_free();
     charsets_drop();
     link_free();
     signins_free();

@@ -157,6 +157,11 @@ const char *web_account_file(struct web *w, const struct account *account, const
 /* For an account that gets no other. */
 struct str web_fresh_password(struct arena *a);
 
+/* The thread that keeps the index of the trace (api_story.c): started by the first tick, when
+ * the role is sealed. */
+void indexer_tick(void);
+void indexer_end(void);
+
 /* --- administrators, sign-ins, tokens ----------------------------------------------------- */
 
 /* Makes and frees the table of sign-ins; ends those whose time is over. */
@@ -180,6 +185,8 @@ bool token_allows(const struct web *w);
 /* Records something that isn't a change of a table: act "sign-in" ..., and of what (may be
  * empty). */
 void web_note(struct web *w, const char *act, struct str object);
+/* The same of what may be done only when it is recorded; false: it isn't (answered). */
+bool web_record(struct web *w, const char *act, struct str object);
 /* Does the sign-in or token of the request still count? It isn't used by the question. */
 bool web_is_signed_in(struct web *w);
 /* Was the password given lately? False: answered. */
@@ -212,6 +219,9 @@ web_fn api_tables, api_table, api_table_set, api_table_delete, api_table_files;
 web_fn api_command, api_import, api_export, api_jobs, api_job, api_job_end, api_events;
 web_fn api_users, api_user, api_user_set, api_user_add, api_user_password;
 web_fn api_lists, api_list_add, api_user_variables;
+web_fn api_queue, api_queue_places, api_queue_entry, api_queue_message, api_queue_order;
+web_fn api_queue_delete, api_queue_orders, api_trace;
+web_fn api_logs, api_log, api_log_file;
 web_fn api_mailproc, api_mailproc_set, api_forwarding, api_forwarding_set;
 
 #endif

@@ -44,7 +44,8 @@ struct http_session;
 
 /*
  * Makes more of a body whose length isn't known (sent in chunks): appends to out. False: this
- * was the last of it. *out_pause: how long to wait before the next call, for event streams.
+ * was the last of it; with h->broken set, the rest can't be had, and the connection ends
+ * without the body's end. *out_pause: how long to wait before the next call, for event streams.
  */
 typedef bool http_produce_fn(struct http_session *h, struct buf *out, usec_t *out_pause);
 
@@ -68,7 +69,7 @@ struct http_session {
     struct buf body; /* as it comes in */
     uint64_t body_left;
     size_t body_max;
-    bool has_length, chunked, keep_alive, answering;
+    bool has_length, chunked, keep_alive, answering, broken;
     uint8_t chunk_state; /* enum chunk_state of http.c */
     size_t out_at;       /* octets of the answer's body sent */
 };

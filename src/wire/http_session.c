@@ -34,7 +34,7 @@ static void reset(struct http_session *h)
     h->response = (struct http_response){ .status = 0 };
     h->produce = NULL;
     h->body_left = 0;
-    h->has_length = h->chunked = h->answering = false;
+    h->has_length = h->chunked = h->answering = h->broken = false;
     h->chunk_state = 0;
     h->out_at = 0;
 }
@@ -133,6 +133,8 @@ static enum step send_made(struct session *s)
         if (chunks)
             stream_write_str(&s->st, STR("\r\n"));
     }
+    if (!more && h->broken)
+        return STEP_CLOSE;
     if (!more || s->stopping) {
         if (chunks)
             stream_write_str(&s->st, STR("0\r\n\r\n"));

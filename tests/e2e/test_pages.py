@@ -6,6 +6,7 @@ import subprocess
 import unittest
 
 from harness import DOMAIN, PASSWORD, Server
+from test_relay import FAST, send
 from test_web import Client
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -17,11 +18,12 @@ CHROMIUM = shutil.which("chromium")
 class Pages(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.server = Server(users=("alice", "bob", "dave")).start()
+        cls.server = Server(users=("alice", "bob", "dave"), settings=dict(FAST, RetryFirst="3600", RetryLongest="3600")).start()
         client = Client(cls.server)
         client.sign_in()
         client.api("POST", "/lists", {"domain": DOMAIN, "name": "news"})
         client.api("POST", "/aliases", {"domain": DOMAIN, "alias": "sales*", "target": "bob"})
+        send(cls.server, ["x@far.example"], "Subject: s\r\n\r\n<img src=x onerror=\"document.title=1\">'\"&amp;\r\n")
         done = subprocess.run(["node", "pages.js", f"http://127.0.0.1:{cls.server.ports['http']}", PASSWORD, CHROMIUM],
                               cwd=FOLDER, capture_output=True, text=True, timeout=600)
         cls.results = {r["name"]: r["problem"] for r in map(json.loads, done.stdout.splitlines())}
@@ -84,6 +86,9 @@ class Pages(unittest.TestCase):
 
     def test_token_and_record(self):
         self.went_well("token_and_record")
+
+    def test_queue(self):
+        self.went_well("queue")
 
     def test_looks(self):
         for name in ("looks_wide", "looks_narrow"):

@@ -66,11 +66,13 @@ class Trace(unittest.TestCase):
         name = lambda ago: f"trace-{day - datetime.timedelta(days=ago):%Y%m%d}0000"
         for ago in (1, 4, 40):
             (logs / name(ago)).write_text("")
+        (logs / (name(40) + ".index")).write_text("")
         (logs / "trace-mine").write_text("")
         with server:
             left = lambda: {p.name for p in logs.iterdir()}
             self.assertTrue(wait_until(lambda: name(40) not in left()))
             self.assertTrue(wait_until(lambda: name(4) not in left()))
+            self.assertTrue(wait_until(lambda: name(40) + ".index" not in left()))
             self.assertIn(name(1), left())
             self.assertIn("trace-mine", left())
 

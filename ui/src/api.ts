@@ -22,7 +22,7 @@ export function whenConfirmNeeded(fn: () => Promise<boolean>): void {
   confirmPassword = fn;
 }
 
-async function once<T>(method: string, path: string, body?: unknown): Promise<T> {
+async function request(method: string, path: string, body?: unknown): Promise<Response> {
   const headers: Record<string, string> = { "X-Hikyaku": "1" };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let response: Response;
@@ -36,21 +36,30 @@ async function once<T>(method: string, path: string, body?: unknown): Promise<T>
   } catch {
     throw new ApiError(0, "network", "the server can't be reached");
   }
-  if (response.status === 204) return undefined as T;
+  if (response.ok) return response;
   const value = await response.json().catch(() => null);
-  if (response.ok) return value as T;
   throw new ApiError(response.status, value?.error ?? "failed", value?.detail ?? response.statusText, value?.number);
 }
 
-export async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
+async function send(method: string, path: string, body?: unknown): Promise<Response> {
   try {
-    return await once<T>(method, path, body);
+    return await request(method, path, body);
   } catch (e) {
     if (!(e instanceof ApiError)) throw e;
-    if (e.code === "confirm" && (await confirmPassword())) return await once<T>(method, path, body);
+    if (e.code === "confirm" && (await confirmPassword())) return await request(method, path, body);
     if (e.code === "sign-in") onSignedOut();
     throw e;
   }
+}
+
+export async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
+  const response = await send(method, path, body);
+  return (response.status === 204 ? undefined : await response.json().catch(() => null)) as T;
+}
+
+/** An answer that isn't JSON, whole. */
+export async function text(method: string, path: string, body?: unknown): Promise<Blob> {
+  return await (await send(method, path, body)).blob();
 }
 
 export const get = <T>(path: string) => call<T>("GET", path);

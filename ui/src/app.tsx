@@ -15,7 +15,10 @@ import { Domains } from "./pages/domains";
 import { Filters } from "./pages/filters";
 import { ListPage } from "./pages/list";
 import { Lists } from "./pages/lists";
+import { LogPage, Logs } from "./pages/logs";
+import { MessagePage } from "./pages/message";
 import { Overview } from "./pages/overview";
+import { Queue } from "./pages/queue";
 import { RemovedPage } from "./pages/removed";
 import { Security } from "./pages/security";
 import { Settings } from "./pages/settings";
@@ -23,6 +26,7 @@ import { Setup } from "./pages/setup";
 import { SignIn } from "./pages/signin";
 import { SignIns } from "./pages/signins";
 import { Tokens } from "./pages/tokens";
+import { TracePage } from "./pages/trace";
 import { TablePage, Tables } from "./pages/tables";
 import { names, path } from "./router";
 import { isOwner, load, mayWrite, session, signOut } from "./session";
@@ -40,6 +44,14 @@ const menu: { name: Key | null; rows: Row[] }[] = [
       { path: "/aliases", name: "nav.aliases", page: Aliases },
       { path: "/bulk", name: "nav.bulk", page: Bulk },
       { path: "/removed", name: "nav.removed", page: RemovedPage },
+    ],
+  },
+  {
+    name: "nav.group.operate",
+    rows: [
+      { path: "/queue", name: "nav.queue", page: Queue },
+      { path: "/trace", name: "nav.trace", page: TracePage },
+      { path: "/logs", name: "nav.logs", page: Logs, may: mayWrite },
     ],
   },
   {
@@ -78,6 +90,10 @@ function Current() {
   if (account) return <AccountPage key={path.value} domain={account[0]!} name={account[1]!} />;
   if (list) return <ListPage key={path.value} domain={list[0]!} name={list[1]!} />;
   if (domain) return <DomainPage key={path.value} domain={domain[0]!} />;
+  const message = names("/messages", 1);
+  if (message) return <MessagePage key={path.value} id={message[0]!} />;
+  const log = names("/logs", 1);
+  if (log) return <LogPage key={path.value} name={log[0]!} />;
   const table = names("/tables", 1);
   if (table) return <TablePage key={path.value} path={table[0]!} />;
   return <NotFound />;

@@ -1,8 +1,9 @@
 // The words of the pages: key: [English, Japanese]. build.mjs looks for gaps.
 import { frame } from "./messages/frame";
 import { mail } from "./messages/mail";
+import { operate } from "./messages/operate";
 import { people } from "./messages/people";
 import { server } from "./messages/server";
 
 export type Catalogue = Record<string, [en: string, ja: string]>;
-export const messages = { ...frame, ...mail, ...server, ...people };
+export const messages = { ...frame, ...mail, ...server, ...people, ...operate };

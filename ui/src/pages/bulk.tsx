@@ -190,7 +190,7 @@ function Export() {
 
 export function Bulk() {
   const domains = useDomains();
-  const jobs = useData("jobs", () => get<Job[]>("/jobs"), true);
+  const jobs = useData("jobs", async () => (await get<Job[]>("/jobs")).filter((j) => j.kind === "import"), true);
   const [text, setText] = useState("");
   const [domain, setDomain] = useState(param("domain"));
   const [mode, setMode] = useState("merge");
