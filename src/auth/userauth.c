@@ -147,15 +147,12 @@ enum step userauth_ask(struct session *s, const struct auth_program *program,
                        const struct account *account, struct str password,
                        struct auth_question *q, session_fn *then)
 {
-    char here[4096];
-    struct str path = STR("");
-    if (getcwd(here, sizeof(here)) != NULL)
-        path = arena_printf(&s->tmp, "%s/%.*s/", here, STR_ARG(account->folder));
+    struct str folder = arena_printf(&s->tmp, "%.*s/", STR_ARG(account->folder));
     const struct macro macros[] = {
         { "USER", account->name },
         { "PASSWD", password },
         { "DOMAIN", account->domain },
-        { "PATH", path },
+        { "PATH", file_absolute(folder, &s->tmp) },
     };
     return auth_ask(s, program, macros, ARRAY_LEN(macros), q, then);
 }

@@ -144,6 +144,14 @@ bool filter_rej_read(const char *path, struct arena *a, struct str *out_code,
     return true;
 }
 
+void filter_reply(const char *path, struct arena *a, struct str *out_code, struct str *out_text)
+{
+    struct str code = STR(""), text = STR("Refused by this server's rules");
+    (void)filter_rej_read(path, a, &code, &text);
+    *out_code = code.n > 0 ? code : STR("550 5.7.1");
+    *out_text = text;
+}
+
 enum rc filter_rej_write(struct str file, struct str reply, struct err *e)
 {
     struct arena a AUTO_RELEASE_ARENA = { 0 };

@@ -68,7 +68,7 @@ const char *verdict_parse(struct str text, struct arena *a, struct verdict *out)
     if (why == NULL && reply != NULL)
         v.reply = arena_str(a, str_from(json_string_value(reply), json_string_length(reply)));
     json_decref(o);
-    if (why == NULL && (str_has_control(v.reply) || v.reply.n > REPLY_MAX))
+    if (why == NULL && (str_has_control(v.reply) || v.reply.n > VERDICT_REPLY_MAX))
         why = "the reply in the answer isn't a line of 400 octets at most";
     if (why == NULL)
         *out = v;

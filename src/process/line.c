@@ -110,6 +110,8 @@ static const char *parse_program(const struct tab_row *row, struct proc_command 
         return "seconds to wait aren't 0 to 86400";
     if (tab_value(row, 3).n == 0)
         return "no program";
+    if (str_starts(tab_value(row, 3), STR("!")))
+        return "flags are for lines of filter tables";
     c->program.priority = (int)priority;
     c->program.limit_s = wait == 0 ? NO_WAIT_LIMIT_S : (unsigned)wait;
     c->waits = wait > 0 || c->kind == COMMAND_FILTER;

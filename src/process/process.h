@@ -121,6 +121,53 @@ enum rc macros_parse(struct str text, struct arena *a, struct macro **out, size_
                      struct err *e) CHECK_RESULT;
 #define MACROS_MAX ((size_t)64 * 1024)
 
+/* --- what programs are told of an envelope (scene.c) -------------------------------------- */
+
+/* For FILE and macros. Addresses are printed. */
+struct filter_scene {
+    struct str helo;           /* the session's */
+    struct str client, server; /* "[ip]:port"; in the queue they may be empty */
+    struct str domain;         /* the server's name */
+    struct str id;             /* of the message, or in its place */
+    struct str ref;            /* of the message that it was made of; empty: none */
+    struct str login;          /* empty: nobody logged in */
+    struct str sender, real_sender;
+    usec_t time; /* since 1970 */
+};
+/* A recipient as given, and as what it means. */
+struct filter_rcpt {
+    struct str given, real;
+};
+/* The lines of FILE before the message. */
+void scene_head_session(const struct filter_scene *s, const struct filter_rcpt *rcpts,
+                        size_t count, bool with_message, struct buf *out);
+struct str scene_head_queue(const struct filter_scene *s, const struct filter_rcpt *rcpt,
+                            struct arena *a);
+/* Macros, as macros_print gives them; paths may be relative, or empty. current: post-rcpt's
+ * recipient, else NULL. In a. */
+enum rc scene_macros_session(const struct filter_scene *s, struct str file,
+                             const struct filter_rcpt *current, struct arena *a,
+                             struct str *out, struct err *e) CHECK_RESULT;
+enum rc scene_macros_queue(const struct filter_scene *s, const struct filter_rcpt *rcpt,
+                           struct str file, struct str tmp_file, struct arena *a,
+                           struct str *out, struct err *e) CHECK_RESULT;
+
+/* What a filter's code means, in a session or in the queue. */
+enum filter_verdict {
+    VERDICT_GO_ON, /* in a session: with FILE as it is now */
+    VERDICT_NONE,  /* it failed: FilterFailure */
+    VERDICT_REFUSE,
+    VERDICT_REFUSE_SILENTLY,
+    VERDICT_DROP,
+    VERDICT_CHANGED, /* go on with FILE as it is now */
+    VERDICT_DISCARD, /* take it, deliver it to nobody */
+    VERDICT_DEFER,
+};
+/* *out_last: nothing behind it counts. */
+enum filter_verdict filter_verdict(uint64_t code, bool queued, bool *out_last);
+
+/* --- FILE (file.c) ------------------------------------------------------------------------ */
+
 /*
  * FILE: lines of the envelope, then, where there is a message, the line <<MAIL-DATA>> and the
  * message in the form of mail/stuffed.h (specification 3, sections 2 and 3).
@@ -144,6 +191,9 @@ enum rc filter_file_read(const char *path, struct str head, filter_text_fn *fn, 
  * is none. In a. */
 bool filter_rej_read(const char *path, struct arena *a, struct str *out_code,
                      struct str *out_text);
+/* The reply to what a filter of a session refused: that of PATH.rej, or our own. In a. */
+void filter_reply(const char *path, struct arena *a, struct str *out_code,
+                  struct str *out_text);
 
 /* --- programs that stay (job.c) ----------------------------------------------------------- */
 
@@ -157,7 +207,7 @@ struct verdict {
     uint64_t id, code;
     struct str reply;
 };
-#define REPLY_MAX ((size_t)400)
+#define VERDICT_REPLY_MAX ((size_t)400)
 /* NULL, or what is wrong. reply is in a. */
 const char *verdict_parse(struct str text, struct arena *a, struct verdict *out);
 /* Writes what filter_rej_read reads. */
@@ -178,6 +228,7 @@ enum {
     PROGRAM_CODE_MAX = 255,
     PROGRAM_FAILED = 1000,  /* the text says why */
     PROGRAM_DISCARD = 1001, /* post-data: take the message, deliver it to nobody */
+    PROGRAM_DEFER = 1002,   /* queue: try again later; the text says why */
 };
 
 #endif

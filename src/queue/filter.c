@@ -5,12 +5,6 @@
 #include "queue/processing.h"
 #include "sys/file.h"
 
-#define EXIT_DROP 4u   /* without notice; nothing is kept */
-#define EXIT_REFUSE 5u /* without notice; it may be kept */
-#define EXIT_BOUNCE 6u /* the sender is told */
-#define EXIT_CHANGED 7u
-#define EXIT_LAST 16u /* added to another: what is behind doesn't count */
-
 /* --- verdicts ------------------------------------------------------------------------------
  */
 
@@ -56,64 +50,18 @@ bool subject_note(struct subject *s, uint64_t step, bool sync)
 /* --- running -------------------------------------------------------------------------------
  */
 
-/* Does the line use the macro? */
-static bool uses(const struct program_line *line, const char *name)
-{
-    struct arena a AUTO_RELEASE_ARENA = { 0 };
-    struct str whole = arena_printf(&a, "@@%s", name), inside = arena_printf(&a, "$(%s)", name);
-    for (size_t i = 0; i < line->count; i++)
-        if (str_ieq(line->words[i], whole) || str_ifind_str(line->words[i], inside) != SIZE_MAX)
-            return true;
-    return false;
-}
-
-static struct str absolute(struct str path, struct arena *a)
-{
-    char here[4096];
-    return path.n == 0 || getcwd(here, sizeof(here)) == NULL
-               ? path
-               : arena_printf(a, "%s/%.*s", here, STR_ARG(path));
-}
-
-/* Specification 3, section 2. */
-static enum rc print_macros(struct subject *s, struct str file, struct str tmp_file,
-                            struct str *out, struct err *e)
-{
-    struct buf text AUTO_RELEASE_BUF;
-    const struct envelope *env = &s->entry->env;
-    struct arena *a = &s->mem;
-    buf_init(&text, MACROS_MAX);
-    const struct macro macros[] = {
-        { "FROM", address_print_bare(&env->reverse_path, a) },
-        { "RFROM", address_print_bare(&s->sender, a) },
-        { "RCPT", address_print_bare(&env->recipients[s->i].address, a) },
-        { "RRCPT", address_print_bare(&s->recipient, a) },
-        { "REMOTEADDR", env->client },
-        { "LOCALADDR", env->server },
-        { "FILE", absolute(file, a) },
-        { "TMPFILE", absolute(tmp_file, a) },
-        { "MSGID", s->entry->id },
-        { "MSGREF", env->part_of.n > 0 ? env->part_of : s->entry->id },
-        { "USERAUTH", env->auth_user.n > 0 ? env->auth_user : STR("-") },
-    };
-    if (macros_print(macros, ARRAY_LEN(macros), &text) != RC_OK)
-        return err_temp(e, "4.3.0", "the values of the macros are too long");
-    *out = arena_str(a, buf_str(&text));
-    return RC_OK;
-}
-
 /* What the program gets to see; the files that it is given. */
 static enum rc prepare(struct subject *s, struct program_order *o, bool waits,
                        struct str files[2], struct err *e)
 {
     enum rc rc = RC_OK;
     files[0] = files[1] = STR("");
-    if (o->line->kind == PROGRAM_STAYS || uses(o->line, "FILE"))
+    if (o->line->kind != PROGRAM_RUNS || macros_are_used(o->line, STR("FILE")))
         rc = waits ? view_write(s, e) : view_copy(s, &files[0], e);
-    if (rc == RC_OK && uses(o->line, "TMPFILE"))
+    if (rc == RC_OK && macros_are_used(o->line, STR("TMPFILE")))
         rc = view_copy(s, &files[1], e);
     return rc == RC_OK
-               ? print_macros(s, waits ? s->view.path : files[0], files[1], &o->macros, e)
+               ? view_macros(s, waits ? s->view.path : files[0], files[1], &o->macros, e)
                : rc;
 }
 
@@ -183,29 +131,32 @@ bool subject_run_filter(struct subject *s, const struct program_order *o, uint64
         return true;
     }
     uint64_t code = subject_run(s, o, true, &text);
-    bool last = code <= PROGRAM_CODE_MAX && (code & EXIT_LAST) != 0;
+    bool last = false;
     if (code == PROGRAM_STOPPED) {
         s->fate = FATE_STOPPED;
         return true;
     }
-    if (code > PROGRAM_CODE_MAX) {
-        subject_failed(s, name_of(s, o), text);
-        return false;
-    }
-    switch (code & ~(uint64_t)EXIT_LAST) {
-    case EXIT_DROP:
+    switch (filter_verdict(code, true, &last)) {
+    case VERDICT_DISCARD:
+    case VERDICT_DROP:
         refuse(s, OUTCOME_DROPPED);
         break;
-    case EXIT_REFUSE:
+    case VERDICT_REFUSE_SILENTLY:
         refuse(s, OUTCOME_REFUSED);
         break;
-    case EXIT_BOUNCE:
+    case VERDICT_REFUSE:
         refuse(s, OUTCOME_PERM);
         break;
-    case EXIT_CHANGED:
+    case VERDICT_CHANGED:
         take_change(s, o, step, stop_step, last);
         break;
-    default:
+    case VERDICT_DEFER:
+        subject_end(s, OUTCOME_TEMP, "4.7.1", text);
+        break;
+    case VERDICT_NONE:
+        subject_failed(s, name_of(s, o), text);
+        break;
+    case VERDICT_GO_ON:
         last = subject_note(s, last ? stop_step : step, false) && last;
         break;
     }

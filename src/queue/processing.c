@@ -43,31 +43,37 @@ bool processing_is_needed(const struct spool_entry *entry, size_t i, const struc
     return filters_select(way, &s, &a, &choice);
 }
 
+size_t queue_command_tables(const struct recipient *who, struct arena *a,
+                            struct str out[QUEUE_COMMAND_TABLES])
+{
+    const struct account *account = &who->account;
+    const struct address *target = &who->target;
+    if (who->kind == RECIPIENT_ACCOUNT) {
+        out[0] = arena_printf(a, "domains/%.*s/mailproc.tab", STR_ARG(account->domain));
+        out[1] = arena_printf(a, "%.*s/mailproc.tab", STR_ARG(account->folder));
+        return 2;
+    }
+    if (who->kind == RECIPIENT_CMDALIAS)
+        out[0] = arena_printf(a, "cmdaliases/%.*s/%.*s.tab", STR_ARG(target->domain),
+                              STR_ARG(target->local));
+    else if (who->kind == RECIPIENT_CUSTDOMAIN)
+        out[0] = arena_printf(a, "custdomains/%.*s.tab", STR_ARG(target->domain));
+    return who->kind == RECIPIENT_CMDALIAS || who->kind == RECIPIENT_CUSTDOMAIN ? 1 : 0;
+}
+
 static void process(struct subject *s)
 {
-    struct arena *a = &s->mem;
-    const struct account *account = &s->who.account;
-    const struct address *target = &s->who.target;
+    struct str tables[QUEUE_COMMAND_TABLES];
+    size_t count = queue_command_tables(&s->who, &s->mem, tables);
     if (s->entry->env.via.n > 0 || s->who.kind == RECIPIENT_REMOTE) {
         subject_filter(s, FILTERS_OUT);
         if (s->fate == FATE_NONE)
             s->fate = FATE_RELAY;
-    } else if (s->who.kind == RECIPIENT_ACCOUNT) {
-        const struct str tables[] = {
-            arena_printf(a, "domains/%.*s/mailproc.tab", STR_ARG(account->domain)),
-            arena_printf(a, "%.*s/mailproc.tab", STR_ARG(account->folder)),
-        };
-        subject_filter(s, FILTERS_IN);
+    } else if (count > 0) {
+        if (s->who.kind == RECIPIENT_ACCOUNT)
+            subject_filter(s, FILTERS_IN);
         if (s->fate == FATE_NONE)
-            subject_command(s, tables, ARRAY_LEN(tables));
-    } else if (s->who.kind == RECIPIENT_CMDALIAS) {
-        const struct str table = arena_printf(a, "cmdaliases/%.*s/%.*s.tab",
-                                              STR_ARG(target->domain), STR_ARG(target->local));
-        subject_command(s, &table, 1);
-    } else if (s->who.kind == RECIPIENT_CUSTDOMAIN) {
-        const struct str table =
-            arena_printf(a, "custdomains/%.*s.tab", STR_ARG(target->domain));
-        subject_command(s, &table, 1);
+            subject_command(s, tables, count);
     } else { /* which isn't what it was a moment ago */
         subject_end(s, OUTCOME_TEMP, "4.3.0", STR("its address means something else now"));
     }

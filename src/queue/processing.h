@@ -88,6 +88,9 @@ void subject_command(struct subject *s, const struct str *tables, size_t count);
 enum rc view_write(struct subject *s, struct err *e) CHECK_RESULT;
 /* A copy that a program may do with as it likes. */
 enum rc view_copy(struct subject *s, struct str *out_path, struct err *e) CHECK_RESULT;
+/* The macros for a program that is told of these files, which may be empty. In s->mem. */
+enum rc view_macros(struct subject *s, struct str file, struct str tmp_file, struct str *out,
+                    struct err *e) CHECK_RESULT;
 /* The text of FILE.rej's first line, or empty. */
 struct str view_rejection(struct subject *s);
 /* What is in the file now, as the message of `put`. RC_PERM: that isn't what a filter may make

@@ -12,7 +12,7 @@
 #define WAIT_IN_LINE (3600 * USEC_S) /* for other programs, before it has its turn */
 #define RUNS_MOST 3u                 /* of one program that ends the runner */
 
-enum { PROGRAM_LOST = PROGRAM_FAILED + 1 };
+enum { PROGRAM_LOST = PROGRAM_STOPPED + 1 };
 
 /* A run that was asked for. */
 struct asked {

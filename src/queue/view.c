@@ -4,7 +4,6 @@
  * 6, item 1). Whatever a program does to it, the entry stays as it is; what a filter made of it
  * is taken when it says so and the head is the same.
  */
-#include "mail/date.h"
 #include "mail/stuffed.h"
 #include "queue/processing.h"
 #include "sys/file.h"
@@ -17,21 +16,43 @@
 
 /* --- the head ----------------------------------------------------------------------------- */
 
+static struct filter_scene scene_of(const struct subject *s, struct arena *a)
+{
+    const struct envelope *env = &s->entry->env;
+    return (struct filter_scene){
+        .client = env->client,
+        .server = env->server,
+        .domain =
+            conf()->smtp_server_domain.n > 0 ? conf()->smtp_server_domain : conf()->root_domain,
+        .id = s->entry->id,
+        .ref = env->part_of,
+        .login = env->auth_user,
+        .sender = address_print_bare(&env->reverse_path, a),
+        .real_sender = address_print_bare(&s->sender, a),
+        .time = env->received_at,
+    };
+}
+
+enum rc view_macros(struct subject *s, struct str file, struct str tmp_file, struct str *out,
+                    struct err *e)
+{
+    struct arena *a = &s->mem;
+    const struct filter_scene scene = scene_of(s, a);
+    const struct filter_rcpt rcpt = {
+        address_print_bare(&s->entry->env.recipients[s->i].address, a),
+        address_print_bare(&s->recipient, a),
+    };
+    return scene_macros_queue(&scene, &rcpt, file, tmp_file, a, out, e);
+}
+
 static struct str print_head(const struct subject *s, struct arena *a)
 {
     const struct envelope *env = &s->entry->env;
-    char date[DATE_TEXT_BYTES];
-    struct str client = env->client.n > 0 ? env->client : STR("[127.0.0.1]:0");
-    struct str server = env->server.n > 0 ? env->server : STR("[127.0.0.1]:25");
-    struct str domain =
-        conf()->smtp_server_domain.n > 0 ? conf()->smtp_server_domain : conf()->root_domain;
-    return arena_printf(
-        a,
-        "%.*s;%.*s;%s\r\n%.*s\r\n%.*s\r\nMAIL FROM:<%.*s>\r\nRCPT TO:<%.*s>\r\n"
-        "%s\r\n",
-        STR_ARG(client), STR_ARG(server), date_print(env->received_at, date), STR_ARG(domain),
-        STR_ARG(s->entry->id), STR_ARG(address_print(&env->reverse_path, a)),
-        STR_ARG(address_print(&env->recipients[s->i].address, a)), XMAIL_DATA_TAG);
+    struct filter_scene scene = scene_of(s, a);
+    const struct filter_rcpt rcpt = { .given =
+                                          address_print(&env->recipients[s->i].address, a) };
+    scene.sender = address_print(&env->reverse_path, a);
+    return scene_head_queue(&scene, &rcpt, a);
 }
 
 /* --- writing ------------------------------------------------------------------------------ */

@@ -277,9 +277,8 @@ static enum rc tell_end(struct talk *t, struct str *hold, struct err *e)
     bool goes_on = t->verdict.kind == '\0' || t->verdict.kind == 'a';
     if (rc == RC_OK && goes_on && t->new_body >= 0)
         rc = talk_take_body(t, STR(""), true, e);
-    if (rc == RC_OK && goes_on && (t->header.changed || t->new_body >= 0))
-        rc = talk_write_file(t, e);
-    return rc;
+    t->has_changed = goes_on && (t->header.changed || t->new_body >= 0);
+    return rc == RC_OK && t->has_changed ? talk_write_file(t, e) : rc;
 }
 
 /* --- the conversation -------------------------------------------------------------------- */
@@ -343,13 +342,13 @@ static void decide(const struct talk *t, struct str hold, struct talk_outcome *o
         out->code = queued ? 4 : t->message > 0 ? PROGRAM_DISCARD : 0;
         return;
     default:
-        out->code = hold.n > 0 ? 5 : 0;
+        out->code = hold.n > 0 ? 5 : queued && t->has_changed ? 7 : 0;
         out->reply = hold;
         return;
     }
     out->code = queued ? 6 : 3;
-    if (queued && out->reply.p[0] == '4') {
-        out->code = PROGRAM_FAILED;
+    if (queued && str_starts(out->reply, STR("4"))) {
+        out->code = PROGRAM_DEFER;
         out->text = out->reply;
         out->reply = STR("");
     }

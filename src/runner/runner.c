@@ -100,8 +100,9 @@ static void tell(struct run *r, uint64_t code, struct str text)
     struct str about = r->request.about, nobody = STR("");
     if (to.n == 0)
         to = macro_of(r, "CRCPT");
+    r->request.output = output;
     output = str_head(output, TOLD_MAX);
-    log_info(EV(code <= PROGRAM_CODE_MAX ? "program ended" : "program failed"),
+    log_info(EV(code == PROGRAM_FAILED ? "program failed" : "program ended"),
              KS("id", r->request.is_message ? about : nobody),
              KS("session", r->request.is_message ? nobody : about), KS("type", r->request.type),
              KS("rcpt", to), KS("table", r->request.table), KU("line", r->request.line),

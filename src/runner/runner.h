@@ -15,6 +15,7 @@ struct runner_request {
     struct str type, about; /* for logs: "pre-data"; the id of a message, or of a session */
     bool is_message;        /* about is */
     int macros_fd;          /* a memory file; belongs to the runner */
+    struct str output;      /* when it has ended: the beginning of what it wrote */
 };
 /* code: the exit code, or PROGRAM_FAILED with the reason. Any thread. */
 typedef void runner_done_fn(const struct runner_request *r, uint64_t code, struct str text);

@@ -28,7 +28,8 @@ struct talk {
     struct str *rcpts;
     size_t rcpt_count;
     uint32_t version, actions, protocol;
-    int new_body; /* -1: none */
+    bool has_changed; /* FILE is another */
+    int new_body;     /* -1: none */
     uint64_t new_octets;
     struct unstuffing from_milter;
     struct stuffing to_file;

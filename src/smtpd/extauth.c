@@ -79,13 +79,6 @@ void extauth_end(struct extauth_files *f)
 
 /* --- questions --------------------------------------------------------------------------- */
 
-static struct str whole(struct str path, struct arena *a)
-{
-    char here[4096];
-    return getcwd(here, sizeof(here)) == NULL ? path
-                                              : arena_printf(a, "%s/%.*s", here, STR_ARG(path));
-}
-
 enum step extauth_ask(struct session *s, const struct extauth_method *m,
                       const struct extauth_files *f, const struct sasl *x,
                       struct auth_question *q, session_fn *then)
@@ -97,8 +90,8 @@ enum step extauth_ask(struct session *s, const struct extauth_method *m,
         { "AUTH", m->name },
         { "CHALL", sasl_challenge(x) },
         { "DGEST", sasl_digest(x) },
-        { "RFILE", whole(f->answer, &s->tmp) },
-        { "SECRT", m->wants_secrets ? whole(f->secrets, &s->tmp) : none },
+        { "RFILE", file_absolute(f->answer, &s->tmp) },
+        { "SECRT", m->wants_secrets ? file_absolute(f->secrets, &s->tmp) : none },
     };
     return auth_ask(s, &m->program, macros, ARRAY_LEN(macros), q, then);
 }

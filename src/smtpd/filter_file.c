@@ -6,7 +6,6 @@
  * gets FILE, a copy. What a filter changed becomes the original when it has been read and found
  * whole; so the message that goes on is never one that a program can still write to.
  */
-#include "mail/date.h"
 #include "process/process.h"
 #include "smtpd/smtpd_int.h"
 
@@ -16,33 +15,28 @@
 
 /* --- the head ---------------------------------------------------------------------------- */
 
-static struct address real_address(const struct rcpt *r)
+struct filter_scene filter_scene_of(const struct smtp *c, struct str id, struct arena *a)
 {
-    return r->is_remote
-               ? r->remote
-               : (struct address){ .local = r->account.name, .domain = r->account.domain };
+    char client[IP_PORT_TEXT_BYTES], server[IP_PORT_TEXT_BYTES];
+    (void)ip_port_print(&c->s.client_ip, c->s.client_port, client);
+    (void)ip_port_print(&c->s.local_ip, c->s.local_port, server);
+    return (struct filter_scene){
+        .helo = c->helo == NULL ? STR("") : str_from_c(c->helo),
+        .client = arena_str(a, str_from_c(client)),
+        .server = arena_str(a, str_from_c(server)),
+        .domain = smtp_domain(),
+        .id = id,
+        .login = c->login == NULL ? STR("") : c->login->name,
+        .sender = address_print(&c->tx->sender, a),
+        .time = clock_wall(),
+    };
 }
 
-/* Who, where, when; the message's id; the envelope so far. */
-static void print_head(struct smtp *c, const struct filter_file *f, size_t rcpts,
-                       struct arena *a, struct buf *out)
+struct filter_rcpt filter_rcpt_of(const struct rcpt *r, struct arena *a)
 {
-    char client[IP_PORT_TEXT_BYTES], server[IP_PORT_TEXT_BYTES], date[DATE_TEXT_BYTES];
-    struct str domain = smtp_domain();
-    buf_addf(out, "%s;%s;%.*s;%s;%s;Hikyaku\r\n%.*s\r\n%.*s\r\nMAIL FROM:<%.*s>\r\n",
-             c->helo == NULL ? "" : c->helo,
-             ip_port_print(&c->s.client_ip, c->s.client_port, client), STR_ARG(domain),
-             ip_port_print(&c->s.local_ip, c->s.local_port, server),
-             date_print(clock_wall(), date), STR_ARG(domain), STR_ARG(f->id),
-             STR_ARG(address_print(&c->tx->sender, a)));
-    for (size_t i = 0; i < rcpts; i++) {
-        const struct rcpt *r = &c->tx->rcpts[i];
-        struct address real = real_address(r);
-        buf_addf(out, "RCPT TO:<%.*s> {ra=%.*s}\r\n", STR_ARG(address_print(&r->given, a)),
-                 STR_ARG(address_print(&real, a)));
-    }
-    if (f->original >= 0)
-        buf_addf(out, XMAIL_DATA_TAG "\r\n");
+    const struct address here = { .local = r->account.name, .domain = r->account.domain };
+    return (struct filter_rcpt){ address_print(&r->given, a),
+                                 address_print(r->is_remote ? &r->remote : &here, a) };
 }
 
 static enum rc make(const char *path, int *out_fd, struct err *e)
@@ -68,17 +62,22 @@ static enum rc write_all(int fd, struct str octets, struct err *e)
     return io_write_all(fd, &part, 1, e);
 }
 
-enum rc filter_file_begin(struct smtp *c, size_t rcpts, struct str id, bool with_message,
-                          struct arena *a, struct filter_file *out, struct err *e)
+enum rc filter_file_begin(const struct smtp *c, const struct filter_scene *scene, size_t rcpts,
+                          bool with_message, struct arena *a, struct filter_file *out,
+                          struct err *e)
 {
     struct buf head AUTO_RELEASE_BUF;
+    struct filter_rcpt *list = arena_new_array(a, struct filter_rcpt, rcpts + 1);
     enum rc rc = RC_OK;
     buf_init(&head, (size_t)16 << 20);
-    *out = (struct filter_file){ .id = id, .original = -1 };
-    out->path = arena_printf(a, FOLDER "/" PREFIX "%d-%.*s", (int)getpid(), STR_ARG(id)).p;
+    *out = (struct filter_file){ .original = -1 };
+    out->path =
+        arena_printf(a, FOLDER "/" PREFIX "%d-%.*s", (int)getpid(), STR_ARG(scene->id)).p;
     if (with_message)
         rc = make_original(out, a, e);
-    print_head(c, out, rcpts, a, &head);
+    for (size_t i = 0; i < rcpts; i++)
+        list[i] = filter_rcpt_of(&c->tx->rcpts[i], a);
+    scene_head_session(scene, list, rcpts, with_message, &head);
     out->head = arena_str(a, buf_str(&head));
     return rc == RC_OK && with_message ? write_all(out->original, out->head, e) : rc;
 }

@@ -3,13 +3,10 @@
  * that see envelope, and message, in a file and say no by exit code 3 (specification 3, section
  * 3). The runner role runs them, one after the other, while the session is parked.
  */
-#include "process/process.h"
 #include "smtpd/smtpd_int.h"
 #include <stdatomic.h>
 
 #define WAIT_IN_LINE (600 * USEC_S) /* for other programs, before it has its turn */
-#define EXIT_REFUSE 3u
-#define EXIT_LAST 16u /* added to another: the lines behind it don't count */
 
 /* What is kept of a table. */
 struct filter_table {
@@ -106,37 +103,6 @@ static enum rc choose(const struct smtp *c, enum filter_stage stage, struct filt
     return t == NULL && suspect ? RC_TEMP : RC_OK;
 }
 
-/* --- macros ------------------------------------------------------------------------------ */
-
-static enum rc print_macros(struct smtp *c, struct filtering *f, const struct rcpt *current,
-                            struct err *e)
-{
-    struct buf out AUTO_RELEASE_BUF;
-    char client[IP_PORT_TEXT_BYTES], server[IP_PORT_TEXT_BYTES], here[4096];
-    struct arena *a = &f->mem;
-    buf_init(&out, MACROS_MAX);
-    struct address real = { .local = STR("") };
-    if (getcwd(here, sizeof(here)) == NULL)
-        return err_sys(e, "find the MailRoot");
-    if (current != NULL)
-        real = current->is_remote ? current->remote
-                                  : (struct address){ .local = current->account.name,
-                                                      .domain = current->account.domain };
-    const struct macro macros[] = {
-        { "FILE", arena_printf(a, "%s/%s", here, f->file.path) },
-        { "USERAUTH", c->login == NULL ? STR("-") : c->login->name },
-        { "REMOTEADDR", str_from_c(ip_port_print(&c->s.client_ip, c->s.client_port, client)) },
-        { "LOCALADDR", str_from_c(ip_port_print(&c->s.local_ip, c->s.local_port, server)) },
-        { "FROM", address_print(&c->tx->sender, a) },
-        { "CRCPT", current == NULL ? STR("") : address_print(&current->given, a) },
-        { "RRCPT", current == NULL ? STR("") : address_print(&real, a) },
-    };
-    if (macros_print(macros, ARRAY_LEN(macros), &out) != RC_OK)
-        return err_temp(e, "4.3.0", "the values of the macros are too long");
-    f->macros = arena_str(a, buf_str(&out));
-    return RC_OK;
-}
-
 /* --- running ----------------------------------------------------------------------------- */
 
 void filters_free(struct smtp *c)
@@ -161,16 +127,6 @@ static void failed(struct smtp *c, struct filtering *f, struct str why)
     f->refused = true;
     f->code = STR("451 4.3.0");
     f->text = STR("Can't be decided now, try again later");
-}
-
-/* By what the filter wrote to FILE.rej, else in our own words. */
-static void refuse(struct filtering *f)
-{
-    struct str code = STR(""), text = STR("Refused by this server's rules");
-    (void)filter_rej_read(f->file.path, &f->mem, &code, &text);
-    f->refused = true;
-    f->code = code.n > 0 ? code : STR("550 5.7.1");
-    f->text = text;
 }
 
 /* It lets the message go on, maybe changed. */
@@ -200,17 +156,27 @@ static enum step answered(struct session *s)
     struct smtp *c = smtp_of(s);
     struct filtering *f = c->filtering;
     struct answer answer = { .code = PROGRAM_FAILED, .text = STR("no answer in time") };
+    bool last = false;
     (void)session_answer(s, f->number, &answer);
-    if (answer.code == PROGRAM_DISCARD) {
+    switch (filter_verdict(answer.code, false, &last)) {
+    case VERDICT_DISCARD:
         f->discarded = true;
-    } else if (answer.code > PROGRAM_CODE_MAX) {
-        failed(c, f, answer.text);
-    } else if ((answer.code & ~(uint64_t)EXIT_LAST) == EXIT_REFUSE) {
-        refuse(f);
-    } else {
+        break;
+    case VERDICT_REFUSE:
+        f->refused = true;
+        filter_reply(f->file.path, &f->mem, &f->code, &f->text);
+        break;
+    case VERDICT_GO_ON:
         take_back(c, f);
+        break;
+    case VERDICT_NONE:
+    case VERDICT_REFUSE_SILENTLY: /* the rest isn't for sessions */
+    case VERDICT_DROP:
+    case VERDICT_CHANGED:
+    case VERDICT_DEFER:
+        failed(c, f, answer.text);
+        break;
     }
-    bool last = answer.code <= PROGRAM_CODE_MAX && (answer.code & EXIT_LAST) != 0;
     f->at++;
     return f->refused || f->discarded || last ? finish(c) : ask(c);
 }
@@ -269,9 +235,16 @@ static enum rc prepare(struct smtp *c, enum filter_stage stage, struct err *e)
         return RC_OK;
     }
     bool message = stage == FILTER_POST_DATA;
-    struct str id = message ? c->tx->id : new_id(c, &f->mem);
-    enum rc rc = filter_file_begin(c, rcpts, id, message, &f->mem, &f->file, e);
-    return rc == RC_OK ? print_macros(c, f, current, e) : rc;
+    const struct filter_scene scene =
+        filter_scene_of(c, message ? c->tx->id : new_id(c, &f->mem), &f->mem);
+    struct filter_rcpt rcpt;
+    if (current != NULL)
+        rcpt = filter_rcpt_of(current, &f->mem);
+    enum rc rc = filter_file_begin(c, &scene, rcpts, message, &f->mem, &f->file, e);
+    return rc == RC_OK
+               ? scene_macros_session(&scene, str_from_c(f->file.path),
+                                      current == NULL ? NULL : &rcpt, &f->mem, &f->macros, e)
+               : rc;
 }
 
 bool filters_begin(struct smtp *c, enum filter_stage stage, session_fn *then, enum step *out)

@@ -17,6 +17,7 @@
 #include "mail/address.h"
 #include "mail/data.h"
 #include "mail/stuffed.h"
+#include "process/process.h"
 #include "smtpd/smtpd.h"
 #include "spool/spool.h"
 #include "store/store.h"
@@ -192,7 +193,6 @@ void filters_free(struct smtp *c);
 
 /* What they see and change: FILE (filter_file.c). */
 struct filter_file {
-    struct str id;    /* line 3 */
     const char *path; /* relative; NULL: none */
     struct str head;  /* its lines about the envelope */
     int original;     /* POST_DATA: head and message, as they go on; else -1 */
@@ -201,9 +201,13 @@ struct filter_file {
 };
 /* Makes the folder; drops what an earlier process left there. */
 enum rc filter_files_init(struct err *e) CHECK_RESULT;
+/* The transaction; id: the message's, or what stands for it. In a. */
+struct filter_scene filter_scene_of(const struct smtp *c, struct str id, struct arena *a);
+struct filter_rcpt filter_rcpt_of(const struct rcpt *r, struct arena *a);
 /* rcpts: how many of the transaction's recipients are told. Texts are in a. */
-enum rc filter_file_begin(struct smtp *c, size_t rcpts, struct str id, bool with_message,
-                          struct arena *a, struct filter_file *out, struct err *e) CHECK_RESULT;
+enum rc filter_file_begin(const struct smtp *c, const struct filter_scene *scene, size_t rcpts,
+                          bool with_message, struct arena *a, struct filter_file *out,
+                          struct err *e) CHECK_RESULT;
 /* More of the message; LF. */
 enum rc filter_file_add(struct filter_file *f, struct str lines, struct err *e) CHECK_RESULT;
 /* Makes FILE, new, for the next filter. */

@@ -303,6 +303,14 @@ enum rc file_lock(const char *path, bool wait, int *out_fd, struct err *e)
     return failed;
 }
 
+struct str file_absolute(struct str path, struct arena *a)
+{
+    char here[4096];
+    return path.n == 0 || path.p[0] == '/' || getcwd(here, sizeof(here)) == NULL
+               ? path
+               : arena_printf(a, "%s/%.*s", here, STR_ARG(path));
+}
+
 bool memory_is_free(uint64_t least_kb)
 {
     static _Atomic int64_t look_at;

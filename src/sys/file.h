@@ -52,6 +52,10 @@ bool memory_is_free(uint64_t least_kb);
  * fine. */
 enum rc folder_remove(const char *path, struct err *e) CHECK_RESULT;
 
+/* The path below the working directory as one from the root; one that is, and an empty one,
+ * stay. In a. */
+struct str file_absolute(struct str path, struct arena *a);
+
 /* Is there a regular file, a folder, at path? An error counts as no. */
 bool file_exists(const char *path);
 bool folder_exists(const char *path);

@@ -214,29 +214,8 @@ static enum rc run_stage(struct explain *x, enum gate_stage stage, struct err *e
     return rc;
 }
 
-/* An address as MAIL and RCPT take it. */
-static enum rc parse_address(struct explain *x, const char *text, struct address *out,
-                             struct err *e)
-{
-    struct str rest, given = str_trim(str_from_c(text));
-    if (!str_starts(given, STR("<")))
-        given = arena_printf(&x->mem, "<%.*s>", STR_ARG(given));
-    enum rc rc = address_parse_path(given, smtp_address_rules(), &x->mem, out, &rest, e);
-    return rc == RC_OK && str_trim(rest).n > 0 ? err_perm(e, "5.1.3", "one address at a time")
-                                               : rc;
-}
-
 static void print_recipient(struct explain *x, const struct recipient *r)
 {
-    static const char *const kinds[] = {
-        [RECIPIENT_REMOTE] = "on another server",
-        [RECIPIENT_ACCOUNT] = "an account",
-        [RECIPIENT_LIST] = "a mailing list",
-        [RECIPIENT_CMDALIAS] = "processed by cmdaliases",
-        [RECIPIENT_CUSTDOMAIN] = "processed by custdomains",
-        [RECIPIENT_EXTERNAL] = "an alias of an address elsewhere",
-        [RECIPIENT_UNKNOWN] = "no such user here",
-    };
     struct str where = STR("");
     if (r->kind == RECIPIENT_ACCOUNT || r->kind == RECIPIENT_LIST)
         where = arena_printf(&x->mem, "%.*s@%.*s", STR_ARG(r->account.name),
@@ -245,13 +224,13 @@ static void print_recipient(struct explain *x, const struct recipient *r)
         where = address_print(&r->target, &x->mem);
     if (x->json) {
         json_next(x, "RCPT TO");
-        json_text("recipient", str_from_c(kinds[r->kind]));
+        json_text("recipient", str_from_c(tool_recipient_kind(r->kind)));
         if (where.n > 0)
             json_text("detail", where);
         (void)putchar('}');
         return;
     }
-    (void)printf("%-11s %-13s %s%s", "RCPT TO", "recipient", kinds[r->kind],
+    (void)printf("%-11s %-13s %s%s", "RCPT TO", "recipient", tool_recipient_kind(r->kind),
                  where.n > 0 ? ": " : "");
     tool_print_text(where, false);
     (void)putchar('\n');
@@ -261,7 +240,7 @@ static enum rc run_recipient(struct explain *x, struct err *e)
 {
     struct address to;
     struct recipient found;
-    enum rc rc = parse_address(x, x->to, &to, e);
+    enum rc rc = tool_parse_address(str_from_c(x->to), &x->mem, &to, e);
     if (rc == RC_OK)
         rc = users_resolve(&to, &x->mem, &found, e);
     if (rc != RC_OK)
@@ -275,7 +254,7 @@ static enum rc run_sender(struct explain *x, struct err *e)
 {
     enum rc rc = x->auth == NULL ? RC_OK : smtpd_log_in(&x->s, str_from_c(x->auth), e);
     if (rc == RC_OK)
-        rc = parse_address(x, x->from, &x->from_address, e);
+        rc = tool_parse_address(str_from_c(x->from), &x->mem, &x->from_address, e);
     x->s.from = &x->from_address;
     x->s.auth_offered = x->s.has_login || smtpd_offers_auth(x->s.has_tls);
     return rc == RC_OK ? run_stage(x, GATE_MAIL, e) : rc;
@@ -350,8 +329,6 @@ static void learn_limits(void)
 
 static enum rc prepare(struct explain *x, struct err *e)
 {
-    struct users_report report;
-    int fd = -1;
     x->s.memory = &x->memory;
     x->s.tmp = &x->mem;
     if (!ip_parse(str_from_c(x->client), &x->s.client))
@@ -366,9 +343,7 @@ static enum rc prepare(struct explain *x, struct err *e)
     if (rc == RC_OK)
         rc = find_service(x, e);
     if (rc == RC_OK)
-        rc = users_index_build(&fd, &report, e);
-    if (rc == RC_OK)
-        rc = users_index_use(fd, e);
+        rc = tool_use_accounts(e);
     smtpd_prepare();
     if (rc == RC_OK)
         learn_limits();

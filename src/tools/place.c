@@ -36,6 +36,14 @@ enum rc tool_become_owner(struct err *e)
     return RC_OK;
 }
 
+enum rc tool_use_accounts(struct err *e)
+{
+    struct users_report report;
+    int fd = -1;
+    enum rc rc = users_index_build(&fd, &report, e);
+    return rc == RC_OK ? users_index_use(fd, e) : rc;
+}
+
 enum rc tool_take_mailroot(int *out_lock, struct err *e)
 {
     struct marker marker;

@@ -1,4 +1,5 @@
 /* text.c - what tools print and ask. */
+#include "smtpd/smtpd.h"
 #include "sys/file.h"
 #include "sys/terminal.h"
 #include "tools/tools_int.h"
@@ -23,6 +24,30 @@ void tool_print_json(struct str text)
     (void)putchar('"');
     tool_print_text(text, true);
     (void)putchar('"');
+}
+
+enum rc tool_parse_address(struct str text, struct arena *a, struct address *out, struct err *e)
+{
+    struct str rest, given = str_trim(text);
+    if (!str_starts(given, STR("<")))
+        given = arena_printf(a, "<%.*s>", STR_ARG(given));
+    enum rc rc = address_parse_path(given, smtp_address_rules(), a, out, &rest, e);
+    return rc == RC_OK && str_trim(rest).n > 0 ? err_perm(e, "5.1.3", "one address at a time")
+                                               : rc;
+}
+
+const char *tool_recipient_kind(enum recipient_kind kind)
+{
+    static const char *const kinds[] = {
+        [RECIPIENT_REMOTE] = "on another server",
+        [RECIPIENT_ACCOUNT] = "an account",
+        [RECIPIENT_LIST] = "a mailing list",
+        [RECIPIENT_CMDALIAS] = "processed by cmdaliases",
+        [RECIPIENT_CUSTDOMAIN] = "processed by custdomains",
+        [RECIPIENT_EXTERNAL] = "an alias of an address elsewhere",
+        [RECIPIENT_UNKNOWN] = "no such user here",
+    };
+    return kinds[kind];
 }
 
 struct str tool_fresh_password(struct arena *a)

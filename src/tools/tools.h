@@ -55,6 +55,10 @@ int tool_trace(int argc, char **argv);
 /* `hikyaku limits [list]|release WHO`. 0; 1 failed; 3 usage; 4 nobody of that name. */
 int tool_limits(int argc, char **argv);
 
+/* `hikyaku filter-test FILE...`: what filters do to messages. 0 all get through; 4 one doesn't;
+ * 1 failed; 3 usage. */
+int tool_filter_test(int argc, char **argv);
+
 /* `hikyaku explain --client IP ...`: what the gates of SMTP say. 0 passed; 4 refused; 1 failed;
  * 3 usage. */
 int tool_explain(int argc, char **argv);

@@ -3,7 +3,9 @@
 #define HIKYAKU_TOOLS_TOOLS_INT_H
 
 #include "base/base.h"
+#include "mail/address.h"
 #include "sys/client.h"
+#include "users/users.h"
 
 /* --- text.c ------------------------------------------------------------------------------ */
 
@@ -23,6 +25,12 @@ struct str tool_fresh_password(struct arena *a);
 enum rc tool_ask_password(const char *file, struct arena *a, struct str *out,
                           struct err *e) CHECK_RESULT;
 
+/* An address as MAIL and RCPT take it, with or without <>. */
+enum rc tool_parse_address(struct str text, struct arena *a, struct address *out,
+                           struct err *e) CHECK_RESULT;
+/* What an address means, for people: "an account". */
+const char *tool_recipient_kind(enum recipient_kind kind);
+
 /* --- place.c ----------------------------------------------------------------------------- */
 
 /* Enters the MailRoot: the one given, else MAIL_ROOT, else /var/MailRoot. RC_PERM when it isn't
@@ -31,6 +39,8 @@ enum rc tool_enter_mailroot(const char *given, struct err *e) CHECK_RESULT;
 /* A process that is root becomes the owner of the MailRoot, so that what it makes is the
  * owner's. For good. */
 enum rc tool_become_owner(struct err *e) CHECK_RESULT;
+/* Makes this process know the MailRoot's accounts. */
+enum rc tool_use_accounts(struct err *e) CHECK_RESULT;
 /* Gives the file, or the folder and all below it, to a user of the system; links are given, not
  * followed. */
 enum rc tool_give_to(const char *path, const char *owner, struct err *e) CHECK_RESULT;
