@@ -38,8 +38,7 @@ static void *parse(const struct tab *tab, void *ctx)
         struct program_line line = { .count = 0 };
         const char *why = userauth_line_parse(&tab->rows[i], &line);
         if (why != NULL) {
-            log_warn(EV("table line skipped"), KV("file", tab->path),
-                     KU("line", tab->rows[i].line), KV("reason", why));
+            tab_say_skipped(tab->path, tab->rows[i].line, str_from_c(why));
             t->broken = true;
             continue;
         }

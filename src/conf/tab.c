@@ -245,6 +245,11 @@ struct str tab_value(const struct tab_row *row, size_t i)
     return i < row->count ? row->values[i] : STR("");
 }
 
+void tab_say_skipped(const char *path, unsigned line, struct str why)
+{
+    log_warn(EV("table line skipped"), KV("file", path), KU("line", line), KS("reason", why));
+}
+
 /* --- printing ---------------------------------------------------------------------------- */
 
 static enum rc print_value(struct buf *b, struct str value)

@@ -51,6 +51,8 @@ enum rc tab_read_str(const char *path, struct str text, struct arena *a, struct 
                      struct err *e) CHECK_RESULT;
 /* Value i of the row, or the empty slice. */
 struct str tab_value(const struct tab_row *row, size_t i);
+/* Says in the log that a line of the table means nothing. */
+void tab_say_skipped(const char *path, unsigned line, struct str why);
 
 /* Appends a line of quoted values (with `eol`) to b. RC_PERM: a value holds TAB, CR, LF or NUL,
  * or the line would not read back as these values. */

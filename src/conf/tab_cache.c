@@ -54,8 +54,7 @@ static void destroy(struct tab_cache *c, struct tab_cached *version)
 static void report(const struct tab *tab)
 {
     for (size_t i = 0; i < tab->problem_count; i++)
-        log_warn(EV("table line skipped"), KV("file", tab->path),
-                 KU("line", tab->problems[i].line), KS("reason", tab->problems[i].text));
+        tab_say_skipped(tab->path, tab->problems[i].line, tab->problems[i].text);
 }
 
 /* Reads the table and makes it the present version. */

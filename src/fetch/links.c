@@ -94,8 +94,7 @@ static struct link_state *state_new(const struct tab_row *row)
     s->broken = link_parse(s->values, s->count, &s->mem, &link, &e) != RC_OK;
     if (s->broken) {
         set_error(s, str_from_c(e.text));
-        log_warn(EV("table line skipped"), KV("file", TABLE), KU("line", row->line),
-                 KV("reason", e.text));
+        tab_say_skipped(TABLE, row->line, str_from_c(e.text));
         return s;
     }
     s->source = link_source(&link, &s->mem);
@@ -143,8 +142,7 @@ static void take_row(struct links *all, struct map *old, const struct tab_row *r
                       : links_find(all, row->values) != NULL ? "this link stands above"
                                                              : NULL;
     if (why != NULL) {
-        log_warn(EV("table line skipped"), KV("file", TABLE), KU("line", row->line),
-                 KV("reason", why));
+        tab_say_skipped(TABLE, row->line, str_from_c(why));
         return;
     }
     struct link_state *s = map_remove(old, key_of(row->values, &a));
@@ -194,8 +192,7 @@ void links_refresh(struct links *all)
     all->seen = tab.id;
     all->stale = false;
     for (size_t i = 0; i < tab.problem_count; i++)
-        log_warn(EV("table line skipped"), KV("file", TABLE), KU("line", tab.problems[i].line),
-                 KS("reason", tab.problems[i].text));
+        tab_say_skipped(TABLE, tab.problems[i].line, tab.problems[i].text);
     take_table(all, &tab);
     if (first)
         take_states(all);

@@ -148,12 +148,6 @@ static const char *parse_ipprop(const struct tab_row *row, struct ip_net *out_ne
 
 /* --- tables ------------------------------------------------------------------------------ */
 
-static void skipped(const struct tab *tab, const struct tab_row *row, const char *why)
-{
-    log_warn(EV("table line skipped"), KV("file", tab->path), KU("line", row->line),
-             KV("reason", why));
-}
-
 static struct net_table *nets_of(const struct tab *tab, row_fn *parse)
 {
     struct net_table *t = mem_new(sizeof(*t));
@@ -164,7 +158,7 @@ static struct net_table *nets_of(const struct tab *tab, row_fn *parse)
         int64_t value = 0;
         const char *why = parse(row, &net, &value);
         if (why != NULL) {
-            skipped(tab, row, why);
+            tab_say_skipped(tab->path, row->line, str_from_c(why));
             continue;
         }
         t->rows[t->count++] = (struct net_row){ row->line, value };
@@ -216,7 +210,7 @@ static void *senders_parse(const struct tab *tab, void *ctx)
         struct str text = arena_str(&t->mem, str_trim(tab_value(&tab->rows[i], 0)));
         struct str domain = str_skip(text, 2);
         if (text.n == 0)
-            skipped(tab, &tab->rows[i], "an empty pattern");
+            tab_say_skipped(tab->path, tab->rows[i].line, STR("an empty pattern"));
         else if (!str_has_any(text, "*?"))
             put_first(&t->whole, text, tab->rows[i].line);
         else if (str_starts(text, STR("*@")) && !str_has_any(domain, "*?@"))
@@ -249,7 +243,7 @@ static void *hnprops_parse(const struct tab *tab, void *ctx)
             name.n == 0 ? "an empty name" : parse_properties(row, 1, &kept->value);
         kept->line = row->line;
         if (why != NULL)
-            skipped(tab, row, why);
+            tab_say_skipped(tab->path, row->line, str_from_c(why));
         else if (map_get(&t->names, name) == NULL)
             (void)map_put(&t->names, name, kept);
     }

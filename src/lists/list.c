@@ -117,8 +117,7 @@ enum rc list_members_read(const struct list *l, struct arena *a, struct list_mem
         struct list_member m = { .receives = true };
         struct str perms = tab.rows[i].count < 2 ? STR("RW") : tab_value(&tab.rows[i], 1);
         if (!list_address(tab_value(&tab.rows[i], 0), a, &m.address)) {
-            log_warn(EV("table line skipped"), KV("file", path.p), KU("line", tab.rows[i].line),
-                     KV("reason", "no address"));
+            tab_say_skipped(path.p, tab.rows[i].line, STR("no address"));
             continue;
         }
         m.receives = str_has_any(perms, "Rr");

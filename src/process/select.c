@@ -53,8 +53,7 @@ static void *parse(const struct tab *tab, void *ctx)
         const char *why = parse_row(&tab->rows[i], &t->mem, &t->list[t->count]);
         t->count += why == NULL;
         if (why != NULL)
-            log_warn(EV("table line skipped"), KV("file", tab->path),
-                     KU("line", tab->rows[i].line), KV("reason", why));
+            tab_say_skipped(tab->path, tab->rows[i].line, str_from_c(why));
     }
     return t;
 }

@@ -191,8 +191,7 @@ static bool run_file(struct subject *s, struct str file, const char *type, uint6
         struct program_line line = { .sum = 0 };
         const char *why = program_line_parse(&tab.rows[i], &line);
         if (why != NULL)
-            log_warn(EV("table line skipped"), KS("file", file), KU("line", tab.rows[i].line),
-                     KV("reason", why));
+            tab_say_skipped(file.p, tab.rows[i].line, str_from_c(why));
         sums[i] = line.sum;
         uint64_t step = subject_step(file, line.sum, same_before(sums, i));
         if (why != NULL || (line.not_for_logged_in && logged_in) ||

@@ -54,8 +54,7 @@ static void *parse(const struct tab *tab, void *ctx)
         t->lines[t->count].words = NULL; /* the runner reads them itself */
         t->count += why == NULL;
         if (why != NULL)
-            log_warn(EV("table line skipped"), KV("file", tab->path),
-                     KU("line", tab->rows[i].line), KV("reason", why));
+            tab_say_skipped(tab->path, tab->rows[i].line, str_from_c(why));
     }
     return t;
 }

@@ -91,8 +91,7 @@ static void table_fill(struct access_table *t, const struct tab *tab, bool relay
         if (why == NULL)
             t->count++;
         else
-            log_warn(EV("table line skipped"), KV("file", tab->path),
-                     KU("line", tab->rows[i].line), KV("reason", why));
+            tab_say_skipped(tab->path, tab->rows[i].line, str_from_c(why));
     }
     qsort(t->rules, t->count, sizeof(*t->rules), compare);
     for (size_t i = 0; i < t->count; i++)

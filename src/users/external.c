@@ -30,8 +30,8 @@ static void add_row(struct external_table *t, const struct tab *tab, const struc
     if (row->count < 4 || user.n == 0 ||
         !external_key(tab_value(row, 1), tab_value(row, 0), &t->mem, &key) ||
         !index_domain_key(tab_value(row, 2), &t->mem, &domain)) {
-        log_warn(EV("table line skipped"), KV("file", tab->path), KU("line", row->line),
-                 KV("reason", "needs domain, account, local domain and local user"));
+        tab_say_skipped(tab->path, row->line,
+                        STR("needs domain, account, local domain and local user"));
         return;
     }
     if (map_get(&t->by_address, key) != NULL)

@@ -36,8 +36,7 @@ static void problem(struct builder *b, const char *path, unsigned line, struct s
 {
     b->report.problems++;
     if (b->report.problems <= PROBLEMS_LOGGED_MAX)
-        log_warn(EV("table line skipped"), KV("file", path), KU("line", line),
-                 KS("reason", why));
+        tab_say_skipped(path, line, why);
     if (b->report.problems == PROBLEMS_LOGGED_MAX)
         log_warn(EV("more table problems are not shown"), KV("advice", "run hikyaku check"));
 }

@@ -127,8 +127,7 @@ static void *table_parse(const struct tab *tab, void *ctx)
         if (why == NULL)
             t->rows[t->count++] = row;
         else
-            log_warn(EV("table line skipped"), KV("file", tab->path),
-                     KU("line", tab->rows[i].line), KV("reason", why));
+            tab_say_skipped(tab->path, tab->rows[i].line, str_from_c(why));
     }
     return t;
 }
