@@ -106,8 +106,6 @@ static enum step let_in(struct smtp *c)
     bool by_program = c->auth->method.name.n > 0;
     if (by_program && c->auth->perms.p != NULL)
         who.perms = c->auth->perms;
-    else if (by_program && !who.has_account && who.perms.p == NULL)
-        who.perms = conf()->default_smtp_perms;
     if (login_new(&who, &c->s.tmp, &c->login, &e) != RC_OK) {
         log_warn(EV("login deferred"), KS("session", session_id(&c->s)), KE(&e));
         return smtp_refuse(c, "454 4.7.0", "Temporary authentication failure");

@@ -21,10 +21,12 @@ static void *table_parse(const struct tab *tab, void *ctx)
     struct auth_table *t = mem_new(sizeof(*t));
     for (size_t i = 0; i < tab->row_count; i++) {
         const struct tab_row *row = &tab->rows[i];
-        if (row->count < 2 || tab_value(row, 0).n == 0 || tab_value(row, 1).n == 0)
+        if (tab_value(row, 0).n == 0 || tab_value(row, 1).n == 0) {
+            tab_say_skipped(tab->path, row->line, STR("needs a name and a password"));
             continue;
+        }
         struct str *values = arena_new_array(&t->mem, struct str, 3);
-        for (size_t k = 0; k < 3; k++)
+        for (size_t k = 0; k < MIN(row->count, (size_t)3); k++)
             values[k] = arena_str(&t->mem, tab_value(row, k));
         if (map_get(&t->rows, values[0]) == NULL)
             (void)map_put(&t->rows, values[0], values);
@@ -56,7 +58,9 @@ static enum rc find_in_table(struct str name, struct arena *a, struct sasl_ident
     if (values != NULL)
         *out = (struct sasl_identity){ .login = arena_str(a, name),
                                        .clear = arena_str(a, values[1]),
-                                       .perms = arena_str(a, values[2]) };
+                                       .perms = values[2].p == NULL
+                                                    ? values[2] /* DefaultSmtpPerms */
+                                                    : arena_str(a, values[2]) };
     tab_cache_put(auth_tables, &ref);
     return values != NULL ? RC_OK : suspect ? RC_TEMP : RC_PERM;
 }
@@ -128,8 +132,9 @@ enum rc login_new(const struct sasl_identity *who, struct arena *tmp, struct log
         l->has_size_limit = uo.max_message_size_set;
         l->max_message_kb = uo.max_message_size;
     }
-    if (who->perms.p != NULL)
-        l->rights = smtp_rights_parse(who->perms);
+    if (who->perms.p != NULL || !who->has_account)
+        l->rights =
+            smtp_rights_parse(who->perms.p == NULL ? conf()->default_smtp_perms : who->perms);
     *out = l;
     return RC_OK;
 }
