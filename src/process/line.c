@@ -40,6 +40,11 @@ uint64_t program_line_sum(const struct tab_row *row)
     return sum;
 }
 
+uint64_t program_step(struct str table, uint64_t sum, unsigned nth)
+{
+    return hash_text(table, false, sum + nth) | 1;
+}
+
 static const char *check_place(const struct tab_row *row, size_t at, enum program_kind kind)
 {
     struct milter_place place;

@@ -43,6 +43,9 @@ const char *userauth_line_parse(const struct tab_row *row, struct program_line *
 const char *extauth_line_parse(const struct tab_row *row, struct program_line *out);
 /* Of the row's values. */
 uint64_t program_line_sum(const struct tab_row *row);
+/* The step of a recipient's processing that this line of the table is; nth: among the same
+ * lines of that table. Never 0. */
+uint64_t program_step(struct str table, uint64_t sum, unsigned nth);
 /* The parser for the table (a path below the MailRoot), if each of its lines names a program;
  * else NULL. */
 typedef const char *program_parse_fn(const struct tab_row *row, struct program_line *out);

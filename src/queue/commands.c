@@ -49,7 +49,7 @@ static void read_table(struct subject *s, struct str table, struct plan *p)
         for (size_t k = first; k < p->count; k++)
             nth += steps[k].command.program.sum == step->command.program.sum;
         step->table = table;
-        step->number = subject_step(table, step->command.program.sum, nth);
+        step->number = program_step(table, step->command.program.sum, nth);
         p->count++;
     }
 }
@@ -183,7 +183,7 @@ static bool run_step(struct subject *s, const struct step *step, uint64_t stop_s
 
 void subject_command(struct subject *s, const struct str *tables, size_t count)
 {
-    struct plan p = { .stop_step = subject_step(STR("commands"), 0, 0) };
+    struct plan p = { .stop_step = program_step(STR("commands"), 0, 0) };
     bool is_account = s->who.kind == RECIPIENT_ACCOUNT;
     for (size_t i = 0; i < count && s->fate == FATE_NONE; i++)
         read_table(s, tables[i], &p);

@@ -29,11 +29,6 @@ void subject_failed(struct subject *s, struct str what, struct str why)
                     arena_printf(&s->mem, "%.*s: %.*s", STR_ARG(what), STR_ARG(why)));
 }
 
-uint64_t subject_step(struct str table, uint64_t sum, unsigned nth)
-{
-    return hash_text(table, false, sum + nth) | 1; /* 0 is none */
-}
-
 bool subject_note(struct subject *s, uint64_t step, bool sync)
 {
     struct err e = { .rc = RC_OK };
@@ -193,7 +188,7 @@ static bool run_file(struct subject *s, struct str file, const char *type, uint6
         if (why != NULL)
             tab_say_skipped(file.p, tab.rows[i].line, str_from_c(why));
         sums[i] = line.sum;
-        uint64_t step = subject_step(file, line.sum, same_before(sums, i));
+        uint64_t step = program_step(file, line.sum, same_before(sums, i));
         if (why != NULL || (line.not_for_logged_in && logged_in) ||
             spool_step_is_done(s->entry, s->i, step))
             continue;
@@ -215,7 +210,7 @@ void subject_filter(struct subject *s, enum filter_way way)
     const struct filter_subject about = { address_print_bare(&s->sender, &s->mem),
                                           address_print_bare(&s->recipient, &s->mem),
                                           env->client, env->server };
-    uint64_t stop_step = subject_step(str_from_c(ways[way].table), 0, 0);
+    uint64_t stop_step = program_step(str_from_c(ways[way].table), 0, 0);
     if (!filters_are_listed(way) || !filters_select(way, &about, &s->mem, &choice))
         return;
     if (choice.uncertain)

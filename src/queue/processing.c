@@ -43,28 +43,10 @@ bool processing_is_needed(const struct spool_entry *entry, size_t i, const struc
     return filters_select(way, &s, &a, &choice);
 }
 
-size_t queue_command_tables(const struct recipient *who, struct arena *a,
-                            struct str out[QUEUE_COMMAND_TABLES])
-{
-    const struct account *account = &who->account;
-    const struct address *target = &who->target;
-    if (who->kind == RECIPIENT_ACCOUNT) {
-        out[0] = arena_printf(a, "domains/%.*s/mailproc.tab", STR_ARG(account->domain));
-        out[1] = arena_printf(a, "%.*s/mailproc.tab", STR_ARG(account->folder));
-        return 2;
-    }
-    if (who->kind == RECIPIENT_CMDALIAS)
-        out[0] = arena_printf(a, "cmdaliases/%.*s/%.*s.tab", STR_ARG(target->domain),
-                              STR_ARG(target->local));
-    else if (who->kind == RECIPIENT_CUSTDOMAIN)
-        out[0] = arena_printf(a, "custdomains/%.*s.tab", STR_ARG(target->domain));
-    return who->kind == RECIPIENT_CMDALIAS || who->kind == RECIPIENT_CUSTDOMAIN ? 1 : 0;
-}
-
 static void process(struct subject *s)
 {
-    struct str tables[QUEUE_COMMAND_TABLES];
-    size_t count = queue_command_tables(&s->who, &s->mem, tables);
+    struct str tables[USERS_COMMAND_TABLES];
+    size_t count = users_command_tables(&s->who, &s->mem, tables);
     if (s->entry->env.via.n > 0 || s->who.kind == RECIPIENT_REMOTE) {
         subject_filter(s, FILTERS_OUT);
         if (s->fate == FATE_NONE)

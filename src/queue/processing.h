@@ -63,8 +63,6 @@ void subject_end(struct subject *s, enum queue_outcome outcome, const char *stat
                  struct str text);
 /* FilterFailure: passes, or the recipient waits. */
 void subject_failed(struct subject *s, struct str what, struct str why);
-/* The step that this line of the table is; nth: among the same lines of that table. */
-uint64_t subject_step(struct str table, uint64_t sum, unsigned nth);
 /* Notes that a step is done. False: it couldn't be noted, so the recipient waits. sync: before
  * anything else happens. */
 bool subject_note(struct subject *s, uint64_t step, bool sync);

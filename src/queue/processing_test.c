@@ -127,7 +127,7 @@ static void parts_wait(void **state)
     struct proc_command c;
     must(tab_read("domains/x.test/ben/mailproc.tab", &a, &tab, &e), &e);
     assert_null(proc_command_parse(&tab.rows[0], &c));
-    uint64_t step = subject_step(STR("domains/x.test/ben/mailproc.tab"), c.program.sum, 0);
+    uint64_t step = program_step(STR("domains/x.test/ben/mailproc.tab"), c.program.sum, 0);
     assert_true(spool_step_is_done(&entry, 0, step));
     must(spool_open(spool_part_id(id, 0, (size_t)step, &a), &a, &part, &e), &e);
     assert_false(spool_part_waits(&part));

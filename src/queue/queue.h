@@ -8,7 +8,6 @@
 
 #include "base/base.h"
 #include "sys/pool.h"
-#include "users/users.h"
 
 struct queue;
 
@@ -86,12 +85,6 @@ void queue_ran(uint64_t number, uint64_t code, struct str text);
 void queue_expire_views(void);
 /* A runner process takes programs; one before it won't answer any more. */
 void queue_runner_ready(struct queue *q);
-
-/* The tables whose commands are meant for what an address means, in their order, below the
- * MailRoot. How many. In a. */
-#define QUEUE_COMMAND_TABLES 2u
-size_t queue_command_tables(const struct recipient *who, struct arena *a,
-                            struct str out[QUEUE_COMMAND_TABLES]);
 
 /* --- what the administrator wants (any thread) ------------------------------------------- */
 

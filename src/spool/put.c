@@ -165,6 +165,9 @@ static enum rc print_past(const struct spool_past *past, size_t recipients, stru
         rc = journal_print(out, past->frozen ? "failed" : "deferred", i, 0, past->reason);
     for (size_t i = 0; rc == RC_OK && past->frozen && i < recipients; i++)
         rc = journal_print(out, "reported", i, 0, STR("-"));
+    for (size_t i = 0; rc == RC_OK && i < recipients * past->step_count; i++)
+        rc = journal_print(out, "step", i / past->step_count,
+                           (int64_t)past->steps[i % past->step_count], STR("-"));
     if (rc == RC_OK && (past->tries > 0 || past->next_try > 0))
         rc = journal_print(out, "retry", past->tries, past->next_try, STR("-"));
     if (rc == RC_OK && past->held)

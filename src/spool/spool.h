@@ -82,9 +82,11 @@ void spool_put_abort(struct spool_put **put);
 /* What became of it so far; alike for all recipients. */
 struct spool_past {
     unsigned tries;
-    usec_t next_try;    /* 0: now */
-    struct str reason;  /* of the last failure; may be empty */
-    struct str history; /* lines for people; may be empty */
+    usec_t next_try;       /* 0: now */
+    struct str reason;     /* of the last failure; may be empty */
+    struct str history;    /* lines for people; may be empty */
+    const uint64_t *steps; /* of the recipients' processing that are done */
+    size_t step_count;
     bool frozen, held;
 };
 /* As spool_put_begin with an id of the caller's, who is alone with it: an entry of that id that

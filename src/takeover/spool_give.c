@@ -10,7 +10,7 @@
  * A file of step 1 whose entry didn't move is dropped; one whose entry did moves on.
  */
 #include "conf/options.h"
-#include "mail/date.h"
+#include "process/process.h"
 #include "sys/file.h"
 #include "takeover/xmail_int.h"
 #include <dirent.h>
@@ -31,20 +31,22 @@ struct give {
 
 /* --- one file ---------------------------------------------------------------------------- */
 
-static void add_head(const struct spool_entry *entry, size_t i, struct arena *a,
-                     struct buf *out)
+static struct str head_of(const struct spool_entry *entry, size_t i, struct arena *a)
 {
     const struct envelope *env = &entry->env;
-    char date[DATE_TEXT_BYTES];
-    struct str client = env->client.n > 0 ? env->client : STR("[127.0.0.1]:0");
-    struct str server = env->server.n > 0 ? env->server : STR("[127.0.0.1]:25");
-    struct str domain =
-        conf()->smtp_server_domain.n > 0 ? conf()->smtp_server_domain : conf()->root_domain;
-    buf_addf(out, "%.*s;%.*s;%s\r\n%.*s\r\n%.*s\r\n", STR_ARG(client), STR_ARG(server),
-             date_print(env->received_at, date), STR_ARG(domain), STR_ARG(entry->id));
-    buf_addf(out, "MAIL FROM:<%.*s>\r\nRCPT TO:<%.*s>\r\n" XMAIL_DATA_TAG "\r\n",
-             STR_ARG(address_print_bare(&env->reverse_path, a)),
-             STR_ARG(address_print_bare(&env->recipients[i].resolved, a)));
+    const struct filter_scene scene = {
+        .client = env->client,
+        .server = env->server,
+        .domain =
+            conf()->smtp_server_domain.n > 0 ? conf()->smtp_server_domain : conf()->root_domain,
+        .id = entry->id,
+        .sender = address_print_bare(&env->reverse_path, a),
+        .time = env->received_at,
+    };
+    const struct filter_rcpt to = {
+        .given = address_print_bare(&env->recipients[i].resolved, a),
+    };
+    return scene_head_queue(&scene, &to, a);
 }
 
 static enum rc write_part(int fd, struct buf *b, const char *path, struct err *e)
@@ -66,7 +68,7 @@ static enum rc write_message(const struct spool_entry *entry, size_t i, const ch
     int fd AUTO_CLOSE = io_open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     if (fd < 0)
         return err_sys(e, "make %s", path);
-    add_head(entry, i, &a, &out);
+    buf_must(buf_add_str(&out, head_of(entry, i, &a)));
     enum rc rc = write_part(fd, &out, path, e);
     for (uint64_t at = 0; at < entry->message_octets && rc == RC_OK;) {
         size_t want = (size_t)MIN((uint64_t)CHUNK_BYTES, entry->message_octets - at);
@@ -81,19 +83,21 @@ static enum rc write_message(const struct spool_entry *entry, size_t i, const ch
     return rc;
 }
 
-/* slog: what was noted of a frozen message. */
-static enum rc write_log(const struct spool_entry *entry, size_t i, const char *path,
-                         struct err *e)
+static enum rc write_beside(struct buf *text, const char *path, struct err *e)
 {
-    struct buf out AUTO_RELEASE_BUF;
-    buf_init(&out, (size_t)64 << 20);
     int fd AUTO_CLOSE = io_open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    if (fd < 0)
-        return err_sys(e, "make %s", path);
+    return fd < 0 ? err_sys(e, "make %s", path) : write_part(fd, text, path, e);
+}
+
+/* slog: what was noted of a frozen message. */
+static void print_log(const struct spool_entry *entry, size_t i, const char *why,
+                      struct buf *out)
+{
     for (const struct spool_line *line = entry->history; line != NULL; line = line->next)
-        buf_addf(&out, "%.*s\r\n", STR_ARG(line->text));
-    buf_addf(&out, "%.*s\r\n", STR_ARG(entry->reasons[i]));
-    return write_part(fd, &out, path, e);
+        buf_addf(out, "%.*s\r\n", STR_ARG(line->text));
+    buf_addf(out, "%.*s\r\n", STR_ARG(entry->reasons[i]));
+    if (why != NULL)
+        buf_addf(out, "%s\r\n", why);
 }
 
 /* --- step 1 ------------------------------------------------------------------------------ */
@@ -112,26 +116,44 @@ static bool is_meant(const struct give *g, enum delivery_state state)
            (g->frozen && state == DELIVERY_REPORTED);
 }
 
-static enum rc stage(struct give *g, const struct spool_entry *entry, struct err *e)
+static enum rc stage_one(struct give *g, const struct spool_entry *entry, size_t i,
+                         struct err *e)
 {
     struct arena a AUTO_RELEASE_ARENA = { 0 };
-    /* What a person keeps back must not go out because XMail knows nothing of that. */
+    struct buf beside AUTO_RELEASE_BUF;
+    struct str name = name_of(g, entry, i, &a);
+    struct str front = arena_printf(&a, EXPORT "/%.*s", STR_ARG(entry->id));
+    const char *part = NULL;
+    buf_init(&beside, (size_t)64 << 20);
+    /* What a person keeps back must not go out because XMail knows nothing of that; nor what
+     * has a way that XMail can't be told. */
     bool frozen = g->frozen || entry->held || (entry->env.approval.n > 0 && !entry->approved);
-    const char *kind = frozen ? "froz" : "mess";
-    enum rc rc = RC_OK;
-    for (size_t i = 0; i < entry->env.recipient_count && rc == RC_OK; i++) {
-        if (!is_meant(g, entry->states[i]))
-            continue;
-        struct str name = name_of(g, entry, i, &a);
-        struct str front = arena_printf(&a, EXPORT "/%.*s", STR_ARG(entry->id));
-        rc = write_message(entry, i,
-                           arena_printf(&a, "%s.%s.%.*s", front.p, kind, STR_ARG(name)).p, e);
-        if (rc == RC_OK && frozen)
-            rc = write_log(entry, i, arena_printf(&a, "%s.slog.%.*s", front.p, STR_ARG(name)).p,
-                           e);
-        g->report.files++;
-        g->report.frozen += frozen;
+    const char *why = frozen ? NULL : xmail_progress_print(entry, i, &a, &part, &beside);
+    if (why != NULL)
+        takeover_say(g->sink, TAKEOVER_HAND, name, "frozen: %s", why);
+    frozen = frozen || why != NULL;
+    if (frozen) {
+        part = "slog";
+        buf_reset(&beside);
+        print_log(entry, i, why, &beside);
     }
+    enum rc rc = write_message(
+        entry, i,
+        arena_printf(&a, "%s.%s.%.*s", front.p, frozen ? "froz" : "mess", STR_ARG(name)).p, e);
+    if (rc == RC_OK && part != NULL)
+        rc = write_beside(&beside,
+                          arena_printf(&a, "%s.%s.%.*s", front.p, part, STR_ARG(name)).p, e);
+    g->report.files++;
+    g->report.frozen += frozen;
+    return rc;
+}
+
+static enum rc stage(struct give *g, const struct spool_entry *entry, struct err *e)
+{
+    enum rc rc = RC_OK;
+    for (size_t i = 0; i < entry->env.recipient_count && rc == RC_OK; i++)
+        if (is_meant(g, entry->states[i]))
+            rc = stage_one(g, entry, i, e);
     return rc;
 }
 
@@ -182,14 +204,17 @@ static enum rc names_in(const char *path, struct arena *a, struct buf *names, st
     return rc;
 }
 
-/* A staged file goes on where its entry was given, and is dropped where it wasn't. */
-static enum rc finish_file(struct str name, struct err *e)
+/* A staged file goes on where its entry was given, and is dropped where it wasn't. messages:
+ * those, else what lies beside them. */
+static enum rc finish_file(struct str name, bool messages, struct err *e)
 {
     struct arena a AUTO_RELEASE_ARENA = { 0 };
     struct str rest = name, id = { "", 0 }, kind = { "", 0 };
     struct str from = arena_printf(&a, EXPORT "/%.*s", STR_ARG(name));
     if (!str_cut(&rest, '.', &id) || !str_cut(&rest, '.', &kind) || rest.p == NULL)
         return RC_OK; /* ID.entry, ID.journal */
+    if (messages != (str_eq(kind, STR("mess")) || str_eq(kind, STR("froz"))))
+        return RC_OK;
     if (!file_exists(arena_printf(&a, EXPORT "/%.*s.entry", STR_ARG(id)).p))
         return io_unlink(from.p) < 0 ? err_sys(e, "remove %s", from.p) : RC_OK;
     struct str to =
@@ -229,8 +254,9 @@ enum rc takeover_give_finish(struct err *e)
     struct str *list = arena_new_array(&a, struct str, count + 1);
     if (count > 0)
         memcpy(list, names.p, names.n);
-    for (size_t i = 0; i < count && rc == RC_OK; i++)
-        rc = finish_file(list[i], e);
+    /* XMail must not find a message without what belongs to it. */
+    for (size_t i = 0; i < 2 * count && rc == RC_OK; i++)
+        rc = finish_file(list[i % count], i >= count, e);
     if (rc == RC_OK && count > 0)
         rc = xmail_sync("spool", e);
     if (rc == RC_OK && count > 0)
@@ -269,6 +295,37 @@ static enum rc give_one(struct give *g, struct str id, struct err *e)
     if (rc == RC_OK)
         buf_must(buf_add(&g->ids, &copy, sizeof(copy)));
     return rc;
+}
+
+/* A part whose entry doesn't say so yet would come twice: that entry makes it again. */
+static enum rc drop_if_it_waits(struct str id, struct err *e)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct spool_entry entry;
+    if (spool_open(id, &a, &entry, NULL) != RC_OK)
+        return RC_OK; /* give_one says it */
+    bool waits = spool_part_waits(&entry);
+    spool_close(&entry);
+    const char *path = arena_printf(&a, "queue/%.2s/%.*s", id.p + 11, STR_ARG(id)).p;
+    if (waits && io_unlink(path) < 0)
+        return err_sys(e, "remove %s", path);
+    if (waits)
+        (void)io_unlink(arena_printf(&a, "%s.journal", path).p);
+    return RC_OK;
+}
+
+/* Before any entry is given: one that was can't be asked any more. */
+static enum rc drop_waiting_parts(struct give *g, struct err *e)
+{
+    enum rc rc = spool_scan(collect, g, e);
+    for (size_t at = 0; at < g->ids.n && rc == RC_OK; at += sizeof(struct str)) {
+        struct str id;
+        memcpy(&id, g->ids.p + at, sizeof(id));
+        rc = drop_if_it_waits(id, e);
+    }
+    buf_reset(&g->ids);
+    arena_reset(&g->mem);
+    return rc == RC_OK ? xmail_sync("queue", e) : rc;
 }
 
 static enum rc give_folder(struct give *g, bool frozen, struct err *e)
@@ -317,6 +374,8 @@ enum rc takeover_give(const struct takeover_sink *sink, struct takeover_given *o
     enum rc rc = make_folders(e);
     if (rc == RC_OK)
         rc = takeover_give_finish(e);
+    if (rc == RC_OK)
+        rc = drop_waiting_parts(&g, e);
     if (rc == RC_OK)
         rc = give_folder(&g, false, e);
     if (rc == RC_OK)

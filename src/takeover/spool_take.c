@@ -65,59 +65,34 @@ static usec_t next_try(const struct xmail_log *log)
     return log->last_try > 0 ? log->last_try + delay : 0;
 }
 
-static bool same_lines(struct str x, struct str y)
+/* What XMail left to do of the commands for it. */
+static struct str read_left(const struct xmail_found *f, struct arena *a)
 {
-    struct str a, b;
-    while (x.p != NULL || y.p != NULL) {
-        a = b = STR("");
-        while (x.p != NULL && a.n == 0 && str_cut(&x, '\n', &a))
-            a = str_trim(a);
-        while (y.p != NULL && b.n == 0 && str_cut(&y, '\n', &b))
-            b = str_trim(b);
-        if (!str_eq(a, b))
-            return false;
-    }
-    return true;
+    struct str left = read_beside(f, "mprc", a);
+    return left.n > 0 ? left : read_beside(f, "cust", a);
 }
 
-/*
- * mprc and cust hold what is left of a mailproc or a custom domain's file. Where that is all of
- * it, nothing was done, and it begins anew; else what was done isn't known for certain, and the
- * entry is held for a person.
- */
-static bool has_begun(const struct xmail_found *f, const struct xmail_head *h, struct arena *a)
+/* Where it isn't certain what was done, the entry is held for a person. */
+static enum xmail_progress progress(const struct take *t, const struct xmail_found *f,
+                                    const struct xmail_head *h, struct arena *a,
+                                    struct spool_past *out)
 {
-    const struct address *to = &h->rcpts[0].resolved;
-    struct str left = read_beside(f, "mprc", a), whole = STR("");
+    struct str left = read_left(f, a);
     if (left.n == 0)
-        left = read_beside(f, "cust", a);
-    if (left.n == 0)
-        return false;
-    if (str_has_any(to->local, "/") || str_has_any(to->domain, "/"))
-        return true;
-    const char *const files[] = {
-        arena_printf(a, "domains/%.*s/%.*s/mailproc.tab", STR_ARG(to->domain),
-                     STR_ARG(to->local))
-            .p,
-        arena_printf(a, "domains/%.*s/mailproc.tab", STR_ARG(to->domain)).p,
-        arena_printf(a, "cmdaliases/%.*s/%.*s.tab", STR_ARG(to->domain), STR_ARG(to->local)).p,
-        arena_printf(a, "custdomains/%.*s.tab", STR_ARG(to->domain)).p,
-    };
-    for (size_t i = 0; i < ARRAY_LEN(files); i++)
-        if (file_read(files[i], XMAIL_LOG_MAX, a, &whole, NULL, NULL) == RC_OK &&
-            same_lines(left, whole))
-            return false;
-    return true;
+        return XMAIL_PROGRESS_NONE;
+    if (!t->has_index || h->count != 1)
+        return XMAIL_PROGRESS_UNKNOWN;
+    return xmail_progress_read(left, &h->rcpts[0].resolved, a, &out->steps, &out->step_count);
 }
 
 static struct str history(const struct xmail_found *f, const struct xmail_head *h,
                           struct str log, struct arena *a)
 {
-    struct str left = read_beside(f, "mprc", a);
+    struct str left = read_left(f, a);
     struct str text = arena_printf(a, "XMail: spool/%.*s/%s/%.*s id %.*s\n", STR_ARG(f->folder),
                                    xmail_kinds[f->kind], STR_ARG(f->name), STR_ARG(h->id));
     if (left.n > 0)
-        text = arena_printf(a, "%.*smprc:\n%.*s\n", STR_ARG(text), STR_ARG(left));
+        text = arena_printf(a, "%.*sleft to do:\n%.*s\n", STR_ARG(text), STR_ARG(left));
     return arena_printf(a, "%.*s%.*s", STR_ARG(text), STR_ARG(log));
 }
 
@@ -137,7 +112,7 @@ static void look_back(struct take *t, const struct xmail_found *f, const struct 
         out->reason =
             arena_printf(a, "%s - %.*s", out->frozen ? "5.0.0" : "4.0.0",
                          STR_ARG(log.reason.n > 0 ? log.reason : STR("XMail didn't note why")));
-    if (!out->frozen && has_begun(f, h, a)) {
+    if (progress(t, f, h, a, out) == XMAIL_PROGRESS_UNKNOWN && !out->frozen) {
         out->held = true;
         out->reason = STR("4.0.0 - XMail had begun to process it; release it to begin anew");
         t->report.held++;

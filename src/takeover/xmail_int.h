@@ -36,6 +36,22 @@ void xmail_log_parse(struct str text, struct xmail_log *out);
 /* "milliseconds.thread.sequence.host": the time; 0: the name is of another form. */
 usec_t xmail_name_time(struct str name);
 
+/* --- xmail_progress.c -------------------------------------------------------------------- */
+
+enum xmail_progress {
+    XMAIL_PROGRESS_NONE,   /* all commands are left */
+    XMAIL_PROGRESS_WITHIN, /* *out_steps: those that are done */
+    XMAIL_PROGRESS_UNKNOWN,
+};
+/* left: the lines of mprc or cust, for mail to this address. In a. */
+enum xmail_progress xmail_progress_read(struct str left, const struct address *to,
+                                        struct arena *a, const uint64_t **out_steps,
+                                        size_t *out_count);
+/* The same lines for a recipient of an entry; *out_part ("mprc", "cust") only when there are
+ * any. NULL, or what XMail can't be told. */
+const char *xmail_progress_print(const struct spool_entry *entry, size_t i, struct arena *a,
+                                 const char **out_part, struct buf *out);
+
 /* --- spool_scan.c ------------------------------------------------------------------------ */
 
 enum xmail_kind { XMAIL_MESS, XMAIL_RSND, XMAIL_FROZ };

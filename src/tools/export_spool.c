@@ -42,6 +42,8 @@ static enum rc run(const char *mailroot, const char *owner, struct err *e)
     if (rc == RC_OK)
         rc = spool_init(NULL, e);
     if (rc == RC_OK)
+        rc = tool_use_accounts(e);
+    if (rc == RC_OK)
         fetch_give_back(); /* first: entries of the queue tell what was fetched */
     if (rc == RC_OK)
         rc = takeover_give(&sink, &given, e);

@@ -6,7 +6,6 @@
 #include "gates/gates.h"
 #include "mail/header.h"
 #include "mail/stuffed.h"
-#include "queue/queue.h"
 #include "smtpd/smtpd.h"
 #include "tools/filter_run.h"
 #include "tools/tools.h"
@@ -62,8 +61,8 @@ static enum rc test_filters(struct testing *t, struct str table, struct tested_r
 /* Filters among the commands of the recipient. */
 static enum rc test_commands(struct testing *t, struct tested_rcpt *rcpt, struct err *e)
 {
-    struct str tables[QUEUE_COMMAND_TABLES];
-    size_t count = queue_command_tables(&rcpt->who, &t->mem, tables);
+    struct str tables[USERS_COMMAND_TABLES];
+    size_t count = users_command_tables(&rcpt->who, &t->mem, tables);
     enum rc rc = RC_OK;
     t->stopped = false;
     for (size_t i = 0; i < count && rc == RC_OK; i++) {

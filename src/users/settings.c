@@ -36,9 +36,31 @@ static bool has_commands(const char *path, struct arena *a)
     return tab.problem_count > 0 || (tab.row_count > 0 && !only_mailbox);
 }
 
+size_t users_command_tables(const struct recipient *who, struct arena *a,
+                            struct str out[USERS_COMMAND_TABLES])
+{
+    const struct account *account = &who->account;
+    const struct address *target = &who->target;
+    if (who->kind == RECIPIENT_ACCOUNT) {
+        out[0] = arena_printf(a, "domains/%.*s/mailproc.tab", STR_ARG(account->domain));
+        out[1] = arena_printf(a, "%.*s/mailproc.tab", STR_ARG(account->folder));
+        return 2;
+    }
+    if (who->kind == RECIPIENT_CMDALIAS)
+        out[0] = arena_printf(a, "cmdaliases/%.*s/%.*s.tab", STR_ARG(target->domain),
+                              STR_ARG(target->local));
+    else if (who->kind == RECIPIENT_CUSTDOMAIN)
+        out[0] = arena_printf(a, "custdomains/%.*s.tab", STR_ARG(target->domain));
+    return who->kind == RECIPIENT_CMDALIAS || who->kind == RECIPIENT_CUSTDOMAIN ? 1 : 0;
+}
+
 bool users_needs_processing(const struct account *account, struct arena *a)
 {
-    struct str user = arena_printf(a, "%.*s/mailproc.tab", STR_ARG(account->folder));
-    struct str domain = arena_printf(a, "domains/%.*s/mailproc.tab", STR_ARG(account->domain));
-    return has_commands(user.p, a) || has_commands(domain.p, a);
+    const struct recipient who = { .kind = RECIPIENT_ACCOUNT, .account = *account };
+    struct str tables[USERS_COMMAND_TABLES];
+    size_t count = users_command_tables(&who, a, tables);
+    bool any = false;
+    for (size_t i = 0; i < count && !any; i++)
+        any = has_commands(tables[i].p, a);
+    return any;
 }

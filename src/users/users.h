@@ -129,6 +129,11 @@ bool users_external_alias(const struct address *ext, struct arena *a,
 /* user.tab of the account (missing variables: XMail's defaults). RC_TEMP: unreadable. */
 enum rc users_options(const struct account *account, struct arena *a, struct user_options *out,
                       struct err *e) CHECK_RESULT;
+/* The tables whose commands are meant for what an address means, in their order, below the
+ * MailRoot. How many. In a. */
+#define USERS_COMMAND_TABLES 2u
+size_t users_command_tables(const struct recipient *who, struct arena *a,
+                            struct str out[USERS_COMMAND_TABLES]);
 /* Does its own or its domain's mailproc.tab ask for more than the mailbox? */
 bool users_needs_processing(const struct account *account, struct arena *a);
 

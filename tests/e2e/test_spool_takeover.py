@@ -1,6 +1,7 @@
 """What XMail left in its spool when it stopped: each message once, with its history, at every start."""
 import json
 import os
+import smtplib
 import subprocess
 import time
 import unittest
@@ -123,6 +124,80 @@ class SpoolTakeover(unittest.TestCase):
         self.assertEqual(s.mailbox("bob"), [])
         run("queue", "release", "--mailroot", s.mailroot, held["id"])
         self.assertTrue(wait_until(lambda: s.mailbox("bob")))
+
+    def commands(self, s, path, *rows):
+        os.makedirs(os.path.dirname(s.path(path)), exist_ok=True)
+        with open(s.path(path), "w", encoding="utf-8") as f:
+            f.writelines("\t".join(f'"{v}"' for v in row) + "\n" for row in rows)
+
+    def test_processing_goes_on_behind_what_is_done(self):
+        sink = Sink({})
+        self.addCleanup(sink.close)
+        s = self.server(DefaultSMTPGateways=f"127.0.0.1:{sink.port}")
+        ran = os.path.join(s.scratch, "ran")
+        note = ("external", "0", "20", "/bin/sh", "-c", f"echo $0 >>{ran}", "@@RCPT")
+        send = ("redirect", "r@far.example")
+        self.commands(s, f"domains/{DOMAIN}/alice/mailproc.tab", note, ("mailbox",), note, send)
+        self.commands(s, f"domains/{DOMAIN}/bob/mailproc.tab", note, ("mailbox",), send)
+        self.commands(s, "custdomains/cust.example.tab", note, send)
+
+        def line(row):
+            return "\t".join(f'"{v}"' for v in row) + "\r\n"
+        for number, (to, part, rest) in enumerate(((f"alice@{DOMAIN}", "mprc", line(("mailbox",)) + line(note) + line(send)),
+                                                   (f"bob@{DOMAIN}", "mprc", line(send)), ("x@cust.example", "cust", line(send)))):
+            name = f"176400000012{number}.1.1.h"
+            put(s.mailroot, "mess", name, spool_text("s@far.example", [to], MESSAGE.format(to)))
+            put(s.mailroot, part, name, rest.encode())
+        s.start()
+        self.assertTrue(wait_until(lambda: len(sink.messages) == 3 and self.queue(s) == [], 40), s.log_text()[-3000:])
+        self.assertEqual((len(s.mailbox("alice")), len(s.mailbox("bob"))), (1, 0))
+        with open(ran, encoding="utf-8") as f:
+            self.assertEqual(f.read(), f"alice@{DOMAIN}\n")
+        # Lines of one table, where another one has lines too: that was all of it, or not.
+        s.stop()
+        self.commands(s, f"domains/{DOMAIN}/mailproc.tab", note, ("mailbox",))
+        put(s.mailroot, "mess", "1764000000129.1.1.h", spool_text("s@far.example", [f"bob@{DOMAIN}"], MESSAGE.format("x")))
+        put(s.mailroot, "mprc", "1764000000129.1.1.h", line(("mailbox",)).encode())
+        s.start()
+        self.assertTrue(wait_until(lambda: [e["held"] for e in self.queue(s)] == [True]))
+
+    def test_what_was_done_is_told_to_xmail(self):
+        sink = Sink({"MAIL": "451 4.7.1 later"})
+        self.addCleanup(sink.close)
+        s = self.server(DefaultSMTPGateways=f"127.0.0.1:{sink.port}", RetryFirst="600")
+        program = os.path.join(s.scratch, "program")
+        send, run_it = ("redirect", "z@far.example"), ("external", "0", "20", program)
+        self.commands(s, f"domains/{DOMAIN}/alice/mailproc.tab", send, run_it, ("mailbox",))
+        self.commands(s, f"domains/{DOMAIN}/bob/mailproc.tab", ("smtprelay", f"127.0.0.1:{sink.port}"))
+        s.start()
+        with smtplib.SMTP("127.0.0.1", s.ports["smtp"], timeout=60) as c:
+            c.sendmail("s@far.example", [f"alice@{DOMAIN}", f"bob@{DOMAIN}"], "Subject: t\r\n\r\nx\r\n")
+
+        def waiting():
+            return sorted((e["recipients"][0]["address"], e["tries"] > 0) for e in self.queue(s))
+        self.assertTrue(wait_until(lambda: len(waiting()) == 3 and all(tried for _, tried in waiting()), 40), waiting())
+        s.stop()
+        out = run("export-spool", "--mailroot", s.mailroot)
+        self.assertEqual(out.returncode, 0, out.stderr)
+        self.assertIn("became 3 files in spool/0/0, 1 of them frozen", out.stdout)
+        self.assertIn(f"frozen: it was to be handed to 127.0.0.1:{sink.port}", out.stdout)
+        [mprc] = os.listdir(s.path("spool/0/0/mprc"))
+        with open(s.path("spool/0/0/mprc", mprc), encoding="utf-8") as f:
+            self.assertEqual(f.read().splitlines(), [f'"external"\t"0"\t"20"\t"{program}"', '"mailbox"'])
+        with open(s.path("spool/0/0/mess", mprc), "rb") as f:
+            self.assertIn(f"RCPT TO:<alice@{DOMAIN}>".encode(), f.read())
+        [slog] = os.listdir(s.path("spool/0/0/slog"))
+        self.assertEqual(os.listdir(s.path("spool/0/0/froz")), [slog])
+        # And back: what was sent on isn't sent on again.
+        with open(program, "w", encoding="utf-8") as f:
+            f.write("#!/bin/sh\n")
+        os.chmod(program, 0o700)
+        sink.script.clear()
+        sink.messages.clear()
+        s.start()
+        self.assertTrue(wait_until(lambda: self.queue(s) == [], 40), s.log_text()[-3000:])
+        self.assertEqual((len(s.mailbox("alice")), len(sink.messages)), (1, 1))
+        self.assertIn(b"<z@far.example>", sink.messages[0]["rcpts"][0])
 
     def test_not_while_xmail_runs(self):
         s = self.server()
