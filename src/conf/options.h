@@ -17,6 +17,9 @@ enum password_scheme { PASSWORD_XMCRYPT, PASSWORD_SCRAM, PASSWORD_YESCRYPT };
  * hikyaku/marker. */
 enum conf_origin { CONF_TAKEN_OVER, CONF_NEW };
 
+/* server.tab as it was when the server started. */
+#define CONF_STARTED_PATH "hikyaku/started.tab"
+
 #define SERVICE_BINDS_MAX 16
 
 /* Where and how one service listens. */

@@ -1,4 +1,4 @@
-/* cmd_file.c - custdom*, cfgfile*, filelist, poplnk*. */
+/* cmd_file.c - custdom*, cfgfile*, filelist, poplnk*, restart, reload. */
 #include "control/control_int.h"
 #include "sys/file.h"
 #include <dirent.h>
@@ -76,6 +76,25 @@ enum admin_result ctrl_filelist(struct ctrl *c, struct err *e)
     }
     folder_close(&f);
     return ADMIN_OK;
+}
+
+/* --- orders to the master ---------------------------------------------------------------- */
+
+static enum admin_result order(const char *name, struct err *e)
+{
+    return file_replace(name, STR(""), 0600, e) == RC_OK ? ADMIN_OK : ADMIN_CANT_WRITE;
+}
+
+enum admin_result ctrl_restart(struct ctrl *c, struct err *e)
+{
+    (void)c;
+    return order(".restart", e);
+}
+
+enum admin_result ctrl_reload(struct ctrl *c, struct err *e)
+{
+    (void)c;
+    return order(".reload", e);
 }
 
 /* --- custom domains ---------------------------------------------------------------------- */

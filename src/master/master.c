@@ -5,6 +5,7 @@
  */
 #include "master/master.h"
 #include "conf/marker.h"
+#include "conf/tab.h"
 #include "conf/tables.h"
 #include "master/recover.h"
 #include "master/roles.h"
@@ -36,6 +37,7 @@ struct master {
     struct running running[ROLE_COUNT];
     int channels[ROLE_COUNT][ROLE_COUNT]; /* [a][b]: a's end of the channel between a and b */
     bool stopping, clean;
+    bool again; /* what is being stopped shall be started again */
     bool change_user;
     uid_t control_uid, mail_uid;
     gid_t control_gid, mail_gid;
@@ -282,23 +284,47 @@ static enum rc make_channels(struct master *m, struct err *e)
     return RC_OK;
 }
 
-static enum rc open_listeners(struct master *m, const int *activated, size_t activated_count,
+static bool is_among(const struct open_listener *list, size_t count, int fd)
+{
+    for (size_t i = 0; i < count; i++)
+        if (list[i].fd == fd)
+            return true;
+    return false;
+}
+
+/* Those of `list` that aren't among `kept`. */
+static void close_listeners(const struct open_listener *list, size_t count,
+                            const struct open_listener *kept, size_t kept_count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (list[i].fd >= 0 && !is_among(kept, kept_count, list[i].fd))
+            (void)close(list[i].fd);
+}
+
+/* sockets: open ones, used where they fit. When it fails, those of before stay. */
+static enum rc open_listeners(struct master *m, const int *sockets, size_t socket_count,
                               struct err *e)
 {
-    size_t count = 0;
+    struct open_listener list[LISTENERS_MAX];
+    size_t count = 0, before = m->env.listener_count;
     bool tls = file_exists("server.cert") && file_exists("server.key");
-    enum rc rc = listeners_open(activated, activated_count, tls, m->env.listeners, &count, e);
+    enum rc rc = listeners_open(sockets, socket_count, tls, list, &count, e);
+    if (rc == RC_OK && count == 0)
+        rc = err_perm(e, "5.3.0", "no service listens: all are off");
+    if (rc != RC_OK) {
+        close_listeners(list, count, m->env.listeners, before);
+        return rc;
+    }
+    close_listeners(m->env.listeners, before, list, count);
+    memcpy(m->env.listeners, list, count * sizeof(list[0]));
     m->env.listener_count = (uint32_t)count;
     m->board->listener_count = (uint32_t)count;
-    for (size_t i = 0; i < count && rc == RC_OK; i++) {
-        const struct open_listener *l = &m->env.listeners[i];
+    for (size_t i = 0; i < count; i++) {
         struct board_listener *b = &m->board->listeners[i];
-        memcpy(b->service, l->service, sizeof(b->service));
-        (void)ip_port_print(&l->ip, l->port, b->address);
+        memcpy(b->service, list[i].service, sizeof(b->service));
+        (void)ip_port_print(&list[i].ip, list[i].port, b->address);
     }
-    if (rc == RC_OK && count == 0)
-        return err_perm(e, "5.3.0", "no service listens: all are off");
-    return rc;
+    return RC_OK;
 }
 
 static enum rc run_recovery(const struct master *m, struct err *e)
@@ -318,6 +344,22 @@ static enum rc run_recovery(const struct master *m, struct err *e)
     return RC_OK;
 }
 
+/* The settings as they are at a start, so that a change that waits for the next one shows. */
+static void keep_settings(void)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct stat st;
+    struct str text;
+    struct err e;
+    enum rc rc = file_read("server.tab", TAB_FILE_MAX, &a, &text, NULL, &e);
+    if (rc == RC_OK && io_stat("server.tab", &st) < 0)
+        rc = err_sys(&e, "stat server.tab");
+    if (rc == RC_OK)
+        rc = file_replace(CONF_STARTED_PATH, text, st.st_mode & 0777, &e);
+    if (rc != RC_OK)
+        log_warn(EV("settings of this start not kept"), KE(&e));
+}
+
 /* What a start leaves in hikyaku/. */
 static enum rc make_files(struct master *m, struct err *e)
 {
@@ -325,6 +367,7 @@ static enum rc make_files(struct master *m, struct err *e)
     enum rc rc = take_lock(m, e);
     if (rc == RC_OK)
         rc = marker_read(&marker, e);
+    (void)io_unlink(".restart"); /* for a server that doesn't run any more */
     if (rc == RC_OK)
         rc = options_load(e);
     if (rc == RC_OK)
@@ -333,6 +376,8 @@ static enum rc make_files(struct master *m, struct err *e)
         rc = mark_takeover(e);
     if (rc == RC_OK)
         rc = renew_run_id(e);
+    if (rc == RC_OK)
+        keep_settings();
     return rc == RC_OK ? board_make(&m->board, &m->env.board_fd, e) : rc;
 }
 
@@ -382,15 +427,35 @@ static bool any_running(const struct master *m)
     return false;
 }
 
-static void begin_stop(struct master *m, const char *why)
+/* again: to start once more, with the settings as they are then. */
+static void begin_stop(struct master *m, const char *why, bool again)
 {
+    m->again = again && (m->again || !m->stopping);
     if (m->stopping)
         return;
     m->stopping = true;
     m->clean = true;
     log_info(EV("stopping"), KV("reason", why));
-    notify_send("STOPPING=1");
+    if (!again)
+        notify_send("STOPPING=1");
     tell_roles(m, SIGTERM);
+}
+
+/* An order is a file of that name in the MailRoot, where only its owner and the control role
+ * may write. */
+static bool take_order(const char *name)
+{
+    return file_exists(name) && io_unlink(name) == 0;
+}
+
+static void look_for_orders(struct master *m)
+{
+    if (take_order(".shutdown"))
+        begin_stop(m, ".shutdown", false);
+    if (take_order(".restart"))
+        begin_stop(m, ".restart", true);
+    if (take_order(".reload"))
+        tell_roles(m, SIGHUP);
 }
 
 static void start_due_roles(struct master *m)
@@ -424,7 +489,7 @@ static void handle_signal(struct master *m, int signal)
     else if (signal == SIGINT && ++interrupts > 1)
         tell_roles(m, SIGKILL);
     else if (signal == SIGTERM || signal == SIGINT)
-        begin_stop(m, signal == SIGTERM ? "SIGTERM" : "SIGINT");
+        begin_stop(m, signal == SIGTERM ? "SIGTERM" : "SIGINT", false);
 }
 
 static void run(struct master *m)
@@ -438,10 +503,7 @@ static void run(struct master *m)
         handle_signal(m, child_wait_signal(wake));
         reap(m);
         announce(m, &announced);
-        if (!m->stopping && file_exists(".shutdown")) {
-            (void)io_unlink(".shutdown");
-            begin_stop(m, ".shutdown");
-        }
+        look_for_orders(m);
         if (m->stopping && give_up == USEC_FOREVER)
             give_up = clock_mono() + STOP_GRACE;
         if (clock_mono() > give_up) {
@@ -455,6 +517,39 @@ static void run(struct master *m)
             next_watchdog = clock_mono() + watchdog;
         }
     }
+}
+
+/* When all roles have ended: the settings and listening places as they are now. False: it can't
+ * go on. */
+static bool prepare_again(struct master *m)
+{
+    struct err e;
+    int sockets[LISTENERS_MAX];
+    size_t count = m->env.listener_count;
+    for (size_t i = 0; i < count; i++)
+        sockets[i] = m->env.listeners[i].fd;
+    enum rc rc = act_as_owner(m, true, &e);
+    if (rc == RC_OK && options_load(&e) != RC_OK)
+        log_error(EV("settings not read, those before stay"), KE(&e));
+    if (rc == RC_OK && !m->clean)
+        rc = renew_run_id(&e);
+    if (rc == RC_OK) {
+        keep_settings();
+        rc = act_as_owner(m, false, &e);
+    }
+    if (rc == RC_OK && open_listeners(m, sockets, count, &e) != RC_OK)
+        log_error(EV("listening where it did before"), KE(&e));
+    if (rc == RC_OK)
+        rc = run_recovery(m, &e);
+    if (rc != RC_OK) {
+        log_error(EV("not started again"), KE(&e));
+        m->clean = false;
+        return false;
+    }
+    memset(m->running, 0, sizeof(m->running));
+    m->board->started = clock_wall();
+    m->stopping = m->again = false;
+    return true;
 }
 
 static void finish(struct master *m)
@@ -496,7 +591,9 @@ int master_serve(int argc, char **argv)
         return 1;
     }
     write_pid(&m);
-    run(&m);
+    do
+        run(&m);
+    while (m.again && prepare_again(&m));
     finish(&m);
     return m.clean ? 0 : 1;
 }
