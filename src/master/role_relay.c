@@ -142,6 +142,30 @@ static bool is_dns_type(uint64_t type)
     return false;
 }
 
+/* Is the port of "PORT ADDRESS" one that this server listens on? Others are nobody's business.
+ */
+static bool is_own_port(struct str name)
+{
+    const struct board *board = role_whole_board();
+    struct str port, own;
+    if (!str_cut(&name, ' ', &port))
+        return false;
+    for (uint32_t i = 0; i < MIN(board->listener_count, (uint32_t)BOARD_LISTENERS); i++) {
+        own = str_from_c(board->listeners[i].address);
+        size_t colon = str_rfind(own, ':');
+        if (colon != SIZE_MAX && str_eq(str_skip(own, colon + 1), port))
+            return true;
+    }
+    return false;
+}
+
+static bool is_asked_well(const struct relay_lookup *l)
+{
+    if (l->is_gate)
+        return l->type <= GATE_ASK_MAILER;
+    return l->type == LOOK_UP_CONNECT ? is_own_port(l->name) : is_dns_type(l->type);
+}
+
 static void on_web_note(void *ctx, const struct note *n, int fd)
 {
     (void)ctx;
@@ -152,8 +176,7 @@ static void on_web_note(void *ctx, const struct note *n, int fd)
     const struct relay_lookup l = { n->u.look_up.process, n->u.look_up.number,
                                     n->u.look_up.gate != 0, (unsigned)n->u.look_up.question,
                                     n->u.look_up.name };
-    if (l.is_gate ? n->u.look_up.question <= GATE_ASK_MAILER
-                  : is_dns_type(n->u.look_up.question))
+    if (is_asked_well(&l))
         relay_look_up(the_pool, &l, on_lookup);
     else
         on_lookup(&l, 0, STR(""));

@@ -1,8 +1,14 @@
-/* records.c - questions to the DNS from the web role, which has no network outward: of gates,
- * and for records that people publish. Any thread. */
+/* records.c - questions from the web role, which has no network outward: of gates and for
+ * records that people publish, to the DNS; who answers at one of the server's ports. Any
+ * thread. */
 #include "relay/relay_int.h"
+#include "sys/client.h"
 #include "sys/dns.h"
+#include "sys/notes.h"
 
+#define CONNECT_TIME (4 * USEC_S)
+#define GREETING_TIME (2 * USEC_S)
+#define GREETING_MOST ((size_t)300)
 #define TEXT_MOST ((size_t)900) /* of an answer: it travels in a note */
 
 struct lookup_job {
@@ -50,6 +56,29 @@ static bool records(enum dns_type type, struct str name, struct arena *a, struct
     return true;
 }
 
+/* Who answers at "PORT ADDRESS"? *out: the greeting; where the client speaks first, nothing; or
+ * what went wrong. */
+static bool connects(struct str name, struct arena *a, struct str *out)
+{
+    struct client *c = NULL;
+    struct str port_text, line;
+    struct ip ip;
+    uint64_t port = 0;
+    struct err e;
+    if (!str_cut(&name, ' ', &port_text) || !str_to_u64(port_text, &port) ||
+        port > UINT16_MAX || !ip_parse(name, &ip))
+        return false;
+    if (client_open_ip(&ip, (uint16_t)port, NULL, CONNECT_TIME, &c, &e) != RC_OK) {
+        *out = arena_str(a, str_from_c(e.text));
+        return false;
+    }
+    client_set_timeout(c, GREETING_TIME);
+    if (client_line(c, &line, &e) == RC_OK && !str_has_control(line))
+        *out = arena_str(a, str_head(line, GREETING_MOST));
+    client_close(&c);
+    return true;
+}
+
 static void run(struct pool *pool, void *object, unsigned events)
 {
     struct arena a AUTO_RELEASE_ARENA = { 0 };
@@ -60,6 +89,9 @@ static void run(struct pool *pool, void *object, unsigned events)
     if (l->is_gate) {
         enum gate_answer is = relay_find_fact((enum gate_question)l->type, l->name, &a, &text);
         job->told(l, (unsigned)is, text);
+    } else if (l->type == LOOK_UP_CONNECT) {
+        bool there = connects(l->name, &a, &text);
+        job->told(l, there ? 1 : 0, text);
     } else {
         bool known = records((enum dns_type)l->type, l->name, &a, &text);
         job->told(l, known ? 1 : 0, text);

@@ -66,13 +66,13 @@ enum gate_answer relay_find_fact(enum gate_question question, struct str name, s
 struct relay_lookup {
     uint64_t process, number; /* whose it is, handed back */
     bool is_gate;
-    unsigned type; /* enum gate_question, or enum dns_type */
+    unsigned type; /* enum gate_question, or enum dns_type, or LOOK_UP_CONNECT */
     struct str name;
 };
-/* state: enum gate_answer; of records 1, 0: no answer. text: the name, or the records, one a
- * line. */
+/* state: enum gate_answer; of records and connections 1, 0: no answer. text: the name, or the
+ * records, one a line; the greeting, or why there is no connection. */
 typedef void relay_lookup_fn(const struct relay_lookup *l, unsigned state, struct str text);
-/* Asks the DNS on a worker, which calls `told`. */
+/* Asks on a worker, which calls `told`. */
 void relay_look_up(struct pool *pool, const struct relay_lookup *l, relay_lookup_fn *told);
 /* Closes connections that wait for another message too long, takes over settings; call every
  * second. */

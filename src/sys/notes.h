@@ -27,6 +27,9 @@ enum note_type {
     NOTE_TYPES
 };
 
+/* A question of look_up that isn't for the DNS: who answers at "PORT ADDRESS"? */
+#define LOOK_UP_CONNECT 65536u
+
 #define NOTE_TEXT_MAX ((size_t)1000)
 #define NOTE_FRAME_MAX ((size_t)4096)
 

@@ -174,8 +174,8 @@ static bool read_password(struct web *w, struct str *out_stored, struct str *out
     if (password.n == 0)
         password = *out_fresh = web_fresh_password(web_mem(w));
     if (password.n < least) {
-        web_fail(w, 422, "invalid", "passwords of administrators have at least %zu characters",
-                 least);
+        web_refuse(w, "short-password", json_pack("{s:I}", "least", (json_int_t)least),
+                   "passwords of administrators have at least %zu characters", least);
         return false;
     }
     if (password_make(PASSWORD_YESCRYPT, password, web_mem(w), out_stored, &e) == RC_OK)
@@ -204,7 +204,7 @@ void api_admin_add(struct web *w)
         !tabtext_open(w, ADMINS_TABLE, &t))
         return;
     if (!name_is_possible(cells[0])) {
-        web_fail(w, 422, "invalid", "not a name for an administrator");
+        web_refuse(w, "bad-name", NULL, "not a name for an administrator");
         return;
     }
     if (tabtext_find(&t, cells[0]) != NULL) {
@@ -323,7 +323,7 @@ void api_factor_set(struct web *w)
         return;
     secret = signins_pending(w->who.sign_in, web_mem(w));
     if (secret.n == 0 || !totp_matches(secret, code, clock_wall(), 0, &step)) {
-        web_fail(w, 422, "wrong", "the code isn't right");
+        web_refuse(w, "wrong-code", NULL, "the code isn't right");
         return;
     }
     totp_recovery_make(web_mem(w), codes, &stored);

@@ -133,12 +133,8 @@ void api_domain_dns(struct web *w)
     }
     struct wanted *rows = arena_new_array(a, struct wanted, RECORDS_MOST);
     const struct wanted first[] = {
-        { { .type = DNS_A, .name = host }, STR("the server's IPv4 address"), true, NULL, NULL },
-        { { .type = DNS_AAAA, .name = host },
-          STR("the server's IPv6 address, if it has one"),
-          false,
-          NULL,
-          NULL },
+        { { .type = DNS_A, .name = host }, STR(""), true, NULL, NULL },
+        { { .type = DNS_AAAA, .name = host }, STR(""), false, NULL, NULL },
         { { .type = DNS_MX, .name = domain },
           arena_printf(a, "10 %.*s", STR_ARG(host)),
           true,

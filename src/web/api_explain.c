@@ -79,7 +79,8 @@ static bool read_address(struct explain *x, struct str text, struct address *out
             RC_OK &&
         rest.n == 0)
         return true;
-    web_fail(x->w, 422, "invalid", "\"%.*s\" isn't an address", STR_ARG(str_head(text, 100)));
+    web_refuse(x->w, "bad-address", json_pack("{s:o}", "value", web_str(str_head(text, 100))),
+               "\"%.*s\" isn't an address", STR_ARG(str_head(text, 100)));
     return false;
 }
 
@@ -92,7 +93,8 @@ static bool read_login(struct explain *x, struct str login)
         return true;
     if (users_login(login, conf()->pop3_domain, web_mem(x->w), &x->s.account, &e) != RC_OK ||
         users_options(&x->s.account, web_mem(x->w), &uo, &e) != RC_OK) {
-        web_fail(x->w, 422, "invalid", "\"%.*s\" can't log in", STR_ARG(str_head(login, 100)));
+        web_refuse(x->w, "no-login", json_pack("{s:o}", "value", web_str(str_head(login, 100))),
+                   "\"%.*s\" can't log in", STR_ARG(str_head(login, 100)));
         return false;
     }
     x->s.has_login = x->s.has_account = true;
@@ -156,7 +158,7 @@ void api_explain(struct web *w)
     *x = (struct explain){ .w = w };
     x->s = (struct gate_subject){ .memory = &x->memory, .tmp = web_mem(w) };
     if (!ip_parse(web_query(w, "client"), &x->s.client)) {
-        web_fail(w, 422, "invalid", "client must be an address");
+        web_refuse(w, "bad-client", NULL, "client must be an address");
         return;
     }
     for (size_t i = 0; i < ARRAY_LEN(others); i++)

@@ -159,7 +159,8 @@ static bool read_targets(struct web *w, struct table_text *t, struct str *values
         struct str text = str_from(json_string_value(one), json_string_length(one));
         if (text.p == NULL || !is_target(text, web_mem(w)) ||
             !tabtext_encode(t, text, &values[n++])) {
-            web_fail(w, 422, "invalid", "address %zu isn't one", i + 1);
+            web_refuse(w, "bad-line", json_pack("{s:I}", "n", (json_int_t)i + 1),
+                       "address %zu isn't one", i + 1);
             return false;
         }
     }
@@ -229,7 +230,7 @@ void api_forwarding_set(struct web *w)
     put_targets(&t, values, count);
     put_mailbox(&t, json_is_true(keep));
     if (nth(&t, 0) == NULL && !json_is_true(keep)) {
-        web_fail(w, 422, "invalid", "mail must be kept or sent on");
+        web_refuse(w, "no-way", NULL, "mail must be kept or sent on");
         return;
     }
     if (is_needless(&t))

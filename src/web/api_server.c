@@ -52,7 +52,9 @@ void api_health(struct web *w)
         if (board->roles[i].name[0] != '\0' && board->roles[i].state != BOARD_RUNNING)
             (void)json_array_append_new(down, json_string(board->roles[i].name));
     bool well = json_array_size(down) == 0;
-    web_json(w, well ? 200 : 503, json_pack("{s:b, s:o}", "healthy", (int)well, "down", down));
+    web_json(w, well ? 200 : 503,
+             json_pack("{s:b, s:o, s:I}", "healthy", (int)well, "down", down, "since",
+                       (json_int_t)(board->started / USEC_S)));
 }
 
 /* --- settings ----------------------------------------------------------------------------- */
@@ -69,7 +71,21 @@ static json_t *text_or_null(const char *text)
     return text == NULL ? json_null() : json_string(text);
 }
 
-static json_t *option_json(const struct option_row *row, const struct table_text *t)
+/* Does the setting's value of now wait for the next start? */
+static bool waits(const struct option_row *row, const struct table_text *t,
+                  const struct table_text *started)
+{
+    const struct table_line *now = tabtext_find(t, str_from_c(row->name));
+    const struct table_line *then = tabtext_find(started, str_from_c(row->name));
+    if (row->when != OPTION_RESTART || started->line_count == 0)
+        return false;
+    if (now == NULL || then == NULL)
+        return now != then;
+    return now->count > 1 && then->count > 1 && !str_eq(now->values[1], then->values[1]);
+}
+
+static json_t *option_json(const struct option_row *row, const struct table_text *t,
+                           const struct table_text *started)
 {
     json_t *o =
         json_pack("{s:s, s:s, s:s, s:o, s:o, s:b, s:s, s:s}", "name", row->name, "kind",
@@ -83,6 +99,7 @@ static json_t *option_json(const struct option_row *row, const struct table_text
     const struct table_line *line = tabtext_find(t, str_from_c(row->name));
     (void)json_object_set_new(o, "value",
                               line == NULL ? json_null() : web_str(line->values[1]));
+    (void)json_object_set_new(o, "waits", json_boolean(waits(row, t, started)));
     return o;
 }
 
@@ -102,17 +119,18 @@ static json_t *others_json(const struct table_text *t)
 
 void api_options(struct web *w)
 {
-    struct table_text t;
+    struct table_text t, started;
     struct err e;
     size_t count = 0;
     const struct option_row *row = options_rows(&count);
-    if (tabtext_load("server.tab", web_mem(w), &t, &e) != RC_OK) {
+    if (tabtext_load("server.tab", web_mem(w), &t, &e) != RC_OK ||
+        tabtext_load(CONF_STARTED_PATH, web_mem(w), &started, &e) != RC_OK) {
         web_trouble(w, &e);
         return;
     }
     json_t *list = json_array();
     for (; count > 0; count--, row++)
-        (void)json_array_append_new(list, option_json(row, &t));
+        (void)json_array_append_new(list, option_json(row, &t, &started));
     web_json(w, 200,
              json_pack("{s:s, s:s, s:o, s:o}", "version", t.version, "origin",
                        conf_origin_read() == CONF_NEW ? "new" : "taken-over", "options", list,
@@ -120,6 +138,13 @@ void api_options(struct web *w)
 }
 
 /* One value of the request into the table; false: answered. */
+/* Which of the kinds of values it isn't. */
+static json_t *wanted(const struct option_row *row)
+{
+    return json_pack("{s:s, s:s, s:I, s:I}", "name", row->name, "kind", kind_name(row->kind),
+                     "least", (json_int_t)row->least, "most", (json_int_t)row->most);
+}
+
 static bool set_option(struct web *w, struct table_text *t, const char *name,
                        const json_t *value)
 {
@@ -135,11 +160,11 @@ static bool set_option(struct web *w, struct table_text *t, const char *name,
     }
     struct str text = str_from(json_string_value(value), json_string_length(value));
     if (text.p == NULL || str_has_control(text)) {
-        web_fail(w, 422, "invalid", "the value of %s isn't text", name);
+        web_refuse(w, "characters", NULL, "the value of %s isn't text", name);
         return false;
     }
     if (options_check_value(row, text, &e) != RC_OK) {
-        web_fail(w, 422, "invalid", "%s: %s", name, e.text);
+        web_refuse(w, "bad-value", wanted(row), "%s: %s", name, e.text);
         return false;
     }
     const struct str values[] = { str_from_c(row->name), text };

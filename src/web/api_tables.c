@@ -117,9 +117,9 @@ struct change {
     struct table_text *t;
 };
 
-static bool bad(const struct change *c, const char *why)
+static bool bad(const struct change *c, const char *code, const char *why)
 {
-    web_fail(c->w, 422, "invalid", "%s", why);
+    web_refuse(c->w, code, NULL, "%s", why);
     return false;
 }
 
@@ -155,8 +155,11 @@ static bool check_value(const struct change *c, size_t i, struct str text)
         return true;
     if (kind == 'G' || kind == 'U' || tables_value_is_good(kind, text, &why))
         return true;
-    web_fail(c->w, 422, "invalid", "column %zu: \"%.*s\" is not %s", i + 1,
-             STR_ARG(str_head(text, 100)), why);
+    const char name[] = { kind, '\0' };
+    json_t *values = json_pack("{s:I, s:o, s:s}", "column", (json_int_t)i + 1, "value",
+                               web_str(str_head(text, 100)), "kind", name);
+    web_refuse(c->w, "bad-column", values, "column %zu: \"%.*s\" is not %s", i + 1,
+               STR_ARG(str_head(text, 100)), why);
     return false;
 }
 
@@ -168,13 +171,13 @@ static bool read_values(const struct change *c, const json_t *one,
     size_t n = json_array_size(values);
     if (!json_is_array(values) || n > VALUES_MOST || n < c->row->least ||
         (c->row->most > 0 && n > c->row->most))
-        return bad(c, "the row has too few or too many columns");
+        return bad(c, "columns", "the row has too few or too many columns");
     *out = arena_new_array(web_mem(c->w), struct str, n + 1);
     for (size_t i = 0; i < n; i++) {
         const json_t *value = json_array_get(values, i);
         struct str text = str_from(json_string_value(value), json_string_length(value));
         if (text.p == NULL || str_has_control(text))
-            return bad(c, "a value isn't text that a table can hold");
+            return bad(c, "characters", "a value isn't text that a table can hold");
         if (line != NULL && i < line->count && is_shown_as(c, line, i, value)) {
             (*out)[i] = line->values[i];
             continue;
@@ -182,7 +185,7 @@ static bool read_values(const struct change *c, const json_t *one,
         if (!check_value(c, i, text))
             return false;
         if (!tabtext_encode(c->t, text, &(*out)[i]))
-            return bad(c, "a value can't be written in the table's own characters");
+            return bad(c, "charset", "a value can't be written in the table's own characters");
     }
     *out_count = n;
     return true;
@@ -216,7 +219,7 @@ static bool apply(const struct change *c, const json_t *one)
             return false;
         tabtext_put(c->t, line, values, count);
     } else {
-        return bad(c, "op is add, set, remove or move");
+        return bad(c, "invalid", "op is add, set, remove or move");
     }
     return true;
 }

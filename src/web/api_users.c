@@ -177,6 +177,23 @@ void api_user(struct web *w)
     web_json(w, 200, o);
 }
 
+static const char *kind_name(const struct user_row *row)
+{
+    static const char *const kinds[] = { "bool", "kb", "three", "text", "rights" };
+    return kinds[row->kind];
+}
+
+/* Which of the kinds of values it isn't. */
+static json_t *wanted(const char *name)
+{
+    const struct user_row *row = NULL;
+    size_t i = 0;
+    while ((row = user_options_row(i)) != NULL && strcasecmp(row->name, name) != 0)
+        i++;
+    return json_pack("{s:s, s:s}", "name", name, "kind",
+                     row == NULL ? "unknown" : kind_name(row));
+}
+
 static bool set_variable(struct web *w, struct table_text *t, const char *name,
                          const json_t *value)
 {
@@ -188,16 +205,16 @@ static bool set_variable(struct web *w, struct table_text *t, const char *name,
         return true;
     }
     if (text.p == NULL || str_has_control(text)) {
-        web_fail(w, 422, "invalid", "the value of %s isn't text", name);
+        web_refuse(w, "characters", NULL, "the value of %s isn't text", name);
         return false;
     }
     if (user_options_check(str_from_c(name), text, &e) != RC_OK) {
-        web_fail(w, 422, "invalid", "%s", e.text);
+        web_refuse(w, "bad-value", wanted(name), "%s", e.text);
         return false;
     }
     if (!tabtext_encode(t, text, &text)) {
-        web_fail(w, 422, "invalid",
-                 "the value of %s can't be written in the table's characters", name);
+        web_refuse(w, "charset", NULL,
+                   "the value of %s can't be written in the table's characters", name);
         return false;
     }
     const struct str values[] = { line == NULL ? str_from_c(name) : line->values[0], text };
@@ -237,13 +254,12 @@ void api_user_set(struct web *w)
 /* The rows of user_options.def. */
 void api_user_variables(struct web *w)
 {
-    static const char *const kinds[] = { "bool", "kb", "three", "text", "rights" };
     json_t *list = json_array();
     const struct user_row *row = NULL;
     for (size_t i = 0; (row = user_options_row(i)) != NULL; i++)
         (void)json_array_append_new(
             list, json_pack("{s:s, s:s, s:b, s:b, s:s?, s:s, s:s}", "name", row->name, "kind",
-                            kinds[row->kind], "user", (int)(strchr(row->whose, 'U') != NULL),
+                            kind_name(row), "user", (int)(strchr(row->whose, 'U') != NULL),
                             "list", (int)(strchr(row->whose, 'M') != NULL), "fresh", row->fresh,
                             "en", row->en, "ja", row->ja));
     web_json(w, 200, list);

@@ -1,4 +1,5 @@
-/* lookup.h - questions to the DNS, which the relay role asks for the web role. */
+/* lookup.h - questions that the relay role asks for the web role: to the DNS, and who answers
+ * at the server's own ports. */
 #ifndef HIKYAKU_WEB_LOOKUP_H
 #define HIKYAKU_WEB_LOOKUP_H
 
@@ -11,12 +12,12 @@ void lookup_init(const struct web_hooks *hooks);
 
 /* A question and its answer. */
 struct lookup {
-    unsigned type; /* of sys/dns.h, or a gate's question */
+    unsigned type; /* of sys/dns.h, or a gate's question, or LOOK_UP_CONNECT */
     bool is_gate;
     struct str name;
     bool known; /* it was answered */
     unsigned state;
-    char text[LOOKUP_TEXT + 1]; /* records, one a line; or what a gate is told */
+    char text[LOOKUP_TEXT + 1]; /* records, one a line; or what a gate is told; a greeting */
     uint64_t number;
 };
 /* Asks all at once and waits, ten seconds at most. One thread each may ask. */

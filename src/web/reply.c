@@ -99,17 +99,33 @@ void web_json(struct web *w, unsigned status, json_t *value)
     json_decref(value);
 }
 
-void web_fail(struct web *w, unsigned status, const char *code, const char *fmt, ...)
+static void fail(struct web *w, unsigned status, const char *code, json_t *values,
+                 const char *fmt, va_list ap)
 {
     char text[512];
-    va_list ap;
-    va_start(ap, fmt);
     (void)vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
     json_t *value = json_object();
     (void)json_object_set_new(value, "error", json_string(code));
     (void)json_object_set_new(value, "detail", web_str(str_from_c(text)));
+    if (values != NULL)
+        (void)json_object_set_new(value, "values", values);
     web_json(w, status, value);
+}
+
+void web_fail(struct web *w, unsigned status, const char *code, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fail(w, status, code, NULL, fmt, ap);
+    va_end(ap);
+}
+
+void web_refuse(struct web *w, const char *code, json_t *values, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fail(w, 422, code, values, fmt, ap);
+    va_end(ap);
 }
 
 void web_trouble(struct web *w, const struct err *e)
@@ -130,7 +146,7 @@ bool web_member_or_empty(struct web *w, const char *name, struct str *out)
     }
     struct str text = str_from(json_string_value(value), json_string_length(value));
     if (str_has_control(text)) {
-        web_fail(w, 422, "invalid", "%s holds characters that can't be stored", name);
+        web_refuse(w, "characters", NULL, "%s holds characters that can't be stored", name);
         return false;
     }
     *out = text;
@@ -142,7 +158,7 @@ bool web_member(struct web *w, const char *name, struct str *out)
     if (!web_member_or_empty(w, name, out))
         return false;
     if (out->n == 0)
-        web_fail(w, 422, "invalid", "%s is missing", name);
+        web_refuse(w, "missing", json_pack("{s:s}", "name", name), "%s is missing", name);
     return out->n > 0;
 }
 

@@ -33,13 +33,18 @@ const struct route web_routes[] = {
     { "DELETE", "/api/v1/tokens/{id}",      api_token_delete,  RIGHT_READ,  ROUTE_PERSON, 0, "Take it back.", NULL, NULL, NULL, NULL },
     { "GET",    "/api/v1/explain",          api_explain,       RIGHT_READ,  0, 0,     "What would happen to a client: each gate that it passes, with the line that decides.", "client: its address; service: smtp, submission, pop3, ctrl, finger or http; from: the sender, empty: the null sender; to: a recipient; login: as after a login of this account; tls: 1", NULL, NULL, NULL },
     { "GET",    "/api/v1/refused",          api_refused,       RIGHT_READ,  0, 0,     "Clients that the gates refused lately: client, count, last, gate.", "days: how many, today is 1", NULL, NULL, NULL },
+    { "GET",    "/api/v1/limits",           api_command,       RIGHT_READ,  0, 0,     "Who is over a limit of limits.tab: whom (account or address), who, what, action, delay, since, until (seconds since 1970; until 0: until let go), count, window, line.", NULL, NULL, "limitlist", "whom who what action delay since until count window line" },
+    { "DELETE", "/api/v1/limits/{who}",     api_command,       RIGHT_WRITE, 0, 0,     "Let go of a client or account.", NULL, NULL, "limitrelease {who}", NULL },
     { "GET",    "/api/v1/audit",            api_audit,         RIGHT_WRITE, 0, 0,     "Who changed what, newest first: time, by, from, via (web, ctrl, local), act, what, changes (file, removed and added lines).", "search: text to look for; offset: of the first; limit: most rows; before: seconds since 1970", NULL, NULL, NULL },
 
     /* the server */
     { "GET",    "/api/v1/openapi.json",     api_openapi,       RIGHT_NONE,  0, 0,     "This description.", NULL, NULL, NULL, NULL },
-    { "GET",    "/health",                  api_health,        RIGHT_NONE,  0, 0,     "200 while all roles run, else 503.", NULL, NULL, NULL, NULL },
+    { "GET",    "/health",                  api_health,        RIGHT_NONE,  0, 0,     "200 while all roles run, else 503: healthy, down (roles), since (of the last start).", NULL, NULL, NULL, NULL },
     { "GET",    "/metrics",                 api_metrics,       RIGHT_NONE,  0, 0,     "Counters for Prometheus; from this machine, or with a token.", NULL, NULL, NULL, NULL },
     { "GET",    "/api/v1/status",           api_status,        RIGHT_READ,  0, 0,     "Roles, listeners, counters, the certificate's end.", NULL, NULL, NULL, NULL },
+    { "POST",   "/api/v1/reload",           api_command,       RIGHT_WRITE, 0, SMALL, "Read settings and certificates once more, without a restart.", NULL, NULL, "reload", NULL },
+    { "POST",   "/api/v1/restart",          api_command,       RIGHT_WRITE, ROUTE_CONFIRM, SMALL, "Restart the server: all roles end and start again, with the settings as they are now. Sign-ins end; since of /health tells when it is back.", NULL, NULL, "restart", NULL },
+    { "GET",    "/api/v1/reachable",        api_reachable,     RIGHT_WRITE, 0, 0,     "Tries a connection from the server to each of its own services, at the addresses of this machine and at those of HeloDomain: service, address, by_name, answers, text (the greeting, or what went wrong).", NULL, NULL, NULL, NULL },
     { "GET",    "/api/v1/tls",              api_tls,           RIGHT_READ,  0, 0,     "The server's certificate: subject, issuer, names, begins, ends, self_signed, chain (certificates behind it), troubles (not-yet, over, ends-soon, self-signed, other-name).", NULL, NULL, NULL, NULL },
 
     /* the queue */
@@ -56,7 +61,7 @@ const struct route web_routes[] = {
     { "GET",    "/api/v1/logs/{name}/file",   api_log_file,      RIGHT_WRITE, 0, 0,    "The file itself.", NULL, NULL, NULL, NULL },
 
     /* settings and tables */
-    { "GET",    "/api/v1/options",          api_options,       RIGHT_READ,  0, 0,     "All settings of server.tab with their meaning, defaults and present values.", NULL, NULL, NULL, NULL },
+    { "GET",    "/api/v1/options",          api_options,       RIGHT_READ,  0, 0,     "All settings of server.tab with their meaning, defaults and present values; waits: changed since the start, counts from the next one on.", NULL, NULL, NULL, NULL },
     { "PATCH",  "/api/v1/options",          api_options_set,   RIGHT_WRITE, 0, SMALL, "Change settings; null takes one out of server.tab.", NULL, "version: of server.tab, from GET; values: names and values", NULL, NULL },
     { "GET",    "/api/v1/tables",           api_tables,        RIGHT_READ,  0, 0,     "The tables of the MailRoot.", NULL, NULL, NULL, NULL },
     { "GET",    "/api/v1/tables/{path*}",   api_table,         RIGHT_READ,  0, 0,     "The rows of a table.", "offset: of the first row; limit: most rows; search: text that a row holds", NULL, NULL, NULL },
@@ -68,7 +73,7 @@ const struct route web_routes[] = {
     { "GET",    "/api/v1/domains",          api_command, RIGHT_READ,  0, 0,     "The domains.", NULL, NULL, "domainlist", "domain" },
     { "POST",   "/api/v1/domains",          api_command, RIGHT_WRITE, 0, SMALL, "A new domain.", NULL, "domain: its name", "domainadd .domain", NULL },
     { "DELETE", "/api/v1/domains/{domain}", api_command, RIGHT_WRITE, ROUTE_CONFIRM, 0, "Remove a domain with all that is in it; it can be brought back.", NULL, NULL, "domaindel {domain}", NULL },
-    { "GET",    "/api/v1/domains/{domain}/dns", api_domain_dns, RIGHT_READ, 0, 0, "What the DNS must say for the domain, and what it says: name, type, want, found, state (ok, missing, differs, unknown), needed.", NULL, NULL, NULL, NULL },
+    { "GET",    "/api/v1/domains/{domain}/dns", api_domain_dns, RIGHT_READ, 0, 0, "What the DNS must say for the domain, and what it says: name, type, want (empty: any address of the server), found, state (ok, missing, differs, unknown), needed.", NULL, NULL, NULL, NULL },
     { "GET",    "/api/v1/alias-domains",         api_command, RIGHT_READ,  ROUTE_PIECES, 0, "Other names of domains.", PIECES, NULL, "aliasdomainlist", "domain alias" },
     { "POST",   "/api/v1/alias-domains",         api_command, RIGHT_WRITE, 0, SMALL, "Give a domain another name.", NULL, "domain: one of this server; alias: the other name, a pattern too", "aliasdomainadd .domain .alias", NULL },
     { "DELETE", "/api/v1/alias-domains/{alias}", api_command, RIGHT_WRITE, 0, 0, "Take it away.", NULL, NULL, "aliasdomaindel {alias}", NULL },

@@ -1,7 +1,7 @@
 /*
  * signin.c - administrators and their sign-ins. Administrators are lines of webadmins.tab; a
- * sign-in is known by a random cookie, kept in memory as a hash only, and ends after an hour
- * without a request, after twelve hours, or with the role.
+ * sign-in is known by a random cookie, kept in memory as a hash only, and ends after WebIdleEnd
+ * without a request, after WebSignInEnd, or with the role.
  */
 #include "conf/options.h"
 #include "conf/tab.h"
@@ -15,8 +15,6 @@
 
 #define SIGN_INS_MAX 500u
 #define TOKEN_OCTETS 32u
-#define IDLE_END (3600 * USEC_S)
-#define ABSOLUTE_END (12 * 3600 * USEC_S)
 #define CONFIRMED_FOR (600 * USEC_S)
 
 struct sign_in {
@@ -47,7 +45,8 @@ void signins_free(void)
 
 static bool is_over(const struct sign_in *s, usec_t now)
 {
-    return s->used && (now - s->seen > IDLE_END || now - s->began > ABSOLUTE_END);
+    return s->used &&
+           (now - s->seen > conf()->web_idle_end || now - s->began > conf()->web_sign_in_end);
 }
 
 void signins_tick(void)

@@ -194,7 +194,7 @@ bool tabtext_store(struct web *w, struct table_text *t)
     struct control_answer answer;
     buf_init(&b, TABLE_TEXT_MAX);
     if (!tabtext_print(t, &b)) {
-        web_fail(w, 422, "invalid", "a value can't be stored in a table");
+        web_refuse(w, "characters", NULL, "a value can't be stored in a table");
         return false;
     }
     if (!web_control(w,

@@ -144,7 +144,8 @@ static bool read_areas(struct web *w, struct str *out)
         struct str text = str_from(json_string_value(one), json_string_length(one));
         if (text.p == NULL || !is_area(text) || (i > 0 && buf_add_char(&b, ' ') != RC_OK) ||
             buf_add_str(&b, text) != RC_OK) {
-            web_fail(w, 422, "invalid", "area %zu isn't one", i + 1);
+            web_refuse(w, "bad-line", json_pack("{s:I}", "n", (json_int_t)i + 1),
+                       "area %zu isn't one", i + 1);
             return false;
         }
     }
@@ -167,7 +168,8 @@ void api_token_add(struct web *w)
     enum right right = admin_right_parse(cells[RIGHT]);
     if (right == RIGHT_NONE || right > w->who.right || cells[NAME].n > NAME_MOST || days < 0 ||
         days > DAYS_MOST) {
-        web_fail(w, 422, "invalid", "right must be one that you have, days 0 to %d", DAYS_MOST);
+        web_refuse(w, "bad-token", json_pack("{s:i}", "most", DAYS_MOST),
+                   "right must be one that you have, days 0 to %d", DAYS_MOST);
         return;
     }
     struct str token =

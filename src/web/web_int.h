@@ -86,6 +86,10 @@ void web_json(struct web *w, unsigned status, json_t *value);
 /* {"error": code, "detail": text}: code is a word for programs, the text English for people. */
 void web_fail(struct web *w, unsigned status, const char *code, const char *fmt, ...)
     PRINTF(4, 5);
+/* The same with 422, for what was asked: values (taken) tells what the text is about by member,
+ * so that pages say it in their reader's language; "kind" among them chooses between texts. */
+void web_refuse(struct web *w, const char *code, json_t *values, const char *fmt, ...)
+    PRINTF(4, 5);
 /* The reason of e. */
 void web_trouble(struct web *w, const struct err *e);
 /* Text whose charset shows by itself. */
@@ -211,7 +215,7 @@ extern const size_t web_asset_count;
 web_fn api_sign_in, api_sign_out, api_session, api_confirm, api_sign_ins, api_sign_in_end;
 web_fn api_admins, api_admin_add, api_admin_set, api_admin_delete, api_own_password;
 web_fn api_factor_begin, api_factor_set, api_factor_delete;
-web_fn api_explain, api_refused, api_domain_dns, api_tls;
+web_fn api_explain, api_refused, api_domain_dns, api_reachable, api_tls;
 web_fn api_tokens, api_token_add, api_token_delete, api_audit;
 web_fn api_openapi, api_health, api_metrics, api_status;
 web_fn api_options, api_options_set;

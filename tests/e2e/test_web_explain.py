@@ -54,12 +54,39 @@ class Explain(WebTest):
         listed = [s for s in answer["steps"] if s["gate"] in ("maps", "spammers")]
         self.assertIn("refuse", {s["action"] for s in listed})
 
+    def test_who_is_over_a_limit(self):
+        client = self.signed_in()
+        self.server.append("limits.tab", ("address", "messages", "1", "3600", "delay=1"))
+        with smtplib.SMTP("127.0.0.1", self.server.ports["smtp"], "far.example", 30, ("127.0.0.9", 0)) as smtp:
+            smtp.ehlo()
+            self.assertTrue(wait_until(lambda: smtp.sendmail("a@far.example", f"bob@{DOMAIN}", "x") == {}
+                                       and client.api("GET", "/limits")[1] != []))
+        held = client.api("GET", "/limits")[1][0]
+        self.assertEqual([held[k] for k in ("whom", "who", "what", "action", "delay", "count", "window")],
+                         ["address", "127.0.0.9", "messages", "delay", "1", "1", "3600"])
+        self.assertEqual(self.signed_in("viewer").api("DELETE", "/limits/127.0.0.9")[0], 403)
+        self.assertEqual(client.api("DELETE", "/limits/127.0.0.9")[0], 204)
+        self.assertEqual(client.api("GET", "/limits")[1], [])
+        self.assertEqual(client.api("DELETE", "/limits/127.0.0.9")[0], 404)
+
+    def test_services_answer(self):
+        client = self.signed_in()
+        answer = client.api("GET", "/reachable")[1]
+        self.assertEqual(answer["host"], "mail.test.example")
+        tries = {t["service"]: t for t in answer["tries"] if not t["by_name"]}
+        self.assertEqual(set(tries) & {"smtp", "pop3", "http"}, {"smtp", "pop3", "http"})
+        self.assertTrue(tries["smtp"]["answers"] and tries["smtp"]["text"].startswith("220 "), tries)
+        self.assertEqual(tries["smtp"]["address"], f"127.0.0.1:{self.server.ports['smtp']}")
+        self.assertEqual(self.signed_in("viewer").api("GET", "/reachable")[0], 403)
+
     def test_bad_questions(self):
         client = self.signed_in()
         for query in ({"client": "x", "service": "smtp"}, {"client": "192.0.2.1", "service": "x"},
                       {"client": "192.0.2.1", "service": "smtp", "from": "a b"}, {"client": "192.0.2.1", "service": "smtp", "to": "@"},
                       {"client": "192.0.2.1", "service": "smtp", "login": "nobody"}):
             self.assertEqual(self.ask(client, **query)[0], 422, query)
+        wrong = self.ask(client, client="192.0.2.1", service="smtp", to="@")[1]
+        self.assertEqual((wrong["error"], wrong["values"]), ("bad-address", {"value": "@"}))
 
     def test_who_was_refused(self):
         client = self.signed_in()

@@ -13,7 +13,7 @@ VALUES = ("", "x", DOMAIN, "alice", "bob@" + DOMAIN, "..", "../..", "/etc/passwd
           [[]], [None], ["x", 1], {}, {"x": {}}, {"op": "add"}, [{"op": "set", "line": -1}], [["mailbox"]], {"MaxMBSize": "x" * 100})
 # what would end the test itself, or all others' sign-ins
 LEFT_OUT = {("DELETE", "/api/v1/session"), ("DELETE", "/api/v1/sign-ins/{id}"), ("GET", "/api/v1/events"),
-            ("PUT", "/api/v1/session/password"), ("PATCH", "/api/v1/options")}
+            ("PUT", "/api/v1/session/password"), ("PATCH", "/api/v1/options"), ("POST", "/api/v1/restart")}
 
 
 class Fuzz(WebTest):
