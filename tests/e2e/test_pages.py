@@ -6,7 +6,7 @@ import subprocess
 import unittest
 
 from harness import DOMAIN, PASSWORD, Server
-from test_relay import FAST, send
+from test_relay import FAST, FakeDns, send
 from test_web import Client
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -18,7 +18,12 @@ CHROMIUM = shutil.which("chromium")
 class Pages(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.server = Server(users=("alice", "bob", "dave"), settings=dict(FAST, RetryFirst="3600", RetryLongest="3600")).start()
+        cls.dns = FakeDns()
+        cls.dns.a("mail.test.example", "192.0.2.80")
+        cls.dns.a("far.example", "127.0.0.1")  # where nobody listens: its mail waits
+        cls.server = Server(users=("alice", "bob", "dave"), settings={
+            **FAST, "RetryFirst": "3600", "RetryLongest": "3600", "SmartDNSHost": f"127.0.0.1@{cls.dns.port}",
+            "HeloDomain": "mail.test.example"}).start()
         client = Client(cls.server)
         client.sign_in()
         client.api("POST", "/lists", {"domain": DOMAIN, "name": "news"})
@@ -32,6 +37,7 @@ class Pages(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.server.close()
+        cls.dns.sock.close()
 
     def went_well(self, name):
         self.assertIn(name, self.results, self.stderr)
@@ -79,6 +85,25 @@ class Pages(unittest.TestCase):
         self.went_well("filter_with_flags")
         self.assertEqual(self.rows("filters.pre-data.tab"), [["!aex,timeo=5", "/usr/bin/true", "@@FROM", "with blank"]])
 
+    def test_filter_file(self):
+        self.went_well("filter_file")
+        self.assertEqual(self.rows("filters", "spam.tab"), [["/usr/bin/false"], ["!timeo=60,milter", "inet:127.0.0.1:11332"]])
+        self.assertEqual(self.rows("filters.in.tab"), [["*", "*@test.example", "0.0.0.0/0", "0.0.0.0/0", "spam.tab"]])
+
+    def test_command(self):
+        self.went_well("command")
+        self.assertEqual(self.rows("domains", DOMAIN, "dave", "mailproc.tab"), [["filter", "0", "30", "/usr/bin/true", "@@FILE"]])
+
+    def test_explained(self):
+        self.went_well("explained")
+
+    def test_dns_of_a_domain(self):
+        self.went_well("dns_of_a_domain")
+
+    def test_block_list(self):
+        self.went_well("block_list")
+        self.assertIn(["CustMapsList", "bl.example:-20"], self.rows("server.tab"))
+
     def test_second_factor(self):
         self.went_well("second_factor")
         helper = next(row for row in self.rows("webadmins.tab") if row[0] == "helper")
@@ -89,6 +114,8 @@ class Pages(unittest.TestCase):
 
     def test_queue(self):
         self.went_well("queue")
+    def test_restart(self):
+        self.went_well("restart")
 
     def test_looks(self):
         for name in ("looks_wide", "looks_narrow"):

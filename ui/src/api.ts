@@ -6,6 +6,7 @@ export class ApiError extends Error {
     readonly code: string,
     message: string,
     readonly number?: number,
+    readonly values: Record<string, string | number> = {},
   ) {
     super(message);
   }
@@ -38,7 +39,13 @@ async function request(method: string, path: string, body?: unknown): Promise<Re
   }
   if (response.ok) return response;
   const value = await response.json().catch(() => null);
-  throw new ApiError(response.status, value?.error ?? "failed", value?.detail ?? response.statusText, value?.number);
+  throw new ApiError(
+    response.status,
+    value?.error ?? "failed",
+    value?.detail ?? response.statusText,
+    value?.number,
+    value?.values,
+  );
 }
 
 async function send(method: string, path: string, body?: unknown): Promise<Response> {

@@ -9,9 +9,13 @@ import { Accounts } from "./pages/accounts";
 import { Admins } from "./pages/admins";
 import { Aliases } from "./pages/aliases";
 import { Audit } from "./pages/audit";
+import { Blocked } from "./pages/blocked";
+import { BlockLists } from "./pages/blocklists";
 import { Bulk } from "./pages/bulk";
 import { DomainPage } from "./pages/domain";
+import { DomainDns } from "./pages/domaindns";
 import { Domains } from "./pages/domains";
+import { Explain } from "./pages/explain";
 import { Filters } from "./pages/filters";
 import { ListPage } from "./pages/list";
 import { Lists } from "./pages/lists";
@@ -59,6 +63,8 @@ const menu: { name: Key | null; rows: Row[] }[] = [
     rows: [
       { path: "/setup", name: "nav.setup", page: Setup },
       { path: "/security", name: "nav.access", page: Security },
+      { path: "/blocked", name: "nav.blocked", page: Blocked },
+      { path: "/explain", name: "nav.explain", page: Explain },
       { path: "/filters", name: "nav.filters", page: Filters },
       { path: "/settings", name: "nav.settings", page: Settings },
       { path: "/tables", name: "nav.tables", page: Tables },
@@ -94,6 +100,9 @@ function Current() {
   if (message) return <MessagePage key={path.value} id={message[0]!} />;
   const log = names("/logs", 1);
   if (log) return <LogPage key={path.value} name={log[0]!} />;
+  if (path.value === "/block-lists") return <BlockLists />;
+  const dns = names("/domains", 2);
+  if (dns && dns[1] === "dns") return <DomainDns key={path.value} domain={dns[0]!} />;
   const table = names("/tables", 1);
   if (table) return <TablePage key={path.value} path={table[0]!} />;
   return <NotFound />;

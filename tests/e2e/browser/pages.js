@@ -14,7 +14,8 @@ const HOSTILE = '<img src=x onerror="document.title=1">\'"&amp;';
 /** Every page, with something on it. */
 const pages = [
   '/', '/domains', `/domains/${DOMAIN}`, '/accounts', `/accounts/${DOMAIN}/alice`, '/lists', `/lists/${DOMAIN}/news`,
-  '/aliases', '/aliases?kind=domain', '/aliases?kind=outside', '/aliases?kind=command', '/bulk', '/removed', '/security',
+  `/domains/${DOMAIN}/dns`, '/explain?client=192.0.2.7&service=smtp', '/blocked', '/block-lists',
+  '/tables/spammers.tab', '/aliases', '/aliases?kind=domain', '/aliases?kind=outside', '/aliases?kind=command', '/bulk', '/removed', '/security',
   '/filters', '/settings', '/tables', '/tables/smtprelay.tab', '/sign-ins', '/setup', '/admins', '/tokens', '/audit',
   '/queue', '/queue?view=messages', '/queue?view=frozen', '/messages/00000000000000',
   '/trace', '/trace?about=alice', '/logs',
@@ -182,6 +183,75 @@ const scenarios = {
     return page;
   },
 
+  async filter_file(browser) {
+    const page = await signIn(await open(browser), '/filters');
+    await page.getByRole('button', { name: 'New file' }).click();
+    await page.getByLabel('Name').fill('spam');
+    await page.getByLabel('Program').fill('/usr/bin/false');
+    await page.getByRole('dialog').getByRole('button', { name: 'Add' }).click();
+    await page.getByRole('heading', { name: 'filters/spam.tab' }).waitFor();
+    await page.getByRole('button', { name: 'New row' }).click();
+    await page.getByLabel('What is asked').selectOption({ label: 'a milter (milter)' });
+    await page.getByLabel('Where the milter listens').fill('inet:127.0.0.1:11332');
+    await page.getByLabel('Time limit').fill('60');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByRole('cell', { name: '!timeo=60,milter' }).waitFor();
+    await visit(page, '/filters');
+    await page.getByRole('button', { name: 'New filter: Mail for accounts here' }).click();
+    await page.getByLabel('Recipient', { exact: true }).fill('*@test.example');
+    await page.getByLabel('File', { exact: true }).selectOption('spam.tab');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByRole('cell', { name: 'spam.tab', exact: true }).waitFor();
+    return page;
+  },
+
+  async command(browser) {
+    const page = await signIn(await open(browser), '/tables/' + encodeURIComponent(`domains/${DOMAIN}/dave/mailproc.tab`));
+    await page.getByRole('button', { name: 'New row' }).click();
+    await page.getByLabel('What to do').selectOption('filter');
+    await page.getByLabel('Program').fill('/usr/bin/true');
+    await page.getByLabel('Arguments').fill('@@FILE');
+    await page.getByLabel('Seconds to wait').fill('30');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByRole('cell', { name: '/usr/bin/true' }).waitFor();
+    return page;
+  },
+
+  async explained(browser) {
+    const page = await signIn(await open(browser), '/tables/spammers.tab');
+    await page.getByRole('button', { name: 'New row' }).click();
+    await page.getByLabel('Network').fill('198.51.100.0');
+    await page.getByLabel('Netmask').fill('255.255.255.0');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByRole('cell', { name: '198.51.100.0' }).waitFor();
+    await page.getByLabel("Client's address").fill('198.51.100.7');
+    await page.getByRole('button', { name: 'Look' }).click();
+    await page.getByText('It would be refused').waitFor();
+    await page.getByRole('link', { name: 'spammers.tab, line' }).waitFor();
+    await page.getByLabel("Client's address").fill('203.0.113.7');
+    await page.getByRole('button', { name: 'Look' }).click();
+    await page.getByText('It would be let through').waitFor();
+    return page;
+  },
+
+  async dns_of_a_domain(browser) {
+    const page = await signIn(await open(browser), `/domains/${DOMAIN}/dns`);
+    await page.getByRole('row', { name: '192.0.2.80' }).getByText('right').first().waitFor();
+    await page.getByRole('row', { name: `${DOMAIN} MX` }).getByText('missing').waitFor();
+    return page;
+  },
+
+  async block_list(browser) {
+    const page = await signIn(await open(browser), '/block-lists');
+    await page.getByRole('button', { name: 'New block list' }).click();
+    await page.getByLabel('List', { exact: true }).fill('bl.example');
+    await page.getByLabel('Who is listed').selectOption({ label: 'is slowed down' });
+    await page.getByLabel('Seconds').fill('20');
+    await page.getByRole('button', { name: 'Add', exact: true }).click();
+    await page.getByRole('cell', { name: 'is slowed down by 20 seconds' }).waitFor();
+    return page;
+  },
+
   async filter_with_flags(browser) {
     const page = await signIn(await open(browser), '/filters');
     await page.getByRole('button', { name: 'New filter: Before the message' }).click();
@@ -286,6 +356,19 @@ scenarios.token_and_record = async (browser) => {
   return page;
 };
 
+/** The last of all: sign-ins end. */
+const restart = async (browser) => {
+  const page = await signIn(await open(browser), '/settings');
+  await page.getByLabel('MaxSessions', { exact: true }).fill('19000');
+  await save(page);
+  await page.getByText('Saved, but in force only after a restart: MaxSessions').waitFor();
+  await page.getByRole('button', { name: 'Restart' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Restart' }).click();
+  await page.locator('.signin').waitFor();
+  page.complaints = [];
+  return page;
+};
+
 /** What axe finds, and what is wider than the window, on every page. */
 async function looks(browser, options, words) {
   const page = await open(browser, { ...options, bypassCSP: true });
@@ -309,6 +392,8 @@ async function looks(browser, options, words) {
 scenarios.looks_wide = (b) => looks(b, { viewport: { width: 1280, height: 900 } }, 'en');
 scenarios.looks_narrow = (b) =>
   looks(b, { viewport: { width: 390, height: 800 }, colorScheme: 'dark' }, 'ja');
+
+scenarios.restart = restart;
 
 async function main() {
   const args = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',

@@ -4,8 +4,8 @@ import { get, patch, put } from "../api";
 import { number, t, time } from "../i18n";
 import { go, route } from "../router";
 import { mayWrite } from "../session";
-import { MadePassword, PasswordField, Quota } from "../ui/fields";
-import { Badge, Button, Dialog, FormDialog, Link, Loaded, Page, notice, useData } from "../ui/parts";
+import { MadeDialog, PasswordField, Quota } from "../ui/fields";
+import { Badge, Button, FormDialog, Link, Loaded, Page, notice, useData } from "../ui/parts";
 import { removeWithUndo } from "../ui/removed";
 import { tablePage } from "../ui/table";
 import { VariablesForm, type Values, type Variable } from "../ui/variables";
@@ -33,15 +33,12 @@ export function NewPassword(props: { domain: string; name: string; onClose: () =
   const address = `${props.name}@${props.domain}`;
   if (made !== null)
     return (
-      <Dialog title={t("password.made", { address })} onClose={props.onClose}>
-        <p>{t("password.once")}</p>
-        <MadePassword password={made} />
-        <div class="actions end">
-          <Button kind="primary" onClick={props.onClose}>
-            {t("app.close")}
-          </Button>
-        </div>
-      </Dialog>
+      <MadeDialog
+        title={t("password.made", { address })}
+        text={t("password.once")}
+        password={made}
+        onClose={props.onClose}
+      />
     );
   return (
     <FormDialog

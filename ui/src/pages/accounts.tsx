@@ -3,12 +3,12 @@ import { useRef, useState } from "preact/hooks";
 import { get, post } from "../api";
 import { number, t, time } from "../i18n";
 import { go, param, route } from "../router";
-import { mayWrite } from "../session";
-import { Check, Choice, MadePassword, PasswordField, Quota } from "../ui/fields";
-import { Badge, Button, Dialog, Field, FormDialog, Grid, Link, Loaded, Page, TextField, notice, useData } from "../ui/parts";
-import { DomainChoice, Pager, Rows, Search, useDomains, usePieces, type DomainRow } from "../ui/pieces";
+import { AddressList, type AddressRow } from "../ui/addresses";
+import { Check, Choice, MadeDialog, PasswordField, Quota } from "../ui/fields";
+import { Badge, Field, FormDialog, TextField, notice, useData } from "../ui/parts";
+import { usePieces, type DomainRow } from "../ui/pieces";
 
-type Row = { domain: string; name: string; real_name?: string; receive?: boolean; pop?: boolean; max_kb?: number };
+type Row = AddressRow & { pop?: boolean; max_kb?: number };
 type Usage = Row & { octets?: number; messages?: number; last_login?: number };
 
 export function NewAccount(props: { domains: DomainRow[]; onClose: () => void; done: (address: [string, string]) => void }) {
@@ -30,15 +30,12 @@ export function NewAccount(props: { domains: DomainRow[]; onClose: () => void; d
   };
   if (made !== null)
     return (
-      <Dialog title={t("password.made", { address: `${name}@${domain}` })} onClose={() => props.done([domain, name])}>
-        <p>{t("password.once")}</p>
-        <MadePassword password={made} />
-        <div class="actions end">
-          <Button kind="primary" onClick={() => props.done([domain, name])}>
-            {t("app.close")}
-          </Button>
-        </div>
-      </Dialog>
+      <MadeDialog
+        title={t("password.made", { address: `${name}@${domain}` })}
+        text={t("password.once")}
+        password={made}
+        onClose={() => props.done([domain, name])}
+      />
     );
   return (
     <FormDialog title={t("accounts.add")} submit={t("app.add")} onClose={props.onClose} onSubmit={submit}>
@@ -64,15 +61,6 @@ export function NewAccount(props: { domains: DomainRow[]; onClose: () => void; d
   );
 }
 
-function services(r: Row) {
-  return (
-    <>
-      {r.receive === false && <Badge kind="bad">{t("accounts.no-receive")}</Badge>}
-      {r.pop === false && <Badge kind="bad">{t("accounts.no-pop")}</Badge>}
-    </>
-  );
-}
-
 /** What takes longer to find out comes after the names. */
 function useUsage(pieces: { url: string; data: { fresh: boolean } }): Map<string, Usage> {
   const url = useRef("");
@@ -85,75 +73,36 @@ function useUsage(pieces: { url: string; data: { fresh: boolean } }): Map<string
   return new Map((data.value ?? []).map((u) => [u.name + "@" + u.domain, u]));
 }
 
+function Mailbox({ u }: { u: Usage | undefined }) {
+  if (u?.octets === undefined) return null;
+  return <Quota octets={u.octets} mostKb={u.max_kb ?? 0} label={t("accounts.mailbox")} />;
+}
+
 export function Accounts() {
-  const domain = param("domain");
-  const domains = useDomains();
-  const pieces = usePieces<Row>("/users?domain=" + encodeURIComponent(domain));
+  const pieces = usePieces<Row>("/users?domain=" + encodeURIComponent(param("domain")));
   const usage = useUsage(pieces);
-  const [adding, setAdding] = useState(false);
   return (
-    <Page
-      title={domain ? t("accounts.of", { domain }) : t("accounts.title")}
-      up={domain ? [[route("/domains", domain), domain]] : undefined}
-      actions={
-        mayWrite() && (
-          <Button kind="primary" onClick={() => setAdding(true)} disabled={!domains.value?.length}>
-            {t("accounts.add")}
-          </Button>
-        )
-      }
-    >
-      <div class="filters">
-        <DomainChoice all domains={domains.value ?? []} />
-        <Search pieces={pieces} label={t("accounts.search")} />
-      </div>
-      <Loaded data={pieces.data}>
-        {(now) => (
-          <Rows pieces={pieces} count={now.rows.length} none={t("accounts.none")}>
-            <p class="quiet" role="status">
-              {t("accounts.count", { n: number(now.total) })}
-            </p>
-            <Grid
-              label={t("accounts.title")}
-              head={[
-                t("accounts.account"),
-                t("var.RealName"),
-                t("accounts.mailbox"),
-                t("accounts.messages"),
-                t("accounts.last-login"),
-              ]}
-            >
-              {now.rows.map((r) => {
-                const u = usage.get(r.name + "@" + r.domain);
-                return (
-                  <tr key={r.name + "@" + r.domain}>
-                    <td>
-                      <Link to={route("/accounts", r.domain, r.name)}>
-                        {r.name}
-                        <wbr />
-                        <span class="quiet">@{r.domain}</span>
-                      </Link>{" "}
-                      {services(r)}
-                    </td>
-                    <td>{r.real_name === "??" ? "" : r.real_name}</td>
-                    <td>
-                      {u?.octets !== undefined && (
-                        <Quota octets={u.octets} mostKb={u.max_kb ?? 0} label={t("accounts.mailbox")} />
-                      )}
-                    </td>
-                    <td class="number">{u?.messages !== undefined && number(u.messages)}</td>
-                    <td>{u?.last_login ? time(u.last_login) : u && <span class="quiet">{t("accounts.never")}</span>}</td>
-                  </tr>
-                );
-              })}
-            </Grid>
-            <Pager pieces={pieces} total={now.total} shown={now.rows.length} />
-          </Rows>
-        )}
-      </Loaded>
-      {adding && domains.value && (
-        <NewAccount domains={domains.value} onClose={() => setAdding(false)} done={([d, n]) => go(route("/accounts", d, n))} />
+    <AddressList
+      pieces={pieces}
+      base="/accounts"
+      words={{ title: "accounts.title", of: "accounts.of", add: "accounts.add", none: "accounts.none", count: "accounts.count" }}
+      head={[t("accounts.account"), t("var.RealName"), t("accounts.mailbox"), t("accounts.messages"), t("accounts.last-login")]}
+      badges={(r) => r.pop === false && <Badge kind="bad">{t("accounts.no-pop")}</Badge>}
+      cells={(r) => {
+        const u = usage.get(r.name + "@" + r.domain);
+        return (
+          <>
+            <td>
+              <Mailbox u={u} />
+            </td>
+            <td class="number">{u?.messages !== undefined && number(u.messages)}</td>
+            <td>{u?.last_login ? time(u.last_login) : u && <span class="quiet">{t("accounts.never")}</span>}</td>
+          </>
+        );
+      }}
+      form={(domains, close) => (
+        <NewAccount domains={domains} onClose={close} done={([d, n]) => go(route("/accounts", d, n))} />
       )}
-    </Page>
+    />
   );
 }

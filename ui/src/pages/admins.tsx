@@ -4,8 +4,8 @@ import { get, patch, post, remove } from "../api";
 import { t, type Key } from "../i18n";
 import { route } from "../router";
 import { session } from "../session";
-import { Choice, MadePassword, PasswordField, type Choices } from "../ui/fields";
-import { Badge, Button, Dialog, FormDialog, Grid, Loaded, Page, TextField, notice, problem, useData } from "../ui/parts";
+import { Choice, MadeDialog, PasswordField, type Choices } from "../ui/fields";
+import { Badge, Button, FormDialog, Grid, Loaded, Page, TextField, notice, problem, useData } from "../ui/parts";
 
 type Admin = { name: string; right: string; second_factor: boolean; recovery_codes: number };
 export const rightChoices = (): Choices => ["viewer", "admin", "owner"].map((r) => [r, t(("admins.right." + r) as Key)]);
@@ -18,15 +18,12 @@ function Form(props: { admin: Admin | null; onClose: () => void; again: () => vo
   const [made, setMade] = useState<string | null>(null);
   if (made !== null)
     return (
-      <Dialog title={t("password.made", { address: name })} onClose={props.onClose}>
-        <p>{t("password.once")}</p>
-        <MadePassword password={made} />
-        <div class="actions end">
-          <Button kind="primary" onClick={props.onClose}>
-            {t("app.close")}
-          </Button>
-        </div>
-      </Dialog>
+      <MadeDialog
+        title={t("password.made", { address: name })}
+        text={t("password.once")}
+        password={made}
+        onClose={props.onClose}
+      />
     );
   const submit = async () => {
     const answer = props.admin

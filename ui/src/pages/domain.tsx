@@ -101,6 +101,9 @@ export function DomainPage({ domain }: { domain: string }) {
             )}
           </li>
           <li>
+            <Link to={route("/domains", domain, "dns")}>{t("dns.title")}</Link>
+          </li>
+          <li>
             <Link to={tablePage(`domains/${domain}/mailproc.tab`)}>{t("domain.mailproc")}</Link>
           </li>
         </ul>

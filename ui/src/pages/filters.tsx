@@ -1,75 +1,21 @@
-// Filters at their five points, in their order, with flags.
+// Filters at their five points, in their order, and the files of programs that two of them name.
 import { useState } from "preact/hooks";
-import { get } from "../api";
+import { get, patch, remove } from "../api";
 import { either, t, type Key } from "../i18n";
+import { go } from "../router";
 import { mayWrite } from "../session";
-import { Check, TextArea } from "../ui/fields";
-import { Button, FormDialog, Loaded, Page, TextField, useData } from "../ui/parts";
-import { tableUrl, type Rows } from "../ui/table";
-import { TableRows, type EditorProps } from "../ui/tablerows";
+import { editorOf, filterFiles, useFilterFiles } from "../ui/editors";
+import { Button, FormDialog, Grid, Link, Loaded, Page, TextField, notice, useData } from "../ui/parts";
+import { tablePage, tableUrl, type Rows } from "../ui/table";
+import { TableRows } from "../ui/tablerows";
 
-const inSession = ["filters.post-rcpt.tab", "filters.pre-data.tab", "filters.post-data.tab"];
-const points = [...inSession, "filters.in.tab", "filters.out.tab"];
+const points = ["post-rcpt", "pre-data", "post-data", "in", "out"];
 
-/** "!aex,timeo=30" and the command behind it. */
-function readLine(values: string[]): { aex: boolean; wlex: boolean; seconds: string; words: string[] } {
-  const flagged = values[0]?.startsWith("!") ?? false;
-  const flags = flagged
-    ? values[0]!
-        .slice(1)
-        .split(/[,\s]+/)
-        .map((f) => f.toLowerCase())
-    : [];
-  return {
-    aex: flags.includes("aex"),
-    wlex: flags.includes("wlex"),
-    seconds: flags.find((f) => f.startsWith("timeo="))?.slice(6) ?? "",
-    words: flagged ? values.slice(1) : values,
-  };
-}
-
-/** A filter of the session: flags, and a command whose words stand one a line. */
-function SessionEditor(props: EditorProps) {
-  const was = readLine(props.values);
-  const [aex, setAex] = useState(was.aex);
-  const [wlex, setWlex] = useState(was.wlex);
-  const [seconds, setSeconds] = useState(was.seconds);
-  const [program, setProgram] = useState(was.words[0] ?? "");
-  const [args, setArgs] = useState(was.words.slice(1).join("\n"));
-  const submit = () => {
-    const flags = [...(aex ? ["aex"] : []), ...(wlex ? ["wlex"] : []), ...(seconds ? ["timeo=" + seconds] : [])];
-    const words = [program, ...args.split("\n").filter((a) => a !== "")];
-    return props.save(flags.length > 0 ? ["!" + flags.join(","), ...words] : words);
-  };
-  return (
-    <FormDialog title={props.title} submit={t("app.save")} onClose={props.onClose} onSubmit={submit}>
-      <TextField
-        label={t("filters.program")}
-        help={t("filters.program-help")}
-        value={program}
-        onInput={setProgram}
-        required
-        autofocus
-      />
-      <TextArea label={t("filters.args")} help={t("filters.args-help")} value={args} onInput={setArgs} rows={4} />
-      <Check label={t("filters.aex")} value={aex} onChange={setAex} />
-      <Check label={t("filters.wlex")} value={wlex} onChange={setWlex} />
-      <TextField
-        label={t("filters.seconds")}
-        help={t("filters.seconds-help")}
-        type="number"
-        value={seconds}
-        onInput={setSeconds}
-      />
-    </FormDialog>
-  );
-}
-
-function Point({ path }: { path: string }) {
+function Point({ name }: { name: string }) {
+  const path = `filters.${name}.tab`;
   const url = tableUrl(path);
   const data = useData(url, () => get<Rows>(url + "?limit=1000"), true);
   const [adding, setAdding] = useState(false);
-  const name = path.slice("filters.".length, -".tab".length);
   return (
     <section class="card">
       <header class="page-head">
@@ -94,7 +40,7 @@ function Point({ path }: { path: string }) {
               plain
               adding={adding}
               setAdding={setAdding}
-              editor={inSession.includes(path) ? SessionEditor : undefined}
+              editor={editorOf(path)}
             />
           </>
         )}
@@ -103,13 +49,107 @@ function Point({ path }: { path: string }) {
   );
 }
 
+/** A new file begins with its first program. */
+function NewFile(props: { onClose: () => void }) {
+  const [name, setName] = useState("");
+  const [program, setProgram] = useState("");
+  const path = `filters/${name.replace(/\.tab$/, "")}.tab`;
+  const make = async () => {
+    const now = await get<Rows>(tableUrl(path));
+    if (now.version !== "none") throw new Error(t("error.exists"));
+    await patch(tableUrl(path), { version: now.version, changes: [{ op: "add", values: [program] }] });
+    go(tablePage(path));
+  };
+  return (
+    <FormDialog
+      title={t("filters.new-file")}
+      submit={t("app.add")}
+      disabled={!/^[\w][\w.-]*$/.test(name)}
+      onClose={props.onClose}
+      onSubmit={make}
+    >
+      <TextField label={t("filters.file-name")} help={t("filters.file-name-help")} value={name} onInput={setName} required autofocus />
+      <TextField label={t("filters.program")} help={t("filters.program-help")} value={program} onInput={setProgram} required />
+    </FormDialog>
+  );
+}
+
+function Files() {
+  const files = useFilterFiles();
+  const [adding, setAdding] = useState(false);
+  const [removing, setRemoving] = useState<string | null>(null);
+  return (
+    <section class="card">
+      <header class="page-head">
+        <h2>{t("filters.files")}</h2>
+        {mayWrite() && <Button onClick={() => setAdding(true)}>{t("filters.new-file")}</Button>}
+      </header>
+      <p>{t("filters.files-text")}</p>
+      <Loaded data={files}>
+        {(paths) =>
+          paths.length === 0 ? (
+            <p class="quiet">{t("filters.none")}</p>
+          ) : (
+            <Grid label={filterFiles} head={[t("col.filter-file"), t("app.actions")]}>
+              {paths.map((p) => (
+                <tr key={p}>
+                  <td>
+                    <Link to={tablePage(p)}>{p}</Link>
+                  </td>
+                  <td class="actions">
+                    {mayWrite() && (
+                      <Button kind="danger" onClick={() => setRemoving(p)} label={`${t("app.remove")}: ${p}`}>
+                        {t("app.remove")}
+                      </Button>
+                    )}
+                  </td>
+                </tr>
+              ))}
+            </Grid>
+          )
+        }
+      </Loaded>
+      {adding && <NewFile onClose={() => setAdding(false)} />}
+      {removing && (
+        <FormDialog
+          title={t("removed.ask", { what: removing })}
+          text={t("filters.remove-text")}
+          submit={t("app.remove")}
+          danger
+          onClose={() => setRemoving(null)}
+          onSubmit={async () => {
+            await remove(tableUrl(removing));
+            notice("good", t("removed.done", { what: removing }));
+            files.again();
+          }}
+        />
+      )}
+    </section>
+  );
+}
+
 export function Filters() {
   return (
     <Page title={t("filters.title")}>
       <p>{t("filters.intro")}</p>
-      {points.map((path) => (
-        <Point key={path} path={path} />
+      {points.map((name) => (
+        <Point key={name} name={name} />
       ))}
+      <Files />
+      <section class="card">
+        <h2>{t("filters.others")}</h2>
+        <ul>
+          <li>
+            <Link to="/aliases?kind=command">{t("filters.to-aliases")}</Link>
+          </li>
+          <li>
+            <Link to="/domains">{t("filters.to-domains")}</Link>
+          </li>
+          <li>
+            <Link to="/accounts">{t("filters.to-accounts")}</Link>
+          </li>
+        </ul>
+      </section>
     </Page>
   );
 }

@@ -1,14 +1,12 @@
 // Mailing lists of a domain, or of all; a new one.
 import { useState } from "preact/hooks";
 import { post } from "../api";
-import { number, t } from "../i18n";
+import { t } from "../i18n";
 import { go, param, route } from "../router";
-import { mayWrite } from "../session";
+import { AddressList, type AddressRow } from "../ui/addresses";
 import { Check, Choice } from "../ui/fields";
-import { Badge, Button, FormDialog, Grid, Link, Loaded, Page, TextField, notice } from "../ui/parts";
-import { DomainChoice, Pager, Rows, Search, useDomains, usePieces, type DomainRow } from "../ui/pieces";
-
-type Row = { domain: string; name: string; real_name?: string; receive?: boolean };
+import { FormDialog, TextField, notice } from "../ui/parts";
+import { usePieces, type DomainRow } from "../ui/pieces";
 
 function NewList(props: { domains: DomainRow[]; onClose: () => void }) {
   const [domain, setDomain] = useState(param("domain") || props.domains[0]?.domain || "");
@@ -40,52 +38,14 @@ function NewList(props: { domains: DomainRow[]; onClose: () => void }) {
 }
 
 export function Lists() {
-  const domain = param("domain");
-  const domains = useDomains();
-  const pieces = usePieces<Row>("/lists?domain=" + encodeURIComponent(domain));
-  const [adding, setAdding] = useState(false);
+  const pieces = usePieces<AddressRow>("/lists?domain=" + encodeURIComponent(param("domain")));
   return (
-    <Page
-      title={domain ? t("lists.of", { domain }) : t("lists.title")}
-      up={domain ? [[route("/domains", domain), domain]] : undefined}
-      actions={
-        mayWrite() && (
-          <Button kind="primary" onClick={() => setAdding(true)} disabled={!domains.value?.length}>
-            {t("lists.add")}
-          </Button>
-        )
-      }
-    >
-      <div class="filters">
-        <DomainChoice all domains={domains.value ?? []} />
-        <Search pieces={pieces} label={t("accounts.search")} />
-      </div>
-      <Loaded data={pieces.data}>
-        {(now) => (
-          <Rows pieces={pieces} count={now.rows.length} none={t("lists.none")}>
-            <p class="quiet" role="status">
-              {t("app.count", { n: number(now.total) })}
-            </p>
-            <Grid label={t("lists.title")} head={[t("lists.list"), t("lists.about")]}>
-              {now.rows.map((r) => (
-                <tr key={r.name + "@" + r.domain}>
-                  <td>
-                    <Link to={route("/lists", r.domain, r.name)}>
-                      {r.name}
-                      <wbr />
-                      <span class="quiet">@{r.domain}</span>
-                    </Link>{" "}
-                    {r.receive === false && <Badge kind="bad">{t("accounts.no-receive")}</Badge>}
-                  </td>
-                  <td>{r.real_name === "??" ? "" : r.real_name}</td>
-                </tr>
-              ))}
-            </Grid>
-            <Pager pieces={pieces} total={now.total} shown={now.rows.length} />
-          </Rows>
-        )}
-      </Loaded>
-      {adding && domains.value && <NewList domains={domains.value} onClose={() => setAdding(false)} />}
-    </Page>
+    <AddressList
+      pieces={pieces}
+      base="/lists"
+      words={{ title: "lists.title", of: "lists.of", add: "lists.add", none: "lists.none", count: "app.count" }}
+      head={[t("lists.list"), t("lists.about")]}
+      form={(domains, close) => <NewList domains={domains} onClose={close} />}
+    />
   );
 }

@@ -1,6 +1,8 @@
 import { useEffect } from "preact/hooks";
 import { get } from "../api";
 import { number, t, time } from "../i18n";
+import { mayWrite } from "../session";
+import { ReloadButton, RestartButton } from "../ui/restart";
 import { Badge, Grid, Loaded, Page, useData } from "../ui/parts";
 
 type Role = { name: string; state: string; restarts: number; sessions: number; sealed: string };
@@ -50,7 +52,17 @@ export function Overview() {
     return () => clearInterval(timer);
   }, []);
   return (
-    <Page title={t("overview.title")}>
+    <Page
+      title={t("overview.title")}
+      actions={
+        mayWrite() && (
+          <>
+            <ReloadButton />
+            <RestartButton />
+          </>
+        )
+      }
+    >
       <Loaded data={data}>
         {(s) => {
           const down = s.roles.filter((r) => r.state !== "running").map((r) => r.name);

@@ -10,7 +10,7 @@ const groups: [Key, Key, string[]][] = [
     ["smtp.ipmap.tab", "pop3.ipmap.tab", "ctrl.ipmap.tab", "http.ipmap.tab", "finger.ipmap.tab"],
   ],
   ["security.sending", "security.sending-text", ["smtprelay.tab", "smtpauth.tab", "smtpextauth.tab"]],
-  ["security.refused", "security.refused-text", ["spammers.tab", "spam-address.tab"]],
+  ["security.refused", "security.refused-text", ["spammers.tab", "spam-address.tab", "limits.tab"]],
   ["security.trusted", "security.trusted-text", ["smtp.ipprop.tab", "smtp.hnprop.tab"]],
   ["security.logins", "security.logins-text", ["ctrlaccounts.tab"]],
 ];
@@ -22,6 +22,26 @@ export function Security() {
       <p>
         {t("security.intro")} <Link to="/settings?group=GATES">{t("security.settings")}</Link>
       </p>
+      <ul class="cards">
+        <li>
+          <Link to="/explain" class="card">
+            <strong>{t("explain.title")}</strong>
+            <span class="quiet">{t("security.explain")}</span>
+          </Link>
+        </li>
+        <li>
+          <Link to="/blocked" class="card">
+            <strong>{t("blocked.title")}</strong>
+            <span class="quiet">{t("security.blocked")}</span>
+          </Link>
+        </li>
+        <li>
+          <Link to="/block-lists" class="card">
+            <strong>{t("block.title")}</strong>
+            <code>CustMapsList</code>
+          </Link>
+        </li>
+      </ul>
       <Loaded data={data}>
         {(tables) =>
           groups.map(([title, text, paths]) => (

@@ -5,6 +5,7 @@ import { messages } from "../messages";
 import { param, setParams } from "../router";
 import { mayWrite } from "../session";
 import { Choice } from "../ui/fields";
+import { RestartButton } from "../ui/restart";
 import { Badge, Button, Field, Loaded, Page, notice, problem, useData } from "../ui/parts";
 
 type Option = {
@@ -18,6 +19,7 @@ type Option = {
   ja: string;
   range?: [number, number];
   obeyed: boolean;
+  waits: boolean;
   value: string | null;
 };
 export type Options = { version: string; origin: "new" | "taken-over"; options: Option[] };
@@ -105,9 +107,22 @@ function Row(props: { option: Option; origin: string; changes: Changes; was?: st
         {o.range && o.range[1] > 0 && <> · {t("settings.range", { least: o.range[0], most: o.range[1] })}</>}
         {" · "}
         {o.restart ? t("settings.restart") : t("settings.live")}
+        {o.waits && <Badge kind="warn">{t("settings.waits")}</Badge>}
         {!o.obeyed && <Badge>{t("settings.needless")}</Badge>}
       </p>
       {props.was !== undefined && <p class="notice bad">{t("settings.was", { value: shown(props.was) })}</p>}
+    </div>
+  );
+}
+
+/** What counts from the next start on, and the button for it. */
+export function Waiting({ options }: { options: Option[] }) {
+  const names = options.filter((o) => o.waits).map((o) => o.name);
+  if (names.length === 0) return null;
+  return (
+    <div class="notice warn" role="status">
+      <span>{t("settings.waiting", { names: names.join(", ") })}</span>
+      <RestartButton />
     </div>
   );
 }
@@ -172,6 +187,7 @@ export function Settings() {
           const groups = [...new Set([...order, ...now.options.map((o) => o.group)])];
           return (
             <>
+              <Waiting options={now.options} />
               {groups.map((g) => {
                 const rows = now.options.filter((o) => o.group === g && (group === "" || g === group) && fits(o));
                 return rows.length === 0 ? null : (

@@ -5,13 +5,14 @@ import { ApiError, get, patch, post } from "../api";
 import { t, time, type Key } from "../i18n";
 import { route } from "../router";
 import { mayWrite } from "../session";
+import { DnsRecords } from "../ui/dns";
 import { Badge, Button, Grid, Link, Loaded, Page, TextField, notice, problem, useData } from "../ui/parts";
 import { useDomains } from "../ui/pieces";
 import { tableUrl, type Rows } from "../ui/table";
 import { TableRows } from "../ui/tablerows";
 import { NewAccount } from "./accounts";
 import type { Status } from "./overview";
-import type { Options } from "./settings";
+import { Waiting, type Options } from "./settings";
 
 function Step(props: { n: number; title: Key; text: Key; done?: boolean; children: ComponentChildren }) {
   return (
@@ -28,12 +29,19 @@ function Step(props: { n: number; title: Key; text: Key; done?: boolean; childre
   );
 }
 
-const basics = ["RootDomain", "SmtpServerDomain", "HeloDomain", "POP3Domain", "PostMaster"] as const;
+const basics = ["RootDomain", "SmtpServerDomain", "HeloDomain", "POP3Domain", "PostMaster"];
+const services = ["smtp", "submission", "smtps", "pop3", "pop3s", "http", "https", "ctrl", "ctrls", "finger"];
 
-function Names(props: { options: Options; again: () => void }) {
-  const given = (name: string) => props.options.options.find((o) => o.name === name)?.value ?? "";
+/** Some settings as a form; words: their label and help. */
+function SomeOptions(props: {
+  options: Options;
+  again: () => void;
+  names: string[];
+  words: (name: string) => { label: string; help: string };
+}) {
+  const of = (name: string) => props.options.options.find((o) => o.name === name);
   const [values, setValues] = useState<Record<string, string>>({});
-  const changed = Object.keys(values).filter((name) => values[name] !== given(name));
+  const changed = Object.keys(values).filter((name) => values[name] !== (of(name)?.value ?? ""));
   const save = async () => {
     try {
       const sent = changed.map((name) => [name, values[name] === "" ? null : values[name]]);
@@ -53,15 +61,17 @@ function Names(props: { options: Options; again: () => void }) {
         void save();
       }}
     >
-      {basics.map((name) => (
-        <TextField
-          key={name}
-          label={t(("setup." + name) as Key)}
-          help={t(("setup." + name + "-help") as Key)}
-          value={values[name] ?? given(name)}
-          onInput={(v) => setValues({ ...values, [name]: v })}
-        />
-      ))}
+      <div class="columns">
+        {props.names.map((name) => (
+          <TextField
+            key={name}
+            {...props.words(name)}
+            value={values[name] ?? of(name)?.value ?? ""}
+            placeholder={(props.options.origin === "new" ? of(name)?.fresh : of(name)?.xmail) ?? undefined}
+            onInput={(v) => setValues({ ...values, [name]: v })}
+          />
+        ))}
+      </div>
       {mayWrite() && (
         <div class="actions">
           <Button type="submit" kind="primary" disabled={changed.length === 0}>
@@ -70,6 +80,46 @@ function Names(props: { options: Options; again: () => void }) {
         </div>
       )}
     </form>
+  );
+}
+
+type Reach = { host: string; tries: { service: string; address: string; by_name: boolean; answers: boolean; text: string }[] };
+
+/** Does each service answer? */
+function Reachable() {
+  const [now, setNow] = useState<Reach | null>(null);
+  if (!mayWrite()) return null;
+  return (
+    <>
+      <h3>{t("reach.title")}</h3>
+      <p>{t("reach.text")}</p>
+      <Button onClick={async () => setNow(await get<Reach>("/reachable"))}>{t("reach.do")}</Button>
+      {now && (
+        <div role="status">
+          <Grid
+            label={t("reach.title")}
+            head={[t("overview.service"), t("overview.address"), t("reach.answer"), t("reach.said")]}
+          >
+            {now.tries.map((r) => (
+              <tr key={r.service + r.address + r.by_name}>
+                <td>{r.service}</td>
+                <td>
+                  {r.address}
+                  <div class="quiet">{r.by_name ? t("reach.by-name", { host: now.host }) : t("reach.here")}</div>
+                </td>
+                <td>
+                  <Badge kind={r.answers ? "good" : "bad"}>{r.answers ? t("reach.yes") : t("reach.no")}</Badge>
+                </td>
+                <td class="breaks">{r.text}</td>
+              </tr>
+            ))}
+          </Grid>
+          <p class="quiet">
+            {now.tries.some((r) => r.by_name) ? t("reach.proves") : t("reach.no-name", { host: now.host })}
+          </p>
+        </div>
+      )}
+    </>
   );
 }
 
@@ -126,31 +176,6 @@ function Networks(props: { path: string; data: ReturnType<typeof useTable> }) {
 }
 const useTable = (path: string) => useData(path, () => get<Rows>(tableUrl(path) + "?limit=1000"), true);
 
-function Records(props: { domain: string; host: string }) {
-  const { domain, host } = props;
-  const rows: [string, string, string, Key][] = [
-    [domain, "MX", `10 ${host}.`, "setup.dns-mx"],
-    [host, "A / AAAA", t("setup.dns-address"), "setup.dns-a"],
-    [t("setup.dns-address"), "PTR", `${host}.`, "setup.dns-ptr"],
-    [domain, "TXT", "v=spf1 mx -all", "setup.dns-spf"],
-    [`_dmarc.${domain}`, "TXT", `v=DMARC1; p=none; rua=mailto:postmaster@${domain}`, "setup.dns-dmarc"],
-  ];
-  return (
-    <Grid label={domain} head={[t("setup.dns-name"), t("setup.dns-type"), t("setup.dns-value"), t("setup.dns-why")]}>
-      {rows.map(([name, type, value, why]) => (
-        <tr key={type + name}>
-          <td>{name}</td>
-          <td>{type}</td>
-          <td>
-            <code>{value}</code>
-          </td>
-          <td>{t(why)}</td>
-        </tr>
-      ))}
-    </Grid>
-  );
-}
-
 export function Setup() {
   const options = useData("options", () => get<Options>("/options"), true);
   const status = useData("status", () => get<Status>("/status"), true);
@@ -159,13 +184,19 @@ export function Setup() {
   const ctrl = useTable("ctrl.ipmap.tab");
   const [adding, setAdding] = useState(false);
   const value = (name: string) => options.value?.options.find((o) => o.name === name)?.value ?? "";
-  const host = value("SmtpServerDomain") || value("RootDomain");
   const ends = status.value?.certificate_expires ?? 0;
   return (
     <Page title={t("setup.title")}>
       <p>{t("setup.intro")}</p>
       <Step n={1} title="setup.names" text="setup.names-text" done={value("RootDomain") !== "" && value("PostMaster") !== ""}>
-        <Loaded data={options}>{(o) => <Names options={o} again={options.again} />}</Loaded>
+        <Loaded data={options}>{(o) => (
+            <SomeOptions
+              options={o}
+              again={options.again}
+              names={basics}
+              words={(name) => ({ label: t(("setup." + name) as Key), help: t(("setup." + name + "-help") as Key) })}
+            />
+          )}</Loaded>
       </Step>
       <Step n={2} title="setup.domains" text="setup.domains-text" done={(domains.value?.length ?? 0) > 0}>
         <Loaded data={domains}>
@@ -199,30 +230,40 @@ export function Setup() {
       </Step>
       <Step n={7} title="setup.services" text="setup.services-text" done={(status.value?.listening.length ?? 0) > 0}>
         <Loaded data={status}>
-          {(s) => (
-            <Grid label={t("overview.listening")} head={[t("overview.service"), t("overview.address")]}>
-              {s.listening.map((l) => (
-                <tr key={l.service + l.address}>
-                  <td>{l.service}</td>
-                  <td>{l.address}</td>
-                </tr>
-              ))}
-            </Grid>
+          {(now) => <p>{now.listening.map((l) => `${l.service} ${l.address}`).join(", ")}</p>}
+        </Loaded>
+        <Loaded data={options}>
+          {(o) => (
+            <>
+              <p>{t("setup.listen")}</p>
+              <SomeOptions
+                options={o}
+                again={options.again}
+                names={services.map((s) => "Listen-" + s)}
+                words={(name) => ({ label: name, help: t(("setup.listen." + name.slice("Listen-".length)) as Key) })}
+              />
+              <Waiting options={o.options} />
+            </>
           )}
         </Loaded>
-        <p>
-          <Link to="/settings?group=SERVICES">{t("settings.group.SERVICES")}</Link>
-        </p>
+        <Reachable />
       </Step>
       <section class="card">
         <h2>8. {t("setup.dns")}</h2>
-        <p>{t("setup.dns-text")}</p>
-        {domains.value?.slice(0, 20).map((d) => (
+        <p>{t("dns.text")}</p>
+        {domains.value?.slice(0, 3).map((d) => (
           <div key={d.domain}>
             <h3>{d.domain}</h3>
-            <Records domain={d.domain} host={host || d.domain} />
+            <DnsRecords domain={d.domain} />
           </div>
         ))}
+        <ul>
+          {domains.value?.slice(3, 50).map((d) => (
+            <li key={d.domain}>
+              <Link to={route("/domains", d.domain, "dns")}>{d.domain}</Link>
+            </li>
+          ))}
+        </ul>
       </section>
       {adding && domains.value && (
         <NewAccount

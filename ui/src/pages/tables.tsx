@@ -5,6 +5,8 @@ import { either, t } from "../i18n";
 import { mayWrite } from "../session";
 import { Button, Link, Loaded, Page, useData } from "../ui/parts";
 import { Pager, PIECE, Search, usePieces } from "../ui/pieces";
+import { editorOf } from "../ui/editors";
+import { ExplainBeside } from "../ui/explain";
 import { tablePage, tableUrl, type Line, type Rows, type Table } from "../ui/table";
 import { TableRows } from "../ui/tablerows";
 
@@ -71,11 +73,13 @@ export function TablePage(props: { path: string }) {
               plain={pieces.search === "" && now.total <= PIECE}
               adding={adding}
               setAdding={setAdding}
+              editor={editorOf(now.table.path)}
             />
             <Pager pieces={pieces} total={now.total} shown={now.rows.length} />
           </>
         )}
       </Loaded>
+      <ExplainBeside table={props.path} />
     </Page>
   );
 }

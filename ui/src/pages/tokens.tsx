@@ -4,8 +4,8 @@ import { get, post, remove } from "../api";
 import { t, time } from "../i18n";
 import { route } from "../router";
 import { session } from "../session";
-import { Choice, MadePassword } from "../ui/fields";
-import { Button, Dialog, FormDialog, Grid, Loaded, Page, TextField, notice, useData } from "../ui/parts";
+import { Choice, MadeDialog } from "../ui/fields";
+import { Button, FormDialog, Grid, Loaded, Page, TextField, notice, useData } from "../ui/parts";
 import { rightChoices } from "./admins";
 
 type Token = { id: string; name: string; by: string; right: string; areas: string; created: number; expires: number };
@@ -18,17 +18,7 @@ function Add(props: { onClose: () => void; again: () => void }) {
   const [days, setDays] = useState("90");
   const [token, setToken] = useState<string | null>(null);
   if (token !== null)
-    return (
-      <Dialog title={t("tokens.made")} onClose={props.onClose}>
-        <p>{t("tokens.once")}</p>
-        <MadePassword password={token} />
-        <div class="actions end">
-          <Button kind="primary" onClick={props.onClose}>
-            {t("app.close")}
-          </Button>
-        </div>
-      </Dialog>
-    );
+    return <MadeDialog title={t("tokens.made")} text={t("tokens.once")} password={token} onClose={props.onClose} />;
   const own = order.indexOf(session.value?.right ?? "viewer");
   return (
     <FormDialog

@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useId, useState } from "preact/hooks";
 import { t } from "../i18n";
-import { Button, Field, TextField } from "./parts";
+import { Button, Dialog, Field, TextField } from "./parts";
 
 export function Check(props: {
   label: ComponentChildren;
@@ -157,6 +157,21 @@ export function MadePassword(props: { password: string }) {
       <code>{props.password}</code>
       <Button onClick={() => navigator.clipboard.writeText(props.password)}>{t("password.copy")}</Button>
     </p>
+  );
+}
+
+/** The same in a window of its own. */
+export function MadeDialog(props: { title: string; text: string; password: string; onClose: () => void }) {
+  return (
+    <Dialog title={props.title} onClose={props.onClose}>
+      <p>{props.text}</p>
+      <MadePassword password={props.password} />
+      <div class="actions end">
+        <Button kind="primary" onClick={props.onClose}>
+          {t("app.close")}
+        </Button>
+      </div>
+    </Dialog>
   );
 }
 

@@ -122,6 +122,7 @@ export function TextField(props: {
   autocomplete?: string;
   required?: boolean;
   autofocus?: boolean;
+  placeholder?: string;
 }) {
   return (
     <Field label={props.label} help={props.help} error={props.error}>
@@ -134,6 +135,7 @@ export function TextField(props: {
           autocomplete={props.autocomplete ?? "off"}
           required={props.required}
           autofocus={props.autofocus}
+          placeholder={props.placeholder}
           spellcheck={false}
         />
       )}
@@ -206,21 +208,32 @@ export function Badge(props: { kind?: "good" | "bad" | "warn"; children: Compone
   return <span class={"badge " + (props.kind ?? "")}>{props.children}</span>;
 }
 
-/** Table that scrolls by itself where the window is narrow. */
+/** A table; where the window is narrow each row is a card, whose values have their columns' names before them. */
 export function Grid(props: { label: string; head: ComponentChildren[]; children: ComponentChildren }) {
+  const table = useRef<HTMLTableElement>(null);
+  useEffect(() => {
+    const names = [...(table.current?.tHead?.rows[0]?.cells ?? [])].map((cell) => cell.textContent ?? "");
+    for (const row of table.current?.tBodies[0]?.rows ?? []) {
+      row.setAttribute("role", "row"); // drawn as cards, they would lose it
+      [...row.cells].forEach((cell, i) => {
+        cell.setAttribute("role", "cell");
+        cell.setAttribute("data-column", names[i] ?? "");
+      });
+    }
+  });
   return (
     <div class="grid" role="region" aria-label={props.label} tabIndex={0}>
-      <table>
-        <thead>
-          <tr>
+      <table ref={table} role="table">
+        <thead role="rowgroup">
+          <tr role="row">
             {props.head.map((h, i) => (
-              <th key={i} scope="col">
+              <th key={i} scope="col" role="columnheader">
                 {h}
               </th>
             ))}
           </tr>
         </thead>
-        <tbody>{props.children}</tbody>
+        <tbody role="rowgroup">{props.children}</tbody>
       </table>
     </div>
   );
@@ -269,8 +282,8 @@ export function Notices() {
 /** What went wrong, in words. */
 export function problem(e: unknown): string {
   if (!(e instanceof ApiError)) return e instanceof Error ? e.message : String(e);
-  for (const key of ["error.number." + e.number, "error." + e.code])
-    if (key in messages) return t(key as Key, { detail: e.message });
+  for (const key of ["error.number." + e.number, `error.${e.code}.${e.values.kind}`, "error." + e.code])
+    if (key in messages) return t(key as Key, { ...e.values, detail: e.message });
   return e.message;
 }
 
