@@ -34,7 +34,7 @@ export const checks = {
   "explain.action.refuse": ["refused", "拒否"],
   "explain.seconds": ["by {n} seconds", "{n} 秒"],
   "explain.line": ["line {n}", "{n} 行目"],
-  "explain.recipient": ["The recipient", "宛先の種類"],
+  "explain.recipient": ["The recipient {what}.", "宛先の種類: {what}"],
   "explain.recipient.remote": ["is on another server", "他のサーバーの宛先"],
   "explain.recipient.account": ["is an account here", "このサーバーのアカウント"],
   "explain.recipient.list": ["is a mailing list here", "このサーバーのメーリングリスト"],

@@ -1,6 +1,7 @@
 import { useEffect } from "preact/hooks";
 import { get } from "../api";
-import { number, t, time } from "../i18n";
+import { number, t, time, type Key } from "../i18n";
+import { messages } from "../messages";
 import { mayWrite } from "../session";
 import { ReloadButton, RestartButton } from "../ui/restart";
 import { Badge, Grid, Loaded, Page, useData } from "../ui/parts";
@@ -27,6 +28,11 @@ function Figure(props: { name: string; value: string; warn?: boolean }) {
       <dd>{props.value}</dd>
     </div>
   );
+}
+
+function stateName(state: string): string {
+  const key = "overview.state." + state;
+  return key in messages ? t(key as Key) : state;
 }
 
 function Figures({ s }: { s: Status }) {
@@ -87,7 +93,7 @@ export function Overview() {
                   <tr key={r.name}>
                     <td>{r.name}</td>
                     <td>
-                      <Badge kind={r.state === "running" ? "good" : "bad"}>{r.state}</Badge>
+                      <Badge kind={r.state === "running" ? "good" : "bad"}>{stateName(r.state)}</Badge>
                     </td>
                     <td>{number(r.sessions)}</td>
                     <td>{number(r.restarts)}</td>

@@ -19,6 +19,11 @@ function why(r: Record): Key {
   return r.name.startsWith("_dmarc.") ? "dns.why.dmarc" : "dns.why.spf";
 }
 
+/** As a zone file has it: a host's name ends in a dot. */
+function wanted(r: Record): string {
+  return r.type === "MX" ? `10 ${r.want}.` : r.type === "PTR" ? r.want + "." : r.want;
+}
+
 function State({ r }: { r: Record }) {
   const kind = r.state === "ok" ? "good" : !r.needed || r.state === "unknown" ? "warn" : "bad";
   return <Badge kind={kind}>{t(("dns.state." + r.state) as Key)}</Badge>;
@@ -46,7 +51,7 @@ export function DnsRecords({ domain }: { domain: string }) {
                 <tr key={r.type + r.name + r.want}>
                   <td class="breaks">{r.name}</td>
                   <td>{r.type}</td>
-                  <td class="breaks">{r.want ? <code>{r.want}</code> : t(("dns.any." + r.type) as Key)}</td>
+                  <td class="breaks">{r.want ? <code>{wanted(r)}</code> : t(("dns.any." + r.type) as Key)}</td>
                   <td class="breaks">
                     <State r={r} />
                     {r.found.map((f) => (

@@ -55,9 +55,7 @@ function Steps({ answer }: { answer: Answer }) {
         <Verdict answer={answer} />
       </p>
       {answer.recipient !== "" && (
-        <p>
-          {t("explain.recipient")}: {t(("explain.recipient." + answer.recipient) as Key)}
-        </p>
+        <p>{t("explain.recipient", { what: t(("explain.recipient." + answer.recipient) as Key) })}</p>
       )}
       <Grid label={t("explain.steps")} head={head}>
         {answer.steps.map((s, i) => (
