@@ -67,10 +67,11 @@ static struct str stored_for(struct str user, struct arena *a)
     return STR("");
 }
 
-static bool check(struct ctrl *c, struct str user, struct str secret)
+/* stored: stored_for's, empty: nobody has the name. */
+static bool check(struct ctrl *c, struct str user, struct str stored, struct str secret)
 {
     struct arena *a = &c->line_mem;
-    struct str stored = stored_for(user, a), clear;
+    struct str clear;
     bool md5 = secret.n == 33 && secret.p[0] == '#';
     if (stored.n == 0) {
         password_waste(PASSWORD_XMCRYPT, secret);
@@ -130,12 +131,13 @@ static enum step try_login(struct session *s, struct str user, struct str secret
     usec_t wait = guard_delay(&s->client_ip, name, now);
     struct login *login = arena_new(&s->mem, sizeof(*login));
     login->user = arena_str(&s->mem, user);
-    login->good = wait != USEC_FOREVER && check(c, user, secret);
+    struct str stored = stored_for(user, &c->line_mem);
+    login->good = wait != USEC_FOREVER && check(c, user, stored, secret);
     c->login = login;
     if (login->good) {
         guard_good(&s->client_ip, name);
     } else {
-        usec_t more = guard_bad(&s->client_ip, name, conf()->login_delay, now);
+        usec_t more = guard_bad(&s->client_ip, name, stored.n > 0, conf()->login_delay, now);
         wait = wait == USEC_FOREVER ? more : MAX(wait, more);
     }
     s->more = settle;

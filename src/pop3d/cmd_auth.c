@@ -8,8 +8,10 @@ static enum rc find_user(void *ctx, struct str login, struct arena *a,
     struct session *s = ctx;
     struct auth_program program;
     struct err e;
+    struct str counted;
     out->login = login;
-    if (guard_delay(&s->client_ip, login, clock_mono()) == USEC_FOREVER)
+    (void)users_login_name(login, login_default_domain(), a, &counted);
+    if (guard_delay(&s->client_ip, counted, clock_mono()) == USEC_FOREVER)
         return RC_PERM;
     enum rc rc = users_login(login, login_default_domain(), a, &out->account, &e);
     out->has_account = rc == RC_OK;

@@ -11,6 +11,8 @@
 /* A login that waits for its time. Lives in s->mem; the secret is wiped when it's settled. */
 struct login {
     struct str name, secret;
+    struct str counted; /* whom its tries count for */
+    bool known;         /* counted is an account */
     login_check_fn *check;
     bool checked; /* SASL has done the check */
     bool good;
@@ -167,7 +169,7 @@ static enum step let_in(struct session *s, const struct account *account)
         return STEP_NEXT;
     }
     limits_count_account(who, LIMIT_CONNECTIONS);
-    guard_good(&s->client_ip, pop3(s)->login->name);
+    guard_good(&s->client_ip, pop3(s)->login->counted);
     enum step step = open_mailbox(s, account);
     login_forget(s);
     return step;
@@ -248,8 +250,8 @@ static enum step verdict(struct session *s)
     struct login *l = pop3(s)->login;
     if (l->good)
         return let_in(s, &l->account);
-    usec_t delay =
-        guard_bad(&s->client_ip, l->name, conf()->pop3_bad_login_delay, clock_mono());
+    usec_t delay = guard_bad(&s->client_ip, l->counted, l->known, conf()->pop3_bad_login_delay,
+                             clock_mono());
     metric_add(METRIC_login_bad_pop3, 1);
     log_info(EV("login failed"), KS("session", session_id(s)),
              KV("client", ip_print(&s->client_ip, (char[IP_TEXT_BYTES]){ 0 })),
@@ -268,7 +270,8 @@ struct str login_name(struct session *s)
 /* Settles the login when earlier bad ones allow it; never when there were too many. */
 static enum step begin(struct session *s, struct login *l)
 {
-    usec_t wait = guard_delay(&s->client_ip, l->name, clock_mono());
+    l->known = users_login_name(l->name, login_default_domain(), &s->mem, &l->counted);
+    usec_t wait = guard_delay(&s->client_ip, l->counted, clock_mono());
     pop3(s)->login = l;
     if (wait == USEC_FOREVER) {
         metric_add(METRIC_login_bad_pop3, 1);

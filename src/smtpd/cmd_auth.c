@@ -15,6 +15,8 @@ struct auth {
     usec_t delay;                  /* of the answer */
     bool good;                     /* the answer that waits */
     bool unknown;                  /* nobody has the name */
+    struct str counted;            /* whom its tries count for */
+    bool known;                    /* somebody has that name */
     struct auth_question question; /* to a program */
     struct extauth_method method;  /* of smtpextauth.tab; its name is empty: it has none */
     struct extauth_files files;
@@ -110,7 +112,7 @@ static enum step let_in(struct smtp *c)
         log_warn(EV("login deferred"), KS("session", session_id(&c->s)), KE(&e));
         return smtp_refuse(c, "454 4.7.0", "Temporary authentication failure");
     }
-    guard_good(&c->s.client_ip, who.login);
+    guard_good(&c->s.client_ip, c->auth->counted);
     policy_count(c, LIMIT_CONNECTIONS);
     metric_add(METRIC_login_good_smtp, 1);
     if (!by_program && str_ieq(str_from_c(sasl_mechanism(c->auth->sasl)), STR("CRAM-MD5")))
@@ -134,7 +136,8 @@ static enum step answer_later(struct smtp *c, bool good)
     char client[IP_TEXT_BYTES];
     c->auth->good = good;
     if (!good) {
-        usec_t delay = guard_bad(&c->s.client_ip, login, conf()->login_delay, now);
+        usec_t delay = guard_bad(&c->s.client_ip, c->auth->counted, c->auth->known,
+                                 conf()->login_delay, now);
         c->auth->delay = MAX(c->auth->delay, delay);
         metric_add(METRIC_login_bad_smtp, 1);
         log_info(EV("login failed"), KS("session", session_id(&c->s)),
@@ -203,12 +206,14 @@ static enum step refuse_login(struct smtp *c)
 static enum rc find(void *ctx, struct str login, struct arena *a, struct sasl_identity *out)
 {
     struct smtp *c = ctx;
-    usec_t delay = guard_delay(&c->s.client_ip, login, clock_mono());
+    c->auth->known = users_login_name(login, STR(""), &c->auth->mem, &c->auth->counted);
+    usec_t delay = guard_delay(&c->s.client_ip, c->auth->counted, clock_mono());
     if (delay == USEC_FOREVER)
         return RC_PERM; /* too many bad logins lately: not even looked at */
     c->auth->delay = delay;
     enum rc rc = login_find(login, a, out);
     c->auth->unknown = rc == RC_PERM;
+    c->auth->known = rc == RC_OK;
     if (c->auth->method.name.n == 0 || rc == RC_TEMP)
         return rc;
     if (rc == RC_PERM) /* whether there is such a user, the program knows */
@@ -271,6 +276,7 @@ static bool method_is_good(struct smtp *c, struct str name, enum step *out)
     struct auth *auth = mem_new(sizeof(*auth));
     bool tls = stream_is_tls(&c->s.st);
     if (is_offered(tls, name, &auth->mem, &auth->method)) {
+        auth->counted = STR("");
         c->auth = auth;
         return true;
     }

@@ -327,7 +327,8 @@ usec_t guard_delay(const struct ip *client, struct str login, usec_t now)
     return age >= s.delay_s ? 0 : (usec_t)(s.delay_s - age) * USEC_S;
 }
 
-usec_t guard_bad(const struct ip *client, struct str login, usec_t base_delay, usec_t now)
+usec_t guard_bad(const struct ip *client, struct str login, bool known, usec_t base_delay,
+                 usec_t now)
 {
     struct guard_table *t = guard_table();
     struct area pairs = area_pair(t), addresses = area_address(t);
@@ -340,7 +341,8 @@ usec_t guard_bad(const struct ip *client, struct str login, usec_t base_delay, u
     usec_t delay = doubled(base_delay, times);
     (void)slot_update(&pairs, pair, now, set_delay, (uint32_t)(delay / USEC_S));
     limits_count_client(client, LIMIT_BAD_LOGINS);
-    limits_count_account(login, LIMIT_BAD_LOGINS);
+    if (known)
+        limits_count_account(login, LIMIT_BAD_LOGINS);
     return delay;
 }
 

@@ -36,7 +36,7 @@ static void delays_double(void **state)
     struct ip client = address("192.0.2.1");
     assert_int_equal(guard_delay(&client, STR("amy@x.test"), NOW), 0);
     for (size_t i = 0; i < ARRAY_LEN(seconds); i++) {
-        usec_t delay = guard_bad(&client, STR("amy@x.test"), 2 * USEC_S, NOW);
+        usec_t delay = guard_bad(&client, STR("amy@x.test"), true, 2 * USEC_S, NOW);
         print_message("bad login %zu\n", i + 1);
         assert_int_equal(delay, seconds[i] * USEC_S);
         assert_int_equal(guard_delay(&client, STR("amy@x.test"), NOW), delay);
@@ -58,7 +58,8 @@ static void spellings_of_a_login_count_together(void **state)
     struct ip client = address("192.0.2.1");
     for (size_t i = 0; i < ARRAY_LEN(logins); i++) {
         print_message("%s\n", logins[i]);
-        assert_int_equal(guard_bad(&client, str_from_c(logins[i]), USEC_S, NOW), USEC_S << i);
+        assert_int_equal(guard_bad(&client, str_from_c(logins[i]), true, USEC_S, NOW),
+                         USEC_S << i);
     }
 }
 
@@ -68,18 +69,18 @@ static void a_pair_is_refused_and_forgiven(void **state)
     struct ip client = address("2001:db8:1:2::1"), same = address("2001:db8:1:2:ffff::9");
     struct ip other = address("2001:db8:1:3::1");
     for (int i = 0; i < 20; i++)
-        (void)guard_bad(i % 2 == 0 ? &client : &same, STR("amy@x.test"), 0, NOW);
+        (void)guard_bad(i % 2 == 0 ? &client : &same, STR("amy@x.test"), true, 0, NOW);
     assert_int_equal(guard_delay(&client, STR("amy@x.test"), NOW), USEC_FOREVER);
     assert_int_equal(guard_delay(&same, STR("amy@x.test"), NOW), USEC_FOREVER);
     assert_int_equal(guard_delay(&other, STR("amy@x.test"), NOW), 0);
     assert_int_equal(guard_delay(&client, STR("bob@x.test"), NOW), 0);
     assert_int_equal(guard_delay(&client, STR("amy@x.test"), NOW + 60 * USEC_S), 0);
     for (int i = 0; i < 3; i++)
-        (void)guard_bad(&client, STR("amy@x.test"), 0, NOW + 60 * USEC_S);
+        (void)guard_bad(&client, STR("amy@x.test"), true, 0, NOW + 60 * USEC_S);
     assert_int_equal(guard_delay(&client, STR("amy@x.test"), NOW + 60 * USEC_S), USEC_FOREVER);
     /* After the full time nothing is left but the count of one. */
-    (void)guard_bad(&client, STR("amy@x.test"), 0, NOW + 900 * USEC_S);
-    assert_int_equal(guard_bad(&client, STR("amy@x.test"), USEC_S, NOW + 900 * USEC_S),
+    (void)guard_bad(&client, STR("amy@x.test"), true, 0, NOW + 900 * USEC_S);
+    assert_int_equal(guard_bad(&client, STR("amy@x.test"), true, USEC_S, NOW + 900 * USEC_S),
                      2 * USEC_S);
 }
 
@@ -87,7 +88,7 @@ static void bad_names(const struct ip *client, unsigned from, unsigned count, us
 {
     struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
     for (unsigned i = 0; i < count; i++)
-        (void)guard_bad(client, arena_printf(&a, "name%u@x.test", from + i), 0, now);
+        (void)guard_bad(client, arena_printf(&a, "name%u@x.test", from + i), true, 0, now);
 }
 
 static void an_address_is_refused_but_not_its_good_users(void **state)
@@ -105,7 +106,7 @@ static void an_address_is_refused_but_not_its_good_users(void **state)
     assert_int_equal(guard_delay(&client, STR("fresh@x.test"), now), USEC_FOREVER);
     /* The regular user's own bad logins count against that user. */
     for (int i = 0; i < 20; i++)
-        (void)guard_bad(&client, STR("regular@x.test"), 0, now);
+        (void)guard_bad(&client, STR("regular@x.test"), true, 0, now);
     assert_int_equal(guard_delay(&client, STR("regular@x.test"), now), USEC_FOREVER);
     assert_int_equal(guard_delay(&client, STR("fresh@x.test"), now + 600 * USEC_S), 0);
 }
@@ -115,7 +116,7 @@ static void spraying_slows_down_too(void **state)
     (void)state;
     struct ip client = address("198.51.100.1");
     bad_names(&client, 0, 20, NOW);
-    assert_true(guard_bad(&client, STR("never@seen.test"), USEC_S, NOW) >= 32 * USEC_S);
+    assert_true(guard_bad(&client, STR("never@seen.test"), true, USEC_S, NOW) >= 32 * USEC_S);
 }
 
 static void a_full_table_still_counts(void **state)
@@ -125,14 +126,14 @@ static void a_full_table_still_counts(void **state)
     for (unsigned i = 0; i < 200000; i++) {
         struct ip client = { { 0x20, 1, 0xd, 0xb8, (uint8_t)(i >> 16), (uint8_t)(i >> 8),
                                (uint8_t)i } };
-        (void)guard_bad(&client, arena_printf(&a, "u%u", i), 0, NOW + i);
+        (void)guard_bad(&client, arena_printf(&a, "u%u", i), true, 0, NOW + i);
         if (i % 1000 == 0)
             arena_reset(&a);
     }
     usec_t later = NOW + 2 * USEC_S;
     struct ip client = address("192.0.2.9");
     for (int i = 0; i < 20; i++)
-        (void)guard_bad(&client, STR("amy@x.test"), 0, later);
+        (void)guard_bad(&client, STR("amy@x.test"), true, 0, later);
     assert_int_equal(guard_delay(&client, STR("amy@x.test"), later), USEC_FOREVER);
     /* Innocent strangers aren't held up by the crowd. */
     unsigned held = 0;
@@ -150,7 +151,7 @@ static void other_processes_see_it(void **state)
     pid_t pid = fork();
     if (pid == 0) {
         for (int i = 0; i < 20; i++)
-            (void)guard_bad(&client, STR("amy@x.test"), 0, NOW);
+            (void)guard_bad(&client, STR("amy@x.test"), true, 0, NOW);
         _exit(0);
     }
     int status = -1;
@@ -163,7 +164,7 @@ static void *hammer(void *arg)
 {
     const struct ip *client = arg;
     for (int i = 0; i < 10; i++)
-        (void)guard_bad(client, STR("amy@x.test"), 0, NOW);
+        (void)guard_bad(client, STR("amy@x.test"), true, 0, NOW);
     return NULL;
 }
 

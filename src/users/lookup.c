@@ -434,6 +434,16 @@ enum rc users_login(struct str login, struct str default_domain, struct arena *a
     return RC_OK;
 }
 
+bool users_login_name(struct str login, struct str default_domain, struct arena *a,
+                      struct str *out)
+{
+    struct account account;
+    bool known = users_login(login, default_domain, a, &account, NULL) == RC_OK;
+    *out = known ? arena_printf(a, "%.*s@%.*s", STR_ARG(account.name), STR_ARG(account.domain))
+                 : arena_str(a, login);
+    return known;
+}
+
 bool users_login_domain(struct str login, struct str default_domain, struct arena *a,
                         struct str *out)
 {

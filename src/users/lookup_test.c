@@ -265,6 +265,7 @@ static void logins(void **state)
         const struct login_row *r = &login_rows[i];
         struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
         struct account got;
+        struct str counted;
         struct err e;
         print_message("'%s'\n", r->login);
         enum rc rc = users_login(str_from_c(r->login), STR("x.test"), &a, &got, &e);
@@ -273,6 +274,9 @@ static void logins(void **state)
             assert_string_equal(
                 arena_printf(&a, "%.*s@%.*s", STR_ARG(got.name), STR_ARG(got.domain)).p,
                 r->account);
+        bool known = users_login_name(str_from_c(r->login), STR("x.test"), &a, &counted);
+        assert_int_equal(known, r->account != NULL);
+        assert_true(str_eq(counted, str_from_c(known ? r->account : r->login)));
     }
 }
 

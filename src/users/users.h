@@ -114,6 +114,10 @@ void users_walk(users_walk_fn *fn, void *ctx);
  * in. */
 enum rc users_login(struct str login, struct str default_domain, struct arena *a,
                     struct account *out, struct err *e) CHECK_RESULT;
+/* What the tries of a login are counted for: "name@domain" of the account that it means, as the
+ * tables write it. False: it means none; *out is the login. In a. */
+bool users_login_name(struct str login, struct str default_domain, struct arena *a,
+                      struct str *out);
 /* The domain of ours that a login name is in, as the tables write it, whether or not somebody
  * has the name. */
 bool users_login_domain(struct str login, struct str default_domain, struct arena *a,

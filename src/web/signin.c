@@ -277,7 +277,7 @@ static bool check(struct web *w, struct str name, struct str password, const str
         guard_good(&w->client, login);
         return true;
     }
-    (void)guard_bad(&w->client, login, conf()->login_delay, clock_mono());
+    (void)guard_bad(&w->client, login, known, conf()->login_delay, clock_mono());
     web_note(w, "sign-in-refused", str_head(name, ADMIN_NAME_MAX));
     web_fail(w, 401, "wrong", "the name, the password or the code is wrong");
     return false;

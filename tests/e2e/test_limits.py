@@ -173,6 +173,30 @@ class Limits(unittest.TestCase):
         self.tool("limits", "release", "127.0.1.2")
         self.assertTrue(wait_until(lambda: pop("127.0.1.2", PASSWORD, "bob").startswith("+OK")))
 
+    def test_names_of_an_account(self):
+        """However its name is written, by all services; nobody's name holds nobody."""
+        self.server.append("aliasdomain.tab", ("alias.example", DOMAIN))
+        self.server.append("smtpauth.tab", ("outside", "secret", "MR"))
+        self.start(("account", "bad-logins", 4, 3600, "refuse"))
+        for source, user in (("127.0.2.1", ALICE.upper()), ("127.0.2.2", "alice@alias.example"), ("127.0.2.3", "alice")):
+            with Lines(self.server.ports["pop3"], source=source) as c:
+                c.say("USER " + user)
+                self.assertTrue(c.say("PASS wrong").startswith("-ERR"))
+        for user, tries in (("alice@ALIAS.example", 1), ("outside", 4), (f"nobody@{DOMAIN}", 4), ("admin", 4)):
+            for i in range(tries):
+                c = self.session(f"127.0.3.{i + 1}")
+                self.assertEqual(c.say("AUTH PLAIN " + base64.b64encode(f"\0{user}\0wrong".encode()).decode())[:3], "535")
+        self.assertEqual(sorted(self.held()), sorted([ALICE, "outside"]))
+        for i, (user, good) in enumerate((("alice@alias.example", False), (f"bob@{DOMAIN}", True))):
+            with Lines(self.server.ports["pop3"], source=f"127.0.4.{i}") as c:
+                c.say("USER " + user)
+                self.assertEqual(c.say("PASS " + PASSWORD).startswith("+OK"), good, user)
+        for _ in range(4):
+            for name in ("admin", "nobody"):
+                with Lines(self.server.ports["ctrl"]) as c:
+                    self.assertIn("-", c.say(f'"{name}"\t"wrong"')[:1])
+        self.assertEqual(sorted(self.held()), sorted([ALICE, "outside", "ctrl@admin"]))
+
     def test_lines(self):
         """Broken lines are reported, the others count; live."""
         self.start(("address", "connections", 0, 60, "refuse"), ("address", "mails", 3, 60, "refuse"),
