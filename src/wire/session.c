@@ -18,6 +18,7 @@
 #define FLUSH_TIME (60 * USEC_S)
 #define HANDSHAKE_TIME (30 * USEC_S)
 #define LINGER_TIME (2 * USEC_S)
+#define STOPPING_DELAY (100 * USEC_MS) /* longest, when the role is stopping */
 #define LINGER_BYTES ((size_t)1 << 20)
 
 /* What advance() found out: how the session goes on. */
@@ -162,6 +163,8 @@ static void enter_wait(struct session *s, enum step step)
         s->deadline = now + FLUSH_TIME;
         break;
     case STEP_DELAY: /* the deadline is that of output before it */
+        if (s->stopping)
+            s->wake_at = MIN(s->wake_at, now + STOPPING_DELAY);
         s->deadline = MAX(now, s->wake_at) + FLUSH_TIME;
         break;
     case STEP_TLS:
@@ -196,7 +199,8 @@ static enum step judge(struct session *s, enum step step)
         say(s, p->words.too_many_errors);
         return STEP_CLOSE;
     }
-    if (step == STEP_NEXT && s->stopping) {
+    bool ended = step == STEP_NEXT || s->more == NULL; /* else it has something to say yet */
+    if (ended && s->stopping) {
         say(s, p->words.stopping);
         return STEP_CLOSE;
     }
@@ -407,6 +411,8 @@ static void session_run(struct pool *pool, void *object, unsigned events)
         s->stopping = true;
         if (s->waiting == STEP_NEXT && !s->closing)
             enter_wait(s, judge(s, STEP_NEXT));
+        else if (s->waiting == STEP_DELAY)
+            s->wake_at = 0;
     }
     if ((events & POOL_TIMEOUT) != 0 && clock_mono() >= s->deadline &&
         s->waiting != STEP_ANSWER) {

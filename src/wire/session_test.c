@@ -127,6 +127,24 @@ static enum step cmd_wait(struct session *s, struct str args)
     return STEP_DELAY;
 }
 
+/* For longer than any test: before its reply, or after it. */
+static enum step cmd_late(struct session *s, struct str args)
+{
+    (void)args;
+    s->more = after_delay;
+    s->wake_at = clock_mono() + 600 * USEC_S;
+    return STEP_DELAY;
+}
+
+static enum step cmd_hold(struct session *s, struct str args)
+{
+    (void)args;
+    session_reply(s, "250 held");
+    s->more = NULL;
+    s->wake_at = clock_mono() + 600 * USEC_S;
+    return STEP_DELAY;
+}
+
 /* 40 pieces of 16 KB, each written when the one before has been sent. */
 static enum step bulk_more(struct session *s)
 {
@@ -171,6 +189,8 @@ static const struct command commands[] = {
     { .name = "ECHO", .start = cmd_echo, .states = 1u << IDLE },
     { .name = "DATA", .start = cmd_data, .states = 1u << IDLE },
     { .name = "WAIT", .start = cmd_wait, .states = 1u << IDLE },
+    { .name = "LATE", .start = cmd_late, .states = 1u << IDLE },
+    { .name = "HOLD", .start = cmd_hold, .states = 1u << IDLE },
     { .name = "BULK", .start = cmd_bulk, .states = 1u << IDLE },
     { .name = "LAST", .start = cmd_echo, .states = 1u << IDLE, .flags = CMD_LAST },
     { .name = "BUSY", .start = cmd_echo, .states = 1u << BUSY },
@@ -373,11 +393,19 @@ static void test_timeout_and_stop(void **state)
     say(idle_fd, "ECHO half a li");
     assert_true(expect(idle_fd, "421 timeout\r\n"));
     (void)close(idle_fd);
-    int fd = client(&sv);
-    assert_true(expect(fd, "220 ready\r\n"));
-    pool_stop(engine_pool(sv.en), 5 * USEC_S);
-    assert_true(expect(fd, "421 stopping\r\n"));
-    (void)close(fd);
+    int fds[] = { client(&sv), client(&sv), client(&sv) };
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        assert_true(expect(fds[i], "220 ready\r\n"));
+    say(fds[1], "HOLD\r\nECHO never\r\n");
+    assert_true(expect(fds[1], "250 held\r\n"));
+    say(fds[2], "ECHO a\r\nLATE\r\n");
+    assert_true(expect(fds[2], "250 a\r\n"));
+    pool_stop(engine_pool(sv.en), 60 * USEC_S);
+    assert_true(expect(fds[0], "421 stopping\r\n"));
+    assert_true(expect(fds[1], "421 stopping\r\n"));
+    assert_true(expect(fds[2], "250 waited\r\n421 stopping\r\n"));
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        (void)close(fds[i]);
     server_stop(&sv);
 }
 

@@ -226,7 +226,10 @@ class ManyDelayed(unittest.TestCase):
             s.setblocking(False)
         rest = [s for s in held if b"250 2.0.0" in self.what_is_there(s)]
         self.assertEqual(rest, [], "nobody's delay is over yet")
-        server.kill()  # a stop wouldn't wait for all these either
+        server.stop()
+        for s in held:
+            s.settimeout(20)
+            self.assertEqual(s.recv(4096)[:4], b"421 ", "a stop doesn't wait for the delays")
 
     @staticmethod
     def what_is_there(s):
