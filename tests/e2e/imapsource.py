@@ -1,52 +1,28 @@
 """An IMAP server of the other side, as far as fetching needs one: TLS from the start, one mailbox, UIDs."""
 import re
-import socket
 import ssl
-import threading
+
+from listener import Listener
 
 
-class ImapSource:
+class ImapSource(Listener):
     """messages: [uid, octets, flags]. `script` maps a word of a command ("LOGIN", "SELECT", "FETCH", "STORE", "EXPUNGE") to a
     function of (session, tag, rest) that returns what is sent instead, or None."""
 
     def __init__(self, tls, messages=(), script=None, uidplus=True, user="far", password="far-word"):
+        super().__init__()
         self.tls, self.script, self.uidplus = tls, script or {}, uidplus
         self.messages = [[uid, octets, set()] for uid, octets in messages]
         self.user, self.password = user, password
         self.validity = 7
-        self.commands, self.taken = [], []
-        self.connections = self.busy = 0
-        self.lock = threading.RLock()
-        self.sock = socket.socket()
-        self.sock.bind(("127.0.0.1", 0))
-        self.sock.listen(20)
-        self.port = self.sock.getsockname()[1]
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        try:
-            self.sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self.sock.close()
-
-    def serve(self):
-        while True:
-            try:
-                s, _ = self.sock.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self.session, args=(s,), daemon=True).start()
+        self.taken, self.busy = [], 0
+        self.serve()
 
     def uids(self):
         with self.lock:
             return [m[0] for m in self.messages]
 
-    def session(self, s):
+    def serve_one(self, s):
         self.busy += 1
         try:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -89,9 +65,9 @@ class ImapSource:
                     return b"* %d FETCH (UID %d BODY[] {%d}\r\n" % (i + 1, uid, len(octets)) + octets + b")\r\n"
             return b""
         if word == "STORE":
-            uid = int(re.search(rb"STORE (\d+)", rest).group(1))
+            uids = [int(uid) for uid in re.search(rb"STORE ([\d,]+)", rest).group(1).split(b",")]
             for m in self.messages:
-                if m[0] == uid:
+                if m[0] in uids:
                     m[2].add(b"\\Deleted")
         if word == "EXPUNGE":
             ranges = [(int(a), int(b)) for a, b in re.findall(rb"(\d+):(\d+)", rest)] or [(0, 1 << 32)]

@@ -1,60 +1,31 @@
 """A POP3 server of the other side: gives its messages, or misbehaves as a script says."""
 import hashlib
-import socket
 import ssl
-import threading
+
+from listener import Listener
 
 
-class Source:
+class Source(Listener):
     """Listens on loopback. messages: [uidl, octets] pairs, which stay between sessions. `script` maps a verb (or "connect",
     "body") to a function of (session, argument), whose value is sent instead of the usual reply; None: the usual reply;
     EOFError closes. Messages that were deleted go at QUIT."""
 
     def __init__(self, messages=(), script=None, user="far", password="far-word", capabilities=("UIDL", "PIPELINING"), tls=None,
                  implicit=False, port=0):
+        super().__init__(port=port)
         self.messages = [list(m) for m in messages]
         self.script = script or {}
         self.user, self.password = user, password
         self.capabilities = list(capabilities)
         self.tls, self.implicit = tls, implicit
         self.apop = True
-        self.commands = []
-        self.connections = 0
         self.taken = []  # what RETR gave, whole
         self.busy = 0
         self.most_busy = 0
-        self.lock = threading.Lock()
-        self.sock = socket.socket()
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.sock.bind(("127.0.0.1", port))
-        self.sock.listen(100)
-        self.port = self.sock.getsockname()[1]
-        self.open = True
-        threading.Thread(target=self.serve, daemon=True).start()
+        self.serve()
 
-    def close(self):
-        self.open = False
-        try:
-            self.sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self.sock.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-    def serve(self):
-        while self.open:
-            try:
-                s, _ = self.sock.accept()
-            except OSError:
-                return
-            with self.lock:
-                self.connections += 1
-            threading.Thread(target=Session(self, s).run, daemon=True).start()
+    def serve_one(self, sock):
+        Session(self, sock).run()
 
     def add(self, *messages):
         with self.lock:

@@ -1,57 +1,28 @@
 """A mail server of the other side: takes messages, or misbehaves as a script says."""
 import base64
-import socket
 import ssl
-import threading
 import time
 
+from listener import Listener
 
-class Sink:
+
+class Sink(Listener):
     """Listens on loopback. `script` maps a verb (or "connect", "data", "dot") to what is answered instead of the
     usual reply: a text, or a function of (session, line) that returns one; None closes; a number of seconds is a
     pause before the usual reply."""
 
     def __init__(self, script=None, keywords=("PIPELINING", "8BITMIME", "SIZE 10000000", "SMTPUTF8", "DSN"), port=0,
                  host="127.0.0.1", tls=None, name="sink.example"):
+        super().__init__(host, port)
         self.script = script or {}
         self.keywords = list(keywords)
         self.tls = tls  # (certificate, key)
         self.name = name
         self.messages = []  # dicts: from, rcpts, data, tls, helo, auth
-        self.commands = []
-        self.connections = 0
-        self.lock = threading.Lock()
-        self.sock = socket.socket()
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.sock.bind((host, port))
-        self.sock.listen(200)
-        self.port = self.sock.getsockname()[1]
-        self.open = True
-        threading.Thread(target=self.serve, daemon=True).start()
+        self.serve()
 
-    def close(self):
-        self.open = False
-        try:
-            self.sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self.sock.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-    def serve(self):
-        while self.open:
-            try:
-                s, _ = self.sock.accept()
-            except OSError:
-                return
-            with self.lock:
-                self.connections += 1
-            threading.Thread(target=Session(self, s).run, daemon=True).start()
+    def serve_one(self, sock):
+        Session(self, sock).run()
 
     def texts(self):
         return [m["data"].decode("utf-8", "replace") for m in self.messages]

@@ -135,6 +135,16 @@ class Routes(unittest.TestCase):
                 self.assertEqual(fwd.messages[0]["rcpts"], [b"RCPT TO:<b@never.example>"])
                 self.assertEqual(default.messages[0]["rcpts"], [b"RCPT TO:<c@far.test>"])
 
+    def test_out_bind(self):
+        """The address to connect from: of a host, or of SmtpGwConfig for all others; one that isn't ours is temporary."""
+        with Sink() as sink, Server(settings=dict(FAST, SmtpGwConfig="OutBind=127.0.0.8")) as server:
+            at = f"127.0.0.1:{sink.port}"
+            server.append("smtpfwd.tab", ("one.example", at + ",OutBind=127.0.0.9"), ("two.example", at),
+                          ("three.example", at + ",OutBind=192.0.2.1"))
+            send(server, [f"x@{domain}.example" for domain in ("one", "two", "three")])
+            self.assertTrue(wait_until(lambda: len(sink.messages) == 2 and "use the address asked for" in server.log_text()), server.log_text())
+            self.assertEqual(sorted(sink.clients), ["127.0.0.8", "127.0.0.9"])
+
     def test_address_literal(self):
         with Sink() as sink, Server(settings=dict(FAST, RemotePort=str(sink.port))) as server:
             send(server, ["x@[127.0.0.1]"])
