@@ -84,7 +84,7 @@ struct visit {
     bool into_mailbox;
     struct account account;
     struct user_options user;
-    usec_t give_up; /* clock_mono */
+    usec_t began; /* clock_mono */
 };
 
 /* How it went; for the link's next turn. */

@@ -233,7 +233,8 @@ static void visit_over(struct visit *v, const struct visit_end *end)
         log_info(EV("fetched"), KS("domain", l->columns[LINK_DOMAIN]),
                  KS("account", l->columns[LINK_ACCOUNT_NAME]), KS("server", l->host),
                  KS("login", l->user), KU("messages", v->messages), KU("octets", v->octets),
-                 KU("not_taken", v->bad));
+                 KU("not_taken", v->bad),
+                 KU("ms", (uint64_t)((clock_mono() - v->began) / USEC_MS)));
     lock_take(&home.lock);
     (void)map_remove(&home.visits, number_key(v->number, &a));
     links_end(&home.links, v->source);
@@ -279,7 +280,7 @@ static enum rc begin(struct visit *v, struct err *e)
 {
     v->folder = link_folder(&v->link, &v->mem);
     v->mark = fetch_mark(&v->link, &v->mem);
-    v->give_up = clock_mono() + VISIT_MAX;
+    v->began = clock_mono();
     enum rc rc = visit_check_target(v, e);
     if (rc == RC_OK)
         rc = memory_open(v->folder, v->link.user, &v->memory, e);
@@ -329,7 +330,7 @@ static void visit_run(struct pool *pool, void *object, unsigned events)
         rc = begin(v, &e);
     else if ((events & POOL_STOP) != 0)
         rc = err_temp(&e, "4.3.2", "the server stops");
-    else if (clock_mono() > v->give_up)
+    else if (clock_mono() > v->began + VISIT_MAX)
         rc = err_temp(&e, "4.4.2", "the visit takes too long");
     if (rc != RC_OK) {
         const struct visit_end end = { rc, str_from_c(e.text) };
@@ -339,7 +340,7 @@ static void visit_run(struct pool *pool, void *object, unsigned events)
     for (struct letter *l; (l = take_letter(v)) != NULL;)
         if (take(v, l))
             return;
-    pool_park(pool, v->ticket, 0, v->give_up + USEC_S);
+    pool_park(pool, v->ticket, 0, v->began + VISIT_MAX + USEC_S);
 }
 
 /* --- starting ---------------------------------------------------------------------------- */

@@ -161,7 +161,7 @@ static enum rc open_source(struct talk *t, struct err *e)
     bool known = str_istarts(line, STR("* PREAUTH"));
     if (!known && !str_istarts(line, STR("* OK")))
         return err_temp(e, "4.4.1", "%.*s", (int)MIN(line.n, 120u), line.p);
-    t->pipelining = true;
+    t->pipelining = false; /* replies to commands sent together may be mixed (RFC 3501 5.5) */
     rc = known ? RC_OK : log_in(t, e);
     if (rc != RC_OK)
         return rc;
@@ -281,17 +281,23 @@ static enum rc take(struct talk *t, const struct offer *o, struct err *e)
 
 /* --- deleting ---------------------------------------------------------------------------- */
 
-static void ask_delete(struct talk *t, const struct offer *o)
+static void ask_delete(struct talk *t, const uint32_t *offers, size_t count)
 {
-    begin_command(t);
-    buf_addf(&t->out, "UID STORE %" PRIu64 " +FLAGS.SILENT (\\Deleted)\r\n", o->number);
     if (t->doomed == NULL)
         t->doomed = arena_new_array(&t->mem, uint64_t, t->offer_count);
-    t->doomed[t->doomed_count++] = o->number;
+    begin_command(t);
+    buf_addf(&t->out, "UID STORE ");
+    for (size_t i = 0; i < count; i++) {
+        uint64_t uid = t->offers[offers[i]].number;
+        buf_addf(&t->out, "%s%" PRIu64, i == 0 ? "" : ",", uid);
+        t->doomed[t->doomed_count++] = uid;
+    }
+    buf_addf(&t->out, " +FLAGS.SILENT (\\Deleted)\r\n");
 }
 
-static enum rc deleted(struct talk *t, bool *out_done, struct err *e)
+static enum rc deleted(struct talk *t, size_t count, bool *out_done, struct err *e)
 {
+    (void)count;
     enum rc rc = take_reply(t, NULL, e);
     *out_done = rc == RC_OK;
     return rc == RC_PERM ? RC_OK : rc;

@@ -140,7 +140,7 @@ static void count(struct batch *b, const struct arrival *m)
     metric_add(METRIC_fetched_bytes, m->octets);
 }
 
-static enum rc recognise(struct batch *b, struct arrival *m, struct err *e)
+static void recognise(struct batch *b, struct arrival *m)
 {
     struct visit *v = b->v;
     struct str digest = str_from_c(m->digest);
@@ -148,13 +148,13 @@ static enum rc recognise(struct batch *b, struct arrival *m, struct err *e)
     struct known *k = memory_find(v->memory, m->uidl);
     bool same = k != NULL && (str_eq(k->digest, digest) || str_eq(k->digest, STR("-")));
     if (k != NULL && k->state == KNOWN_INTENT && !(same && memory_was_put(k)))
-        return RC_OK;
+        return;
     if (k == NULL && v->link.leave)
         same = memory_find_moved(v->memory, digest) != NULL; /* the server changed its ids */
     if (!same)
-        return RC_OK;
+        return;
     m->fate = FATE_DONE;
-    return memory_note(v->memory, m->uidl, digest, e);
+    memory_note(v->memory, m->uidl, digest);
 }
 
 /* --- where it goes ----------------------------------------------------------------------- */
@@ -325,8 +325,10 @@ static enum rc begin_queue(struct batch *b, struct arrival *m, struct err *e)
 
 static enum rc begin_mailbox(struct batch *b, struct arrival *m, struct err *e)
 {
-    struct str base =
-        arena_printf(&b->mem, "%" PRId64 ".F%.24s.hikyaku", clock_wall() / USEC_S, m->digest);
+    /* Nobody else's, not even that of the same message when the source has it twice. */
+    struct str base = arena_printf(&b->mem, "%" PRId64 ".F%.16sV%" PRIu64 "N%zu.hikyaku",
+                                   clock_wall() / USEC_S, m->digest, b->v->number,
+                                   (size_t)(m->listed - b->v->list));
     m->name = arena_printf(&b->mem, "%.*s/%.*s", STR_ARG(b->v->account.folder), STR_ARG(base));
     enum rc rc = store_put_begin(&b->v->account, base, &m->mailbox, e);
     return rc == RC_OK ? write_message(b, m, base, e) : rc;
@@ -347,8 +349,8 @@ static void begin_put(struct batch *b, struct arrival *m)
     struct err e = { .text = "" };
     enum rc rc = look_at(b, m, &e);
     if (rc == RC_OK)
-        rc = recognise(b, m, &e);
-    if (rc == RC_OK && m->fate != 0)
+        recognise(b, m);
+    if (m->fate != 0)
         return;
     fetch_read_header(m->header, conf()->fetch_hdr_tags, v->mark, &b->mem, &m->told);
     const char *why = rc == RC_OK ? find_rcpts(b, m) : e.text;
@@ -360,10 +362,10 @@ static void begin_put(struct batch *b, struct arrival *m)
     m->tag = memory_tag(v->folder, v->link.user, m->uidl, str_from_c(m->digest), &b->mem);
     if (rc == RC_OK)
         rc = v->into_mailbox && !lost ? begin_mailbox(b, m, &e) : begin_queue(b, m, &e);
-    if (rc == RC_OK)
-        rc = memory_intend(v->memory, m->uidl, str_from_c(m->digest), m->name, &e);
-    if (rc == RC_OK)
+    if (rc == RC_OK) {
+        memory_intend(v->memory, m->uidl, str_from_c(m->digest), m->name);
         return;
+    }
     store_put_abort(&m->mailbox);
     spool_put_abort(&m->queue);
     not_taken(b, m, rc == RC_PERM ? FATE_BAD : FATE_LATER, e.text);
@@ -395,27 +397,50 @@ static void put_mailboxes(struct batch *b)
     }
 }
 
-static void put_queue(struct batch *b, struct arrival *m)
+static void put_entries(struct batch *b)
 {
-    struct err e;
-    struct str id;
-    if (spool_put_commit(&m->queue, &b->mem, &id, &e) == RC_OK)
-        m->fate = FATE_DONE;
-    else
-        not_taken(b, m, FATE_LATER, e.text);
+    struct spool_put_one *ones = arena_new_array(&b->mem, struct spool_put_one, b->count);
+    size_t *of = arena_new_array(&b->mem, size_t, b->count);
+    size_t n = 0;
+    for (size_t i = 0; i < b->count; i++) {
+        if (b->all[i].queue == NULL)
+            continue;
+        ones[n] = (struct spool_put_one){ .put = b->all[i].queue };
+        b->all[i].queue = NULL;
+        of[n++] = i;
+    }
+    if (n > 0)
+        spool_put_commit_all(ones, n);
+    for (size_t i = 0; i < n; i++) {
+        if (ones[i].rc == RC_OK)
+            b->all[of[i]].fate = FATE_DONE;
+        else
+            not_taken(b, &b->all[of[i]], FATE_LATER, ones[i].e.text);
+    }
 }
 
-/* Remembered; then others may work on it. */
-static enum rc settle(struct batch *b, struct arrival *m, struct err *e)
+/* It is remembered: others may work on it. */
+static void announce(struct batch *b, const struct arrival *m)
 {
     struct visit *v = b->v;
-    enum rc rc = memory_note(v->memory, m->uidl, str_from_c(m->digest), e);
     count(b, m);
     log_info(EV("message fetched"), KS("id", m->name), KS("server", v->link.host),
              KS("login", v->link.user), KS("uid", m->listed->uidl),
              KS("from", address_print(&m->told.sender, &b->mem)), KU("octets", m->octets));
     if (str_find(m->name, '/') == SIZE_MAX)
         b->queued(m->name);
+}
+
+/* What is durable is remembered. */
+static enum rc settle(struct batch *b, const bool *fresh, struct err *e)
+{
+    for (size_t i = 0; i < b->count; i++)
+        if (fresh[i] && b->all[i].fate == FATE_DONE)
+            memory_note(b->v->memory, b->all[i].uidl, str_from_c(b->all[i].digest));
+    enum rc rc = memory_write(b->v->memory, e);
+    for (size_t i = 0; i < b->count; i++)
+        if (fresh[i] && b->all[i].fate == FATE_DONE)
+            announce(b, &b->all[i]);
     return rc;
 }
 
@@ -433,20 +458,15 @@ enum rc visit_take_batch(struct visit *v, int fd, fetch_queued_fn *queued, struc
         fresh[i] = b.all[i].fate == 0;
         large = large || (fresh[i] && b.all[i].octets > CHUNK_BYTES / 2);
     }
-    if (rc == RC_OK && large)
-        rc = memory_sync(v->memory, e);
+    if (rc == RC_OK)
+        rc = large ? memory_sync(v->memory, e) : memory_write(v->memory, e);
     if (rc == RC_OK) {
         put_mailboxes(&b);
-        for (size_t i = 0; i < b.count; i++)
-            if (b.all[i].queue != NULL)
-                put_queue(&b, &b.all[i]);
+        put_entries(&b);
+        rc = settle(&b, fresh, e);
     }
-    for (size_t i = 0; rc == RC_OK && i < b.count; i++) {
-        if (fresh[i] && b.all[i].fate == FATE_DONE)
-            rc = settle(&b, &b.all[i], e);
-        if (rc == RC_OK)
-            rc = buf_add_char(out, (char)b.all[i].fate);
-    }
+    for (size_t i = 0; rc == RC_OK && i < b.count; i++)
+        rc = buf_add_char(out, (char)b.all[i].fate);
     for (size_t i = 0; i < b.count; i++) {
         store_put_abort(&b.all[i].mailbox);
         spool_put_abort(&b.all[i].queue);

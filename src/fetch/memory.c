@@ -17,9 +17,10 @@ struct memory {
     struct map by_uidl, by_digest; /* the latter: those that are gone */
     struct known **order;          /* as they were learned */
     size_t count, room;
-    size_t lines; /* of the file */
-    bool changed; /* the file doesn't say what we know */
-    int fd;       /* of the file, for appending; -1: not open */
+    size_t lines;       /* of the file */
+    bool changed;       /* the file doesn't say what we know */
+    struct buf pending; /* lines that aren't written yet */
+    int fd;             /* of the file, for appending; -1: not open */
 };
 
 static struct known *learn(struct memory *m, struct str uidl)
@@ -110,6 +111,7 @@ static struct memory *memory_new(struct str folder, struct str path)
 {
     struct memory *m = mem_new(sizeof(*m));
     m->fd = -1;
+    buf_init(&m->pending, FILE_MAX_BYTES);
     m->folder = arena_str(&m->mem, folder);
     m->path = arena_str(&m->mem, path);
     return m;
@@ -121,6 +123,7 @@ static void memory_free(struct memory **at)
     io_close_at(&m->fd);
     map_release(&m->by_uidl);
     map_release(&m->by_digest);
+    buf_release(&m->pending);
     arena_release(&m->mem);
     mem_free(at);
 }
@@ -197,7 +200,7 @@ enum rc memory_close(struct memory **at, struct err *e)
     struct memory *m = *at;
     if (m == NULL)
         return RC_OK;
-    enum rc rc = RC_OK;
+    enum rc rc = memory_write(m, e);
     io_close_at(&m->fd);
     if (m->changed || m->lines > 2 * memory_count(m) + 1000)
         rc = rewrite(m, e);
@@ -207,32 +210,32 @@ enum rc memory_close(struct memory **at, struct err *e)
 
 /* --- what happens ------------------------------------------------------------------------ */
 
-static enum rc append(struct memory *m, struct str line, struct err *e)
+static enum rc open_file(struct memory *m, struct err *e)
 {
-    if (m->fd < 0) {
-        enum rc rc = m->changed || !file_exists(m->path.p) ? rewrite(m, e) : RC_OK;
-        if (rc != RC_OK)
-            return rc;
-        m->changed = false;
-        m->fd = io_open(m->path.p, O_WRONLY | O_APPEND, 0);
-        if (m->fd < 0)
-            return err_sys(e, "open %s", m->path.p);
-    }
-    char *octets = NULL;
-    memcpy(&octets, &line.p, sizeof(octets));
-    struct iovec part = { octets, line.n };
-    m->lines++;
-    enum rc rc = io_write_all(m->fd, &part, 1, e);
+    enum rc rc = m->changed || !file_exists(m->path.p) ? rewrite(m, e) : RC_OK;
+    if (rc != RC_OK)
+        return rc;
+    m->changed = false;
+    m->fd = io_open(m->path.p, O_WRONLY | O_APPEND, 0);
+    return m->fd < 0 ? err_sys(e, "open %s", m->path.p) : RC_OK;
+}
+
+enum rc memory_write(struct memory *m, struct err *e)
+{
+    struct iovec part = { m->pending.p, m->pending.n };
+    enum rc rc = m->pending.n > 0 && m->fd < 0 ? open_file(m, e) : RC_OK;
+    if (rc != RC_OK || m->pending.n == 0)
+        return rc;
+    rc = io_write_all(m->fd, &part, 1, e);
+    buf_reset(&m->pending);
     m->changed = m->changed || rc != RC_OK; /* it may end in half a line */
     if (rc != RC_OK)
         io_close_at(&m->fd);
     return rc == RC_OK ? rc : err_wrap(e, "%s", m->path.p);
 }
 
-enum rc memory_intend(struct memory *m, struct str uidl, struct str digest, struct str name,
-                      struct err *e)
+void memory_intend(struct memory *m, struct str uidl, struct str digest, struct str name)
 {
-    struct arena a AUTO_RELEASE_ARENA = { 0 };
     struct known *k = memory_find(m, uidl);
     /* What is known to be here stays so: another message has come under its UIDL. */
     if (k == NULL || k->state == KNOWN_INTENT) {
@@ -241,25 +244,26 @@ enum rc memory_intend(struct memory *m, struct str uidl, struct str digest, stru
         k->name = arena_str(&m->mem, name);
         k->listed = true;
     }
-    return append(
-        m,
-        arena_printf(&a, "? %.*s %.*s %.*s\n", STR_ARG(uidl), STR_ARG(digest), STR_ARG(name)),
-        e);
+    m->lines++;
+    buf_addf(&m->pending, "? %.*s %.*s %.*s\n", STR_ARG(uidl), STR_ARG(digest), STR_ARG(name));
 }
 
-enum rc memory_note(struct memory *m, struct str uidl, struct str digest, struct err *e)
+void memory_note(struct memory *m, struct str uidl, struct str digest)
 {
-    struct arena a AUTO_RELEASE_ARENA = { 0 };
     struct known *k = learn(m, uidl);
     k->digest = arena_str(&m->mem, digest);
     k->state = KNOWN_STORED;
     k->listed = true;
-    return append(m, arena_printf(&a, "= %.*s %.*s\n", STR_ARG(uidl), STR_ARG(digest)), e);
+    m->lines++;
+    buf_addf(&m->pending, "= %.*s %.*s\n", STR_ARG(uidl), STR_ARG(digest));
 }
 
 enum rc memory_sync(struct memory *m, struct err *e)
 {
-    return m->fd < 0 || io_fdatasync(m->fd) == 0 ? RC_OK : err_sys(e, "sync %s", m->path.p);
+    enum rc rc = memory_write(m, e);
+    if (rc != RC_OK || m->fd < 0 || io_fdatasync(m->fd) == 0)
+        return rc;
+    return err_sys(e, "sync %s", m->path.p);
 }
 
 bool memory_was_put(const struct known *k)
@@ -318,7 +322,9 @@ static enum rc note_in_file(struct str path, struct str uidl, struct str digest,
     const struct known *k = rc == RC_OK ? memory_find(m, uidl) : NULL;
     bool known = k != NULL && k->state != KNOWN_INTENT && str_eq(k->digest, digest);
     if (rc == RC_OK && !known)
-        rc = memory_note(m, uidl, digest, e);
+        memory_note(m, uidl, digest);
+    if (rc == RC_OK)
+        rc = memory_write(m, e);
     memory_free(&m);
     return rc;
 }
@@ -380,13 +386,12 @@ static void each_source(each_fn *fn)
 
 static enum rc settle_one(struct memory *m, struct err *e)
 {
-    enum rc rc = RC_OK;
-    for (size_t i = 0; rc == RC_OK && i < m->count; i++) {
+    for (size_t i = 0; i < m->count; i++) {
         struct known *k = m->order[i];
         if (k->state == KNOWN_INTENT && memory_was_put(k))
-            rc = memory_note(m, k->uidl, k->digest, e);
+            memory_note(m, k->uidl, k->digest);
     }
-    return rc;
+    return memory_write(m, e);
 }
 
 void memory_settle(void)

@@ -41,12 +41,11 @@ struct known *memory_find(struct memory *m, struct str uidl);
 struct known *memory_find_moved(struct memory *m, struct str digest);
 size_t memory_count(const struct memory *m);
 
-/* "?": written, not synced. */
-enum rc memory_intend(struct memory *m, struct str uidl, struct str digest, struct str name,
-                      struct err *e) CHECK_RESULT;
-/* "=". */
-enum rc memory_note(struct memory *m, struct str uidl, struct str digest,
-                    struct err *e) CHECK_RESULT;
+/* "?" and "=": known from now on, and in the file after memory_write. */
+void memory_intend(struct memory *m, struct str uidl, struct str digest, struct str name);
+void memory_note(struct memory *m, struct str uidl, struct str digest);
+/* Writes these lines, at once; memory_sync: and syncs them. */
+enum rc memory_write(struct memory *m, struct err *e) CHECK_RESULT;
 enum rc memory_sync(struct memory *m, struct err *e) CHECK_RESULT;
 /* Did a process that died put it there after all? */
 bool memory_was_put(const struct known *k);

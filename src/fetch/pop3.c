@@ -311,15 +311,23 @@ static enum rc take(struct talk *t, const struct offer *o, struct err *e)
     return rc;
 }
 
-static void ask_delete(struct talk *t, const struct offer *o)
+static void ask_delete(struct talk *t, const uint32_t *offers, size_t count)
 {
-    buf_addf(&t->out, "DELE %" PRIu64 "\r\n", o->number);
+    for (size_t i = 0; i < count; i++)
+        buf_addf(&t->out, "DELE %" PRIu64 "\r\n", t->offers[offers[i]].number);
 }
 
-static enum rc deleted(struct talk *t, bool *out_done, struct err *e)
+static enum rc deleted(struct talk *t, size_t count, bool *out_done, struct err *e)
 {
-    struct str line;
-    return take_status(t, out_done, &line, e);
+    enum rc rc = RC_OK;
+    *out_done = true;
+    for (size_t i = 0; rc == RC_OK && i < count; i++) {
+        struct str line;
+        bool done = false;
+        rc = take_status(t, &done, &line, e);
+        *out_done = *out_done && done;
+    }
+    return rc;
 }
 
 static enum rc close_source(struct talk *t, struct err *e)

@@ -6,7 +6,7 @@
 #include "fetch/talk.h"
 #include "sys/file.h"
 
-#define WINDOW 32u /* commands under way, where the source takes them */
+#define WINDOW 64u /* commands under way, where the source takes them */
 #define OFFERS_READ_MAX ((size_t)2000000)
 #define SLOWEST ((uint64_t)1024) /* octets a second */
 
@@ -94,8 +94,8 @@ struct str talk_uidl(struct talk *t, struct str given)
 
 /* Commands whose replies are awaited, in their order. */
 struct awaited {
-    const struct offer *offer;
-    bool deletes;
+    const struct offer *offer; /* to be fetched */
+    size_t deletes;            /* or so many to be deleted */
 };
 
 struct run {
@@ -109,7 +109,8 @@ struct run {
     size_t sent_count;
     uint32_t held[BATCH_MESSAGES]; /* what is in ours */
     size_t held_count;
-    uint32_t doomed[4 * BATCH_MESSAGES]; /* to be deleted; each reply makes room for one more */
+    uint32_t doomed[4 * BATCH_MESSAGES]; /* to be deleted: what home had, has, and will have
+                                            before the window is half empty */
     size_t doomed_count;
     bool stops; /* home can't take more now */
     bool refuses_deletion;
@@ -189,21 +190,25 @@ static enum rc hold_nothing(struct run *r, const struct offer *o, enum batch_sta
     return rc == RC_OK ? hold(r, o, state, e) : rc;
 }
 
-static void await(struct run *r, const struct offer *o, bool deletes)
+static void await(struct run *r, const struct offer *o, size_t deletes)
 {
     r->ring[(r->first + r->count++) % WINDOW] = (struct awaited){ o, deletes };
 }
 
-/* Writes as many commands as may be under way: deletions first. */
+/* Writes as many commands as may be under way, when half of those before are answered, so that
+ * they go together: deletions first. */
 static enum rc ask_more(struct run *r, struct err *e)
 {
     struct talk *t = r->t;
     size_t window = t->pipelining ? WINDOW : 1;
     enum rc rc = RC_OK;
+    if (r->count > window / 2)
+        return RC_OK;
     while (r->count < window && r->doomed_count > 0) {
-        const struct offer *o = &t->offers[r->doomed[--r->doomed_count]];
-        t->source->ask_delete(t, o);
-        await(r, o, true);
+        size_t n = t->pipelining ? r->doomed_count : 1;
+        r->doomed_count -= n;
+        t->source->ask_delete(t, r->doomed + r->doomed_count, n);
+        await(r, NULL, n);
     }
     while (rc == RC_OK && r->count < window && r->next < t->offer_count && r->wants.p != NULL &&
            !r->stops && r->held_count < BATCH_MESSAGES) {
@@ -215,7 +220,7 @@ static enum rc ask_more(struct run *r, struct err *e)
             continue;
         }
         t->source->ask(t, o);
-        await(r, o, false);
+        await(r, o, 0);
     }
     return rc;
 }
@@ -244,9 +249,9 @@ static enum rc take_reply(struct run *r, struct err *e)
     bool done = false;
     r->first = (r->first + 1) % WINDOW;
     r->count--;
-    if (!w.deletes)
+    if (w.deletes == 0)
         return take_message(r, w.offer, e);
-    enum rc rc = r->t->source->deleted(r->t, &done, e);
+    enum rc rc = r->t->source->deleted(r->t, w.deletes, &done, e);
     r->refuses_deletion = r->refuses_deletion || !done;
     return rc;
 }

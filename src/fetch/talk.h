@@ -45,8 +45,10 @@ struct source {
     void (*ask)(struct talk *t, const struct offer *o);
     /* Into t->bundle. RC_PERM: the source doesn't give it. */
     enum rc (*take)(struct talk *t, const struct offer *o, struct err *e);
-    void (*ask_delete)(struct talk *t, const struct offer *o);
-    enum rc (*deleted)(struct talk *t, bool *out_done, struct err *e);
+    /* Some of t->offers, by their indexes. */
+    void (*ask_delete)(struct talk *t, const uint32_t *offers, size_t count);
+    /* *out_done: all of them. */
+    enum rc (*deleted)(struct talk *t, size_t count, bool *out_done, struct err *e);
     /* What was deleted goes. */
     enum rc (*close)(struct talk *t, struct err *e);
 };

@@ -109,29 +109,57 @@ static enum rc complete(struct spool_put *p, struct err *e)
     return rc;
 }
 
+/* What the commit is told of the put. */
+static struct commit_put commit_of(struct spool_put *p, bool in_memory)
+{
+    struct iovec *parts = arena_new_array(&p->mem, struct iovec, 2);
+    parts[0] = (struct iovec){ p->head.p, p->head.n };
+    parts[1] = (struct iovec){ p->body.p, p->body.n };
+    return (struct commit_put){
+        .tmp_path = p->tmp_path.p,
+        .final_path = p->final_path.p,
+        .parts = parts,
+        .part_count = in_memory ? 2 : 0,
+        .size_bytes = p->head.n + p->octets,
+        .tag = p->tag,
+    };
+}
+
+void spool_put_commit_all(struct spool_put_one *all, size_t count)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    struct commit_put *items = arena_new_array(&mem, struct commit_put, count);
+    struct err e = { .rc = RC_OK };
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool in_memory = all[i].put->fd < 0;
+        all[i].rc = complete(all[i].put, &all[i].e);
+        if (all[i].rc == RC_OK)
+            items[n++] = commit_of(all[i].put, in_memory);
+    }
+    enum rc rc = n == 0 ? RC_OK : commit_put(spool_commit(), items, n, &e);
+    for (size_t i = 0; i < count; i++) {
+        if (all[i].rc == RC_OK) {
+            all[i].put->has_file = rc != RC_OK; /* it may still stand under its tmp name */
+            all[i].rc = rc;
+            all[i].e = e;
+        }
+        put_free(&all[i].put);
+    }
+}
+
 enum rc spool_put_commit(struct spool_put **put, struct arena *a, struct str *out_id,
                          struct err *e)
 {
-    struct spool_put *p = *put;
-    bool in_memory = p->fd < 0;
-    enum rc rc = complete(p, e);
-    if (rc == RC_OK) {
-        struct iovec parts[] = { { p->head.p, p->head.n }, { p->body.p, p->body.n } };
-        struct commit_put item = {
-            .tmp_path = p->tmp_path.p,
-            .final_path = p->final_path.p,
-            .parts = parts,
-            .part_count = in_memory ? 2 : 0,
-            .size_bytes = p->head.n + p->octets,
-            .tag = p->tag,
-        };
-        rc = commit_put(spool_commit(), &item, 1, e);
-        p->has_file = rc != RC_OK; /* a failed put may still stand under its tmp name */
-    }
-    if (rc == RC_OK)
-        *out_id = arena_str(a, p->id);
-    put_free(put);
-    return rc;
+    struct spool_put_one one = { .put = *put };
+    struct str id = arena_str(a, (*put)->id);
+    *put = NULL;
+    spool_put_commit_all(&one, 1);
+    if (one.rc == RC_OK)
+        *out_id = id;
+    else if (e != NULL)
+        *e = one.e;
+    return one.rc;
 }
 
 void spool_put_abort(struct spool_put **put)

@@ -75,6 +75,13 @@ void spool_put_tag(struct spool_put *put, struct str tag);
 /* Durable in the queue. Ends and frees the put whatever the result; *out_id (in a) names it. */
 enum rc spool_put_commit(struct spool_put **put, struct arena *a, struct str *out_id,
                          struct err *e) CHECK_RESULT;
+/* The same for several entries, made durable together; each with its result. */
+struct spool_put_one {
+    struct spool_put *put;
+    enum rc rc;
+    struct err e;
+};
+void spool_put_commit_all(struct spool_put_one *all, size_t count);
 void spool_put_abort(struct spool_put **put);
 
 /* --- entries that another server began (takeover) ----------------------------------------- */

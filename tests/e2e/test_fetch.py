@@ -71,6 +71,17 @@ class Fetching(unittest.TestCase):
             log = "".join(open(p, encoding="utf-8").read() for p in glob.glob(self.server.path("logs", "psync-*")))
             self.assertRegex(log, rf'"{DOMAIN}"\t"alice"\t"127.0.0.1:{far.port}"\t"far"\t"CLR"\t"OK"\t"3"\t"300')
 
+    def test_the_same_twice(self):
+        """Two messages that don't differ are two."""
+        for capabilities in (("UIDL", "PIPELINING"), ()):
+            with self.subTest(capabilities=capabilities), Source([("u1", mail("one")), ("u2", mail("one"))], capabilities=capabilities) as far:
+                self.setUp()
+                self.links([link(far)])
+                self.got(["one", "one"])
+                self.assertTrue(wait_until(lambda far=far: far.uids() == []))
+                self.quiet(far)
+                self.got(["one", "one"])
+
     def test_left_and_remembered(self):
         for capabilities in (("UIDL", "PIPELINING"), ()):
             with self.subTest(capabilities=capabilities), Source([("u1", mail("one")), ("u2", mail("two"))], capabilities=capabilities) as far:
@@ -170,6 +181,15 @@ class Fetching(unittest.TestCase):
                     self.assertEqual(far.count("PASS") + far.count("USER"), 0)
                 for v in ("PASS", "APOP"):
                     self.assertEqual(far.count(v) > 0, v == verb)
+
+    def test_out_bind(self):
+        with Source([("u1", mail("one"))]) as far:
+            self.links([link(far, "CLR,OutBind=127.0.0.9")])
+            self.got(["one"])
+            self.assertEqual(set(far.clients), {"127.0.0.9"})
+            self.links([link(far, "CLR,OutBind=192.0.2.1")])
+            self.assertTrue(wait_until(lambda: "use the address asked for" in self.state()), self.state())
+            self.assertEqual(set(far.clients), {"127.0.0.9"})
 
     def test_wrong_password(self):
         with Source([("u1", mail("one"))]) as far:
