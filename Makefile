@@ -83,6 +83,11 @@ $(B)/test/%: src/%.c $(B)/libhikyaku.a
 	@echo '  link  $@'
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libhikyaku.a $(LIBS) -lcmocka
 
+$(B)/bench/%: tests/bench/%.c $(B)/libhikyaku.a
+	@mkdir -p $(@D)
+	@echo '  link  $@'
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libhikyaku.a $(LIBS)
+
 $(B)/fuzz/%: src/%.c $(B)/libhikyaku.a
 	@mkdir -p $(@D)
 	@echo '  link  $@'
@@ -135,7 +140,7 @@ test-tsan: ## the unit tests under ThreadSanitizer
 .PHONY: bench
 bench: ## measure against Postfix and Dovecot in the same run
 	@tools/install-deps bench
-	@$(MAKE) --no-print-directory BUILD=release all
+	@$(MAKE) --no-print-directory BUILD=release all $(B)/bench/gates
 	@python3 tests/bench/bench.py $(B)/hikyaku
 
 FUZZ_SECONDS ?= 60

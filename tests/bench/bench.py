@@ -3,8 +3,8 @@
 
     bench.py PROGRAM [--quick] [--journal] [part ...]
 
-Parts: deliver, filters, relay, queue, lists, takeover, large, pop3, idle, memory, useradd, full (mailbox of many messages). Each figure is the
-median of three runs (one with --quick). Needs root, for the peers and for --journal, which measures on
+Parts: deliver, filters, relay, queue, lists, takeover, large, pop3, fetch, gates, idle, memory, useradd, full (mailbox of many
+messages). Each figure is the median of three runs (one with --quick). Needs root, for the peers and for --journal, which measures on
 an ext4 with a journal in a loop-mounted file. Everything listens on loopback only.
 """
 import os
@@ -20,6 +20,10 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
+import dovecot  # noqa: E402
+from harness import xmcrypt  # noqa: E402
+
 DOMAIN = "load.example"
 PASSWORD = "load-password"
 USERS = 50
@@ -223,63 +227,40 @@ class Postfix:
 
 class Dovecot:
     name = "dovecot"
+    more = """default_process_limit = 300
+default_client_limit = 20000
+service pop3-login {
+  service_count = 0
+  process_min_avail = 2
+}
+service pop3 {
+  process_limit = 300
+  service_count = 0
+}
+service anvil {
+  client_limit = 20000
+}
+service auth {
+  client_limit = 20000
+}
+"""
 
     def __init__(self, folder, stored):
         self.root = os.path.join(folder, "dovecot")
-        self.ports = {"pop3": free_port()}
+        self.ports = {service: free_port() for service in ("pop3", "imaps")}
         os.makedirs(os.path.join(self.root, "mail"))
         nobody = pwd.getpwnam("nobody")
         for path in (folder, self.root):
             os.chmod(path, 0o755)
         os.chown(os.path.join(self.root, "mail"), nobody.pw_uid, nobody.pw_gid)
-        with open(os.path.join(self.root, "users"), "w", encoding="ascii") as f:
+        users, certificate = os.path.join(self.root, "users"), (os.path.join(self.root, "cert.pem"), os.path.join(self.root, "key.pem"))
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-out", certificate[0],
+                        "-keyout", certificate[1]], check=True, capture_output=True)
+        with open(users, "w", encoding="ascii") as f:
             for user, secret in stored.items():
                 f.write(f"{user}@{DOMAIN}:{secret}:{nobody.pw_uid}:{nobody.pw_gid}::{self.root}/mail/{user}::\n")
         with open(os.path.join(self.root, "conf"), "w", encoding="ascii") as f:
-            f.write(f"""
-base_dir = {self.root}/run
-state_dir = {self.root}/state
-log_path = {self.root}/log
-protocols = pop3
-ssl = no
-disable_plaintext_auth = no
-auth_cache_size = 0
-mail_location = maildir:~/Maildir
-first_valid_uid = 1
-first_valid_gid = 1
-mail_max_userip_connections = 1000
-default_process_limit = 300
-default_client_limit = 20000
-passdb {{
-  driver = passwd-file
-  args = username_format=%u {self.root}/users
-}}
-userdb {{
-  driver = passwd-file
-  args = username_format=%u {self.root}/users
-}}
-service pop3-login {{
-  inet_listener pop3 {{
-    address = 127.0.0.1
-    port = {self.ports['pop3']}
-  }}
-  inet_listener pop3s {{
-    port = 0
-  }}
-  service_count = 0
-  process_min_avail = 2
-}}
-service pop3 {{
-  process_limit = 300
-  service_count = 0
-}}
-service anvil {{
-  client_limit = 20000
-}}
-service auth {{
-  client_limit = 20000
-}}
-""")
+            f.write(dovecot.conf(self.root, os.path.join(self.root, "log"), users, **self.ports, certificate=certificate, more=self.more))
         self.log = open(os.path.join(folder, "dovecot.out"), "ab")
         self.process = subprocess.Popen(["dovecot", "-F", "-c", os.path.join(self.root, "conf")],
                                         stdout=self.log, stderr=self.log)
@@ -604,12 +585,11 @@ class Bench:
         nobody = pwd.getpwnam("nobody")
         for d in ("tmp", "new", "cur"):
             os.makedirs(os.path.join(box, d), exist_ok=True)
-        body = (b"Subject: load\n\n" + b"x" * 70 + b"\n" * 1)
         text = b"Subject: load\n\n" + (b"x" * 70 + b"\n") * (octets // 71)
         wire = len(text) + text.count(b"\n")
-        del body
+        unique = time.time_ns()  # Dovecot remembers names of files that are gone
         for i in range(count):
-            name = f"{1700000000 + i}.M{i}P1Q{i}.bench,S={len(text)},W={wire}"
+            name = f"{1700000000 + i}.M{i}P1Q{unique}.bench,S={len(text)},W={wire}"
             with open(os.path.join(box, "new", name), "wb") as f:
                 f.write(text)
         if server.name == "dovecot":
@@ -620,25 +600,106 @@ class Bench:
     def pop3(self):
         print("\n## POP3: log in, list, fetch 50 messages of 20 KB, quit (sessions a second, same SCRAM keys)\n")
         hikyaku = Hikyaku(self.program, self.folder)
-        dovecot = Dovecot(self.folder, hikyaku.stored)
+        other = Dovecot(self.folder, hikyaku.stored)
         try:
-            for server in (hikyaku, dovecot):
+            for server in (hikyaku, other):
                 for i in range(USERS):
                     self.fill(server, f"u{i}", 50, 20480)
             print("| sessions | Hikyaku | Dovecot | ratio |\n|---|---|---|---|", flush=True)
             for sessions in (1, 10):
                 rates = {"hikyaku": [], "dovecot": []}
                 for _ in range(self.runs + 1):  # the first one warms the caches
-                    for server in (hikyaku, dovecot):
+                    for server in (hikyaku, other):
                         rate, _, _ = self.run_load("pop3", "127.0.0.1", server.ports["pop3"], sessions,
                                                    400 if sessions == 1 else 1000, DOMAIN, PASSWORD, USERS)
                         rates[server.name].append(rate)
                 h, d = (statistics.median(rates[n][1:]) for n in ("hikyaku", "dovecot"))
                 print(f"| {sessions} | {h:.0f} | {d:.0f} | {h / d:.1f} |", flush=True)
         finally:
-            for server in (hikyaku, dovecot):
+            for server in (hikyaku, other):
                 server.stop()
                 shutil.rmtree(server.root)
+
+    @staticmethod
+    def bare_pop3(port, user):
+        """Seconds for a client that throws away what it fetches: 64 commands at a time, everything deleted."""
+        began = time.monotonic()
+        with socket.create_connection(("127.0.0.1", port), 60) as s:
+            replies = s.makefile("rb")
+            replies.readline()
+            for command in (f"USER {user}@{DOMAIN}", f"PASS {PASSWORD}", "STAT"):
+                s.sendall(command.encode() + b"\r\n")
+                line = replies.readline()
+            count = int(line.split()[1])
+            for i in range(1, count + 1, 64):
+                some = range(i, min(i + 64, count + 1))
+                s.sendall(b"".join(b"RETR %d\r\n" % n for n in some))
+                for _ in some:
+                    while replies.readline() != b".\r\n":
+                        pass
+                s.sendall(b"".join(b"DELE %d\r\n" % n for n in some))
+                for _ in some:
+                    replies.readline()
+            s.sendall(b"QUIT\r\n")
+            replies.readline()
+        return time.monotonic() - began
+
+    def one_fetch(self, server, source, user, column):
+        """Seconds of a visit to a Dovecot's mailbox, from its login to its end, as the server's log says."""
+        before = os.path.getsize(server.log.name)
+        port = source.ports["imaps" if column[2] == "IMAPS" else "pop3"]
+        values = (column[0], column[1], f"127.0.0.1:{port}", f"{user}@{DOMAIN}", xmcrypt(PASSWORD), column[2])
+        with open(os.path.join(server.root, "pop3links.tab"), "w", encoding="utf-8") as f:
+            f.write("\t".join(f'"{v}"' for v in values) + "\n")
+        match, deadline = None, time.monotonic() + 120
+        while match is None:
+            if time.monotonic() > deadline:
+                raise RuntimeError("nothing was fetched")
+            time.sleep(0.2)
+            with open(server.log.name, "rb") as f:
+                f.seek(before)
+                match = re.search(rb"fetched .*messages=(\d+) .*ms=(\d+)", f.read())
+        with open(os.path.join(server.root, "pop3links.tab"), "w", encoding="utf-8"):
+            pass
+        while os.path.getsize(os.path.join(server.root, "hikyaku", "fetch.tab")) > 0:
+            time.sleep(0.2)
+        return int(match.group(1)), int(match.group(2)) / 1000
+
+    def fetch(self):
+        count = 10000 // (5 if self.quick else 1)
+        print(f"\n## {count} messages of 1 KB fetched from Dovecot and deleted there (a second; CPU of the server, ms a message)\n")
+        print("| how | messages/s | CPU | into the mailbox and durable |\n|---|---|---|---|", flush=True)
+        server = Hikyaku(self.program, self.folder)
+        source = Dovecot(self.folder, server.stored)
+        ways = (("POP3", (DOMAIN, "u1", "CLR")), ("IMAPS", (DOMAIN, "u2", "IMAPS")), ("POP3, to an address", ("@" + DOMAIN, "u3", "CLR")))
+        try:
+            rates = []
+            for _ in range(self.runs):
+                self.fill(source, "u0", count, 1024)
+                os.sync()
+                rates.append(count / self.bare_pop3(source.ports["pop3"], "u0"))
+            print(f"| POP3, a client that keeps nothing | {statistics.median(rates):.0f} | | no |", flush=True)
+            for name, column in ways:
+                rates, cpus = [], []
+                for _ in range(self.runs):
+                    self.fill(source, "u0", count, 1024)
+                    self.empty(server)
+                    before = cpu_seconds(server.pid)
+                    fetched, took = self.one_fetch(server, source, "u0", column)
+                    rates.append(fetched / took)
+                    cpus.append((cpu_seconds(server.pid) - before) / fetched * 1000)
+                    if fetched != count:
+                        raise RuntimeError(f"{fetched} of {count} were fetched")
+                print(f"| {name} | {statistics.median(rates):.0f} | {statistics.median(cpus):.2f} | yes |", flush=True)
+        finally:
+            for one in (server, source):
+                one.stop()
+                shutil.rmtree(one.root)
+
+    def gates(self):
+        print("\n## Gates\n", flush=True)
+        root = tempfile.mkdtemp(prefix="gates-", dir=self.folder)
+        subprocess.run([os.path.join(os.path.dirname(self.program), "bench", "gates"), root], check=True, timeout=600)
 
     def idle(self):
         print("\n## 10,000 idle connections (private dirty memory each)\n")
@@ -772,7 +833,7 @@ def main():
         return 2
     program = os.path.abspath(words[0])
     flags = [w for w in words[1:] if w.startswith("--")]
-    parts = [w for w in words[1:] if not w.startswith("--")] or ["deliver", "filters", "relay", "queue", "lists", "takeover", "large", "pop3", "idle", "memory", "useradd", "full"]
+    parts = [w for w in words[1:] if not w.startswith("--")] or ["deliver", "filters", "relay", "queue", "lists", "takeover", "large", "pop3", "fetch", "gates", "idle", "memory", "useradd", "full"]
     if os.geteuid() != 0:
         print("the peers need root; run `sudo make bench`")
         return 1
