@@ -51,10 +51,8 @@ uint64_t bundle_message_octets(const struct bundle *b)
     return b->in_file + b->part.n - b->head_at - sizeof(struct batch_head);
 }
 
-/* Back to the head of the message. */
-static enum rc drop(struct bundle *b, struct err *e)
+static enum rc cut(struct bundle *b, uint64_t keep, struct err *e)
 {
-    uint64_t keep = b->head_at + sizeof(struct batch_head);
     if (keep >= b->in_file) {
         buf_truncate(&b->part, (size_t)(keep - b->in_file));
         return RC_OK;
@@ -66,7 +64,8 @@ static enum rc drop(struct bundle *b, struct err *e)
 
 enum rc bundle_end(struct bundle *b, uint32_t index, enum batch_state state, struct err *e)
 {
-    enum rc rc = state == BATCH_MESSAGE ? RC_OK : drop(b, e);
+    enum rc rc =
+        state == BATCH_MESSAGE ? RC_OK : cut(b, b->head_at + sizeof(struct batch_head), e);
     struct batch_head head = { index, (uint32_t)state, bundle_message_octets(b) };
     struct iovec part = { &head, sizeof(head) };
     if (rc == RC_OK && b->head_at < b->in_file)
@@ -75,6 +74,11 @@ enum rc bundle_end(struct bundle *b, uint32_t index, enum batch_state state, str
         memcpy(b->part.p + (b->head_at - b->in_file), &head, sizeof(head));
     b->count += rc == RC_OK;
     return rc;
+}
+
+enum rc bundle_cancel(struct bundle *b, struct err *e)
+{
+    return cut(b, b->head_at, e);
 }
 
 enum rc bundle_take(struct bundle *b, int *out_fd, struct err *e)

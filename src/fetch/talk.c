@@ -236,11 +236,10 @@ static enum rc take_message(struct run *r, const struct offer *o, struct err *e)
         return hold(r, o, BATCH_MESSAGE, e);
     if (rc == RC_PERM)
         return hold(r, o, BATCH_REFUSED, e);
-    enum batch_state state = t->too_large ? BATCH_TOO_LARGE : BATCH_REFUSED;
+    struct err unused; /* e says why already */
     if (!t->too_large) /* nothing is known of it */
-        return rc;
-    struct err unused;
-    return hold(r, o, state, &unused) == RC_OK ? RC_GONE : RC_TEMP;
+        return bundle_cancel(&t->bundle, &unused) == RC_OK ? rc : RC_TEMP;
+    return hold(r, o, BATCH_TOO_LARGE, &unused) == RC_OK ? RC_GONE : RC_TEMP;
 }
 
 static enum rc take_reply(struct run *r, struct err *e)

@@ -23,6 +23,8 @@ uint64_t bundle_message_octets(const struct bundle *b);
 /* state: other than BATCH_MESSAGE: its octets are dropped. */
 enum rc bundle_end(struct bundle *b, uint32_t index, enum batch_state state,
                    struct err *e) CHECK_RESULT;
+/* The message that was begun isn't one. */
+enum rc bundle_cancel(struct bundle *b, struct err *e) CHECK_RESULT;
 /* All of it, as a memory file; the bundle is empty then. */
 enum rc bundle_take(struct bundle *b, int *out_fd, struct err *e) CHECK_RESULT;
 

@@ -50,6 +50,15 @@ def once(hook):
     return maybe
 
 
+def on_third(hook):
+    seen = []
+
+    def maybe(session, argument):
+        seen.append(1)
+        return hook(session, argument) if len(seen) == 3 else None
+    return maybe
+
+
 def ways():
     """name, script: each time, what its error says"""
     rows = []
@@ -147,8 +156,8 @@ class Hostile(unittest.TestCase):
         bodies = [(f"m{i}", mail(f"message {i}", "x" * (i * 7000))) for i in range(12)]
         names = sorted(f"message {i}" for i in range(12))
         for options in ("CLR", "CLR,Leave"):
-            for verb, hook in (("DELE", closes), ("QUIT", closes), ("DELE", silent), ("QUIT", says(b"-ERR not removed"))):
-                with self.subTest(options=options, verb=verb), Source(bodies, script={verb: once(hook)}) as far:
+            for verb, hook in (("RETR", on_third(closes)), ("RETR", on_third(cut_body)), ("DELE", closes), ("QUIT", closes), ("DELE", silent), ("QUIT", says(b"-ERR not removed"))):
+                with self.subTest(options=options, verb=verb), Source(bodies, script={verb: hook if verb == "RETR" else once(hook)}) as far:
                     self.setUp()
                     self.links([link(far, options)])
                     self.expect(names)
@@ -156,6 +165,7 @@ class Hostile(unittest.TestCase):
                         self.assertTrue(wait_until(lambda: self.ask_all() or far.uids() == [], 40), (far.uids(), far.commands[-40:], self.errors()))
                     self.visits(far, 1)
                     self.expect(names)
+                    self.assertEqual(len(self.server.mailbox("alice")), len(names))
 
     def test_never_deletes(self):
         """QUIT says yes and removes nothing; DELE is refused."""
