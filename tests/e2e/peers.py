@@ -1,4 +1,4 @@
-"""Postfix, Exim and OpenSMTPD as Debian ships them, without installing them: their packages are unpacked, and each runs in
+"""Postfix, Exim, OpenSMTPD and Dovecot as Debian ships them, without installing them: their packages are unpacked, and each runs in
 a mount namespace of its own in which they lie over /usr. Needs root, overlayfs and Debian's archive."""
 import glob
 import os
@@ -9,6 +9,8 @@ import subprocess
 import tempfile
 import time
 
+import dovecot
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 CACHE = os.path.join(HERE, "..", "..", "build", "peers")
 USERS = """Debian-exim:x:9101:9101::/var/empty:/bin/false
@@ -16,6 +18,8 @@ opensmtpd:x:9102:9102::/var/lib/opensmtpd/empty:/bin/false
 opensmtpq:x:9103:9103::/var/lib/opensmtpd/empty:/bin/false
 postfix:x:9104:9104::/var/spool/postfix:/bin/false
 peer:x:9106:9106::/var/empty:/bin/false
+dovecot:x:9107:9107::/var/empty:/bin/false
+dovenull:x:9108:9108::/var/empty:/bin/false
 """
 GROUPS = """Debian-exim:x:9101:
 opensmtpd:x:9102:
@@ -23,25 +27,27 @@ opensmtpq:x:9103:
 postfix:x:9104:
 postdrop:x:9105:
 peer:x:9106:
+dovecot:x:9107:
+dovenull:x:9108:
 """
 
 
-def unpack(package):
-    """The folder with the package and what it needs; fetched once. Raises OSError when the archive can't be reached."""
-    root = os.path.abspath(os.path.join(CACHE, package))
+def unpack(packages):
+    """The folder with the packages ("a b") and what they need; fetched once. Raises OSError when the archive can't be reached."""
+    root = os.path.abspath(os.path.join(CACHE, packages.replace(" ", "+")))
     if os.path.isdir(root):
         return root
     with tempfile.TemporaryDirectory() as folder:
         os.makedirs(os.path.join(folder, "partial"))
         fetch = ["apt-get", "-y", "-q", "--download-only", "--no-install-recommends", "--reinstall", "-o", f"Dir::Cache::archives={folder}/",
-                 "-o", "APT::Sandbox::User=root", "install", package]
+                 "-o", "APT::Sandbox::User=root", "install", *packages.split()]
         done = subprocess.run(fetch, capture_output=True, text=True, timeout=300, check=False)
         if done.returncode != 0:
             subprocess.run(["apt-get", "-q", "update"], capture_output=True, timeout=300, check=False)
             done = subprocess.run(fetch, capture_output=True, text=True, timeout=300, check=False)
         debs = glob.glob(os.path.join(folder, "*.deb"))
         if done.returncode != 0 or not debs:
-            raise OSError(f"{package} can't be fetched: {done.stderr[-300:]}")
+            raise OSError(f"{packages} can't be fetched: {done.stderr[-300:]}")
         os.makedirs(CACHE, exist_ok=True)
         part = tempfile.mkdtemp(dir=CACHE)
         for deb in debs:
@@ -63,8 +69,9 @@ class Peer:
     """start: shell commands inside the namespace, the last of which stays in the foreground."""
 
     package = ""
+    greeting = b"220"
 
-    def __init__(self, onward):
+    def __init__(self, onward=0):
         self.onward = onward
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
@@ -102,7 +109,7 @@ mount -t tmpfs tmpfs /var/lib
             try:
                 with socket.create_connection(("127.0.0.1", self.port), 2) as s:
                     s.settimeout(10)
-                    if s.recv(3) == b"220":
+                    if s.recv(3) == self.greeting:
                         return self
             except OSError:
                 time.sleep(0.1)
@@ -242,4 +249,41 @@ match from any for any action "onward"
                 f"chmod 644 {self.scratch}/conf/smtpd.conf\nexec /usr/sbin/smtpd -dv -f {self.scratch}/conf/smtpd.conf")
 
 
-ALL = (Postfix, Exim, OpenSmtpd)
+class Dovecot(Peer):
+    """POP3 and IMAPS for the user far, whose mail is files of its Maildir. certificate: (certificate, key)."""
+
+    package = "dovecot-pop3d dovecot-imapd"
+    greeting = b"+OK"
+
+    def __init__(self, certificate, users=("far",)):
+        super().__init__()
+        self.certificate, self.users = certificate, users
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.imaps_port = s.getsockname()[1]
+        for user in users:
+            for name in ("tmp", "new", "cur"):
+                os.makedirs(os.path.join(self.box(user), name))
+        for folder, _, _ in os.walk(os.path.join(self.scratch, "mail")):
+            os.chown(folder, 9106, 9106)
+
+    def box(self, user):
+        return os.path.join(self.scratch, "mail", user, "Maildir")
+
+    def put(self, user, name, octets):
+        """One more message, with LF."""
+        path = os.path.join(self.box(user), "tmp", name)
+        with open(path, "wb") as f:
+            f.write(octets)
+        os.chown(path, 9106, 9106)
+        os.rename(path, os.path.join(self.box(user), "new", name))
+
+    def left(self, user):
+        """How many messages lie there."""
+        return sum(len(os.listdir(os.path.join(self.box(user), name))) for name in ("new", "cur"))
+
+    def commands(self):
+        self.write("users", "".join(f"{u}:{{PLAIN}}far-word:9106:9106::{self.scratch}/mail/{u}::\n" for u in self.users))
+        self.write("dovecot.conf", dovecot.conf(self.scratch, f"{self.scratch}/log/dovecot", f"{self.scratch}/conf/users", pop3=self.port, imaps=self.imaps_port,
+                                                certificate=self.certificate))
+        return f"exec /usr/sbin/dovecot -F -c {self.scratch}/conf/dovecot.conf"
