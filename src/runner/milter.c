@@ -99,9 +99,9 @@ static enum rc offer(struct talk *t, struct err *e)
 {
     struct buf b AUTO_RELEASE_BUF;
     struct milter_reply r = { .kind = '\0' };
-    uint32_t actions = MILTER_ADD_HEADERS | MILTER_CHANGE_BODY | MILTER_CHANGE_HEADERS;
-    if (t->job->queued)
-        actions |= MILTER_QUARANTINE; /* it is frozen there; a session has no place for it */
+    /* Some don't begin where quarantine isn't offered, though they are set to something else. */
+    uint32_t actions = MILTER_ADD_HEADERS | MILTER_CHANGE_BODY | MILTER_CHANGE_HEADERS |
+                       MILTER_QUARANTINE;
     uint32_t protocol = 0xff7ff;      /* all of version 6 but refused recipients being shown */
     buf_init(&b, 64);
     milter_put_offer(&b, actions, protocol);
@@ -252,6 +252,8 @@ static enum rc take_edit(struct talk *t, const struct milter_reply *r, struct st
     if ((t->actions & needed) == 0)
         return err_perm(e, "5.5.0", "the milter answers '%c', which it didn't ask for",
                         r->kind);
+    if (r->kind == 'q' && !t->job->queued)
+        return err_perm(e, "5.5.0", "the milter wants quarantine, which sessions don't have");
     if (r->kind == 'b')
         return talk_take_body(t, r->text, false, e);
     if (r->kind == 'q')

@@ -1,4 +1,8 @@
-/* spawn.c - see spawn.h. Between fork and exec only calls that are safe there. */
+/*
+ * spawn.c - see spawn.h. The child is made by vfork: until it is another program it runs in our
+ * memory, while the thread that made it stands still, so copying page tables isn't paid for.
+ * That is why all signals are blocked before, and ours are handled no more when they aren't.
+ */
 #include "sys/spawn.h"
 #include <fcntl.h>
 #include <signal.h>
@@ -23,15 +27,32 @@ struct ends {
     int input[2], output[2], errors[2];
 };
 
-/* In the child; does not return. */
-static void become(const struct spawn *s, const char *path, const struct ends *ends)
+/* What execve wants: pointers to what nobody changes. */
+struct words {
+    char *argv[256], *env[32];
+};
+
+static void copy_words(const struct spawn *s, struct words *out)
+{
+    size_t n = 0, k = 0;
+    for (; n < ARRAY_LEN(out->argv) - 1 && s->argv[n] != NULL; n++)
+        memcpy(&out->argv[n], &s->argv[n], sizeof(out->argv[n]));
+    for (; k < ARRAY_LEN(out->env) - 1 && s->env[k] != NULL; k++)
+        memcpy(&out->env[k], &s->env[k], sizeof(out->env[k]));
+    out->argv[n] = out->env[k] = NULL;
+}
+
+/* In the child; does not return. Nothing of ours may be changed but the stack. */
+__attribute__((noinline, noreturn)) static void become(const struct spawn *s, const char *path,
+                                                       const struct ends *ends,
+                                                       const struct words *words)
 {
     sigset_t none;
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
     struct sigaction usual = { .sa_handler = SIG_DFL };
     for (int number = 1; number < 32; number++)
         (void)sigaction(number, &usual, NULL);
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)setsid();
     int input = s->talks ? ends->input[1] : open("/dev/null", O_RDONLY);
     if (input < 0 || dup2(input, 0) < 0 || dup2(ends->output[1], 1) < 0 ||
@@ -44,15 +65,25 @@ static void become(const struct spawn *s, const char *path, const struct ends *e
     (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     (void)setpriority(PRIO_PROCESS, 0, s->nice);
     (void)umask(077);
-    char *argv[256], *env[32];
-    size_t n = 0, k = 0;
-    for (; n < ARRAY_LEN(argv) - 1 && s->argv[n] != NULL; n++)
-        memcpy(&argv[n], &s->argv[n], sizeof(argv[n]));
-    for (; k < ARRAY_LEN(env) - 1 && s->env[k] != NULL; k++)
-        memcpy(&env[k], &s->env[k], sizeof(env[k]));
-    argv[n] = env[k] = NULL;
-    (void)execve(path, argv, env);
+    (void)execve(path, words->argv, words->env);
     _exit(127);
+}
+
+/* The child's process id, or -1 with errno. */
+static pid_t make_child(const struct spawn *s, const char *path, const struct ends *ends)
+{
+    struct words words;
+    sigset_t all, before;
+    copy_words(s, &words);
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid_t pid = vfork(); /* NOLINT: that is what for */
+    if (pid == 0)
+        become(s, path, ends, &words);
+    int failed = errno;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = failed;
+    return pid;
 }
 
 /* The file to run: as given, or the first that can be run. In a; NULL: none. */
@@ -115,11 +146,8 @@ enum rc spawn_start(const struct spawn *s, struct spawned *out, struct err *e)
         return err_perm(e, "5.3.5", "%s can't be run: it isn't there, or not executable",
                         s->argv[0]);
     bool ok = make_ends(s, &ends);
-    if (ok) {
-        out->pid = fork();
-        if (out->pid == 0)
-            become(s, path, &ends);
-    }
+    if (ok)
+        out->pid = make_child(s, path, &ends);
     out->output_fd = ends.output[0];
     out->input_fd = ends.input[0];
     out->error_fd = ends.errors[0];

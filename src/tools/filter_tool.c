@@ -259,11 +259,11 @@ static enum rc look_at_client(struct asked *q, struct err *e)
 static enum rc set_up(struct asked *q, struct err *e)
 {
     enum rc rc = tool_enter_mailroot(q->mailroot, e);
-    log_set_level(LOG_LEVEL_WARN);
     if (rc == RC_OK)
         rc = tool_become_owner(e);
     if (rc == RC_OK)
         rc = options_load(e);
+    log_set_level(LOG_LEVEL_WARN); /* what programs do is told */
     if (rc == RC_OK)
         rc = tool_use_accounts(e);
     if (rc == RC_OK)

@@ -191,6 +191,31 @@ metric "default" {{ actions {{ reject = 15; add_header = 6; }} }}
         self.assertEqual(code, 554, reply)
         self.assertEqual(self.server.mailbox("alice"), [])
 
+    @unittest.skipUnless(shutil.which("clamav-milter") and shutil.which("clamd"), "ClamAV's milter isn't installed")
+    def test_clamav(self):
+        """ClamAV's milter of the system with a signature of our own: what it knows is refused, the rest is marked as clean."""
+        folder = os.path.join(self.server.scratch, "clam")
+        os.makedirs(os.path.join(folder, "db"))
+        with open(os.path.join(folder, "db", "own.ndb"), "w", encoding="ascii") as f:
+            f.write(f"Hikyaku.Test:0:*:{b'HIKYAKU-TEST-VIRUS'.hex()}\n")
+        config = {"clamd": f"Foreground yes\nDatabaseDirectory {folder}/db\nLocalSocket {folder}/clamd\nUser root\n",
+                  "clamav-milter": f"Foreground yes\nMilterSocket unix:{folder}/clamav-milter\nClamdSocket unix:{folder}/clamd\nUser root\n"
+                                   f"OnInfected Reject\nRejectMsg found %v\nAddHeader Replace\nTemporaryDirectory {folder}\n"}
+        for name, text_of in config.items():
+            with open(os.path.join(folder, name + ".conf"), "w", encoding="ascii") as f:
+                f.write(text_of)
+            daemon = subprocess.Popen([name, "-c", f.name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            self.addCleanup(daemon.wait)
+            self.addCleanup(daemon.terminate)
+            self.assertTrue(wait_until(lambda path=os.path.join(folder, name): os.path.exists(path), 60))
+        self.use(f"unix:{folder}/clamav-milter", flags="timeo=60")
+        self.assertEqual(self.codes(ALICE)[-1], 250)
+        self.assertIn(b"X-Virus-Status: Clean\n", self.delivered())
+        code, reply = self.say(ALICE, message="Subject: t\r\n\r\nxHIKYAKU-TEST-VIRUSx\r\n")[-1]
+        self.assertEqual(code, 550, reply)
+        self.assertIn("found Hikyaku.Test", reply)
+        self.assertEqual(self.server.mailbox("alice"), [])
+
     @unittest.skipUnless(shutil.which("opendkim"), "OpenDKIM isn't installed")
     def test_opendkim(self):
         """OpenDKIM of the system signs mail of our users; its field stands in front."""
