@@ -99,10 +99,11 @@ static enum rc offer(struct talk *t, struct err *e)
 {
     struct buf b AUTO_RELEASE_BUF;
     struct milter_reply r = { .kind = '\0' };
-    /* Some don't begin where quarantine isn't offered, though they are set to something else. */
-    uint32_t actions = MILTER_ADD_HEADERS | MILTER_CHANGE_BODY | MILTER_CHANGE_HEADERS |
-                       MILTER_QUARANTINE;
-    uint32_t protocol = 0xff7ff;      /* all of version 6 but refused recipients being shown */
+    /* Some don't begin where quarantine isn't offered, though they are set to something else.
+     */
+    uint32_t actions =
+        MILTER_ADD_HEADERS | MILTER_CHANGE_BODY | MILTER_CHANGE_HEADERS | MILTER_QUARANTINE;
+    uint32_t protocol = 0xff7ff; /* all of version 6 but refused recipients being shown */
     buf_init(&b, 64);
     milter_put_offer(&b, actions, protocol);
     enum rc rc = client_write(t->client, buf_str(&b), e);
