@@ -193,7 +193,13 @@ void audit_init(void)
 enum admin_result audit_act(struct ctrl *c, ctrl_fn *act, struct err *e)
 {
     changes = c->command->told > 0 ? json_array() : NULL;
-    enum admin_result result = act(c, e);
+    /* Once more: others' commands were carried out while a program or the index was waited for.
+     */
+    enum admin_result result = ctrl_delegate_check(c, e);
+    if (result == ADMIN_OK)
+        result = act(c, e);
+    if (result == ADMIN_OK)
+        result = ctrl_delegate_done(c, e);
     bool goes_on = act == c->command->run && c->uploading; /* the end of the upload will tell */
     if (changes != NULL && !goes_on && (result == ADMIN_OK || json_array_size(changes) > 0))
         record(c);

@@ -127,6 +127,8 @@ static void end_command(struct ctrl *c)
     c->agreed = false;
     auth_forget(&c->question);
     c->command = NULL;
+    c->delegate = NULL;
+    c->own_column = 0;
     c->count = 0;
     arena_wipe(&c->line_mem);
 }
@@ -208,6 +210,8 @@ static void list_line(struct ctrl *c, struct str line)
     for (size_t i = 0; i < l->pattern_count && i < l->columns; i++)
         if (!str_matches(values[i], l->patterns[i]))
             return;
+    if (!ctrl_delegate_sees(c, values, count))
+        return;
     if (l->format != NULL) {
         if (!l->format(c, &row, &a, out, &out_count))
             return;
@@ -298,6 +302,8 @@ static enum step finish_upload(struct session *s)
     if (c->too_large)
         (void)err_perm(&e, "5.3.4", "it is too large");
     else
+        result = ctrl_delegate_upload(c, buf_str(&c->upload), &e);
+    if (result == ADMIN_OK)
         result = audit_act(c, upload_done, &e);
     if (result != ADMIN_OK)
         log_info(EV("control command refused"), KS("session", session_id(s)),
@@ -448,7 +454,7 @@ static enum step run(struct ctrl *c, struct str line)
                               : c->command == NULL      ? ADMIN_BAD_COMMAND
                               : c->count < c->command->least || c->count > c->command->most
                                   ? ADMIN_BAD_PARAMETER
-                                  : ADMIN_OK;
+                                  : ctrl_delegate_check(c, &e);
     if (wrong != ADMIN_OK) {
         if (wrong == ADMIN_BAD_PARAMETER && c->command != NULL)
             (void)err_perm(&e, "5.5.4", "%s %s", c->command->name, c->command->syntax);

@@ -10,6 +10,7 @@
 #define PARAMETERS_MAX ((size_t)64)
 
 struct ctrl;
+struct delegate;
 /* What control_init was given. */
 const struct control_hooks *ctrl_hooks(void);
 struct ctrl_command;
@@ -45,8 +46,10 @@ struct listing {
 struct ctrl {
     struct session s; /* first: the engine sees this */
     struct str challenge;
-    struct str user; /* who has logged in */
-    char as[128];    /* who asks, when the web role says so */
+    struct str user;                 /* who has logged in */
+    char as[128];                    /* who asks, when the web role says so */
+    const struct delegate *delegate; /* what he may, when he isn't one of all domains */
+    size_t own_column;               /* of a list, from 1: his domains only; 0: all rows */
     struct str parameters[PARAMETERS_MAX];
     size_t count; /* parameters[0] is the command */
     const struct ctrl_command *command;
@@ -100,6 +103,15 @@ enum admin_result ctrl_upload(struct ctrl *c, struct str path,
 void audit_init(void);
 /* Runs the command, or the end of its upload, and records what it changed. */
 enum admin_result audit_act(struct ctrl *c, ctrl_fn *act, struct err *e);
+
+/* delegates.c: may an administrator of some domains have the command done? Sets c->delegate. */
+enum admin_result ctrl_delegate_check(struct ctrl *c, struct err *e);
+/* Is the row of a list about a domain of his? */
+bool ctrl_delegate_sees(const struct ctrl *c, const struct str *values, size_t count);
+/* May the file that was sent replace the one there? */
+enum admin_result ctrl_delegate_upload(struct ctrl *c, struct str content, struct err *e);
+/* What else his command does. */
+enum admin_result ctrl_delegate_done(struct ctrl *c, struct err *e);
 
 /* programs.c: does a program have to agree to the command? *out_asked: it is being asked: *out
  * is the step, and `then` goes on. Else OK: nobody has to; or the refusal. */

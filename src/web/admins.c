@@ -24,6 +24,26 @@ enum right admin_right_parse(struct str text)
     return RIGHT_NONE;
 }
 
+static bool take_delegate(struct arena *a, struct admin *admin)
+{
+    enum administrator kind = ADMINISTRATOR_NONE;
+    struct delegate *d = arena_new(a, sizeof(*d));
+    struct err e;
+    if (delegate_find(admin->name, a, &kind, d, &e) != RC_OK) {
+        log_error(EV("administrators can't be read"), KE(&e));
+        return false;
+    }
+    admin->delegate = d;
+    admin->right = RIGHT_WRITE;
+    return kind == ADMINISTRATOR_DELEGATE;
+}
+
+const char *admin_refusal(const struct web *w, const struct admin *admin, usec_t began)
+{
+    return admin->delegate == NULL ? NULL
+                                   : delegate_refusal(admin->delegate, &w->client, began);
+}
+
 bool admin_find(struct str name, struct arena *a, struct admin *out)
 {
     struct tab tab;
@@ -43,6 +63,8 @@ bool admin_find(struct str name, struct arena *a, struct admin *out)
                                .right = admin_right_parse(tab_value(row, 2)),
                                .secret = tab_value(row, 3),
                                .recovery = tab_value(row, 4) };
+        if (str_ieq(tab_value(row, 2), STR(DELEGATE_RIGHT)) && !take_delegate(a, out))
+            return false;
         return out->password.n > 0 && out->right != RIGHT_NONE;
     }
     return false;
@@ -141,12 +163,14 @@ void api_admins(struct web *w)
         if (line->count < 3)
             continue;
         (void)json_array_append_new(
-            list,
-            json_pack("{s:o, s:s, s:b, s:I}", "name", web_text(line->values[0], t.charset),
-                      "right", admin_right_name(admin_right_parse(line->values[2])),
-                      "second_factor", (int)(line->count > 3 && line->values[3].n > 0),
-                      "recovery_codes",
-                      (json_int_t)(line->count > 4 ? count_words(line->values[4]) : 0)));
+            list, json_pack("{s:o, s:s, s:b, s:I}", "name",
+                            web_text(line->values[0], t.charset), "right",
+                            str_ieq(line->values[2], STR(DELEGATE_RIGHT))
+                                ? DELEGATE_RIGHT
+                                : admin_right_name(admin_right_parse(line->values[2])),
+                            "second_factor", (int)(line->count > 3 && line->values[3].n > 0),
+                            "recovery_codes",
+                            (json_int_t)(line->count > 4 ? count_words(line->values[4]) : 0)));
     }
     web_json(w, 200, list);
 }
@@ -195,27 +219,32 @@ static json_t *told(struct str fresh)
     return json_pack("{s:o}", "password", fresh.n > 0 ? web_str(fresh) : json_null());
 }
 
-void api_admin_add(struct web *w)
+bool admin_new(struct web *w, struct str right, struct str *out_fresh)
 {
     struct table_text t;
-    struct str cells[3], fresh;
-    enum right right = RIGHT_NONE;
-    if (!web_member(w, "name", &cells[0]) || !read_right(w, &right) ||
-        !tabtext_open(w, ADMINS_TABLE, &t))
-        return;
+    struct str cells[3];
+    if (!web_member(w, "name", &cells[0]) || !tabtext_open(w, ADMINS_TABLE, &t))
+        return false;
     if (!name_is_possible(cells[0])) {
         web_refuse(w, "bad-name", NULL, "not a name for an administrator");
-        return;
+        return false;
     }
     if (tabtext_find(&t, cells[0]) != NULL) {
         web_fail(w, 409, "exists", "there is an administrator of this name");
-        return;
+        return false;
     }
-    if (!read_password(w, &cells[1], &fresh))
-        return;
-    cells[2] = str_from_c(admin_right_name(right));
+    if (!read_password(w, &cells[1], out_fresh))
+        return false;
+    cells[2] = right;
     tabtext_put(&t, NULL, cells, ARRAY_LEN(cells));
-    if (tabtext_store(w, &t))
+    return tabtext_store(w, &t);
+}
+
+void api_admin_add(struct web *w)
+{
+    struct str fresh;
+    enum right right = RIGHT_NONE;
+    if (read_right(w, &right) && admin_new(w, str_from_c(admin_right_name(right)), &fresh))
         web_json(w, 201, told(fresh));
 }
 

@@ -1,7 +1,7 @@
 /*
  * admins.h - administrators of the web: webadmins.tab, "name" "password" "right" ["second
  * factor" ["recovery codes"]]. right: viewer reads, admin changes, owner also changes
- * administrators.
+ * administrators; domain: what users/delegate.h says.
  */
 #ifndef HIKYAKU_WEB_ADMINS_H
 #define HIKYAKU_WEB_ADMINS_H
@@ -9,13 +9,13 @@
 #include "web/web_int.h"
 
 #define ADMIN_NAME_MAX 100
-#define ADMINS_TABLE "webadmins.tab"
 
 struct admin {
-    struct str name, password; /* as stored */
-    enum right right;
-    struct str secret;   /* of the second factor, base32; empty: none */
-    struct str recovery; /* hashes of its recovery codes */
+    struct str name, password;       /* as stored */
+    enum right right;                /* a delegate's: to change what is his */
+    const struct delegate *delegate; /* of some domains only; NULL: of all */
+    struct str secret;               /* of the second factor, base32; empty: none */
+    struct str recovery;             /* hashes of its recovery codes */
 };
 /* The administrator of that name, in a. False: none, or the table can't be read. */
 bool admin_find(struct str name, struct arena *a, struct admin *out);
@@ -30,6 +30,11 @@ struct admin_value {
     enum admin_column column;
     struct str value;
 };
+/* Why he may not sign in, or go on with a sign-in of that time (wall clock; 0: now): a word for
+ * programs. NULL: he may. */
+const char *admin_refusal(const struct web *w, const struct admin *admin, usec_t began);
+/* Adds one of the body's name and password (*out_fresh: made, else empty); false: answered. */
+bool admin_new(struct web *w, struct str right, struct str *out_fresh);
 /* Changes an administrator's line; false: answered. */
 bool admin_store(struct web *w, struct str name, const struct admin_value *values,
                  size_t count);

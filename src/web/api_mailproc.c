@@ -121,6 +121,9 @@ void api_forwarding(struct web *w)
             (void)json_array_remove(values, 0);
             (void)json_array_extend(addresses, values);
         } else if (line->count > 0 && !is_command(line, "mailbox")) {
+            /* Programs and their arguments are the server's. */
+            while (w->who.delegate != NULL && json_array_size(values) > 1)
+                (void)json_array_remove(values, 1);
             (void)json_array_append(others, values);
         }
         json_decref(values);

@@ -19,6 +19,7 @@ struct search {
     } * found;
     size_t found_count;
     struct arena *mem;
+    const struct web *web;
 };
 
 static bool is_meant(const struct search *s, struct str domain, struct str name)
@@ -37,7 +38,7 @@ static bool is_meant(const struct search *s, struct str domain, struct str name)
 static bool take(void *ctx, struct str domain, struct str name, enum account_type type)
 {
     struct search *s = ctx;
-    if (type != s->type || !is_meant(s, domain, name))
+    if (type != s->type || !web_has_domain(s->web, domain) || !is_meant(s, domain, name))
         return true;
     if (s->total >= s->offset && s->total < s->offset + s->limit)
         s->found[s->found_count++] =
@@ -95,6 +96,7 @@ static void list_accounts(struct web *w, enum account_type type)
         .offset = web_query_number(w, "offset", 0, UINT32_MAX),
         .limit = web_query_number(w, "limit", 100, usage ? USAGE_MOST : 1000),
         .mem = web_mem(w),
+        .web = w,
     };
     s.found = arena_new_array(s.mem, struct found, s.limit + 1);
     users_walk(take, &s);
@@ -208,6 +210,10 @@ static bool set_variable(struct web *w, struct table_text *t, const char *name,
         web_refuse(w, "characters", NULL, "the value of %s isn't text", name);
         return false;
     }
+    if (w->who.delegate != NULL && !delegate_may_set(w->who.delegate, str_from_c(name), text)) {
+        web_fail(w, 403, "right", "your account may not give %s this value", name);
+        return false;
+    }
     if (user_options_check(str_from_c(name), text, &e) != RC_OK) {
         web_refuse(w, "bad-value", wanted(name), "%s", e.text);
         return false;
@@ -256,12 +262,18 @@ void api_user_variables(struct web *w)
 {
     json_t *list = json_array();
     const struct user_row *row = NULL;
-    for (size_t i = 0; (row = user_options_row(i)) != NULL; i++)
+    for (size_t i = 0; (row = user_options_row(i)) != NULL; i++) {
+        struct str name = str_from_c(row->name);
+        /* A size can be changed, within a limit. */
+        if (w->who.delegate != NULL && delegate_keeps(w->who.delegate, name) &&
+            !str_eq(name, STR("MaxMBSize")))
+            continue;
         (void)json_array_append_new(
             list, json_pack("{s:s, s:s, s:b, s:b, s:s?, s:s, s:s}", "name", row->name, "kind",
                             kind_name(row), "user", (int)(strchr(row->whose, 'U') != NULL),
                             "list", (int)(strchr(row->whose, 'M') != NULL), "fresh", row->fresh,
                             "en", row->en, "ja", row->ja));
+    }
     web_json(w, 200, list);
 }
 

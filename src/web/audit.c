@@ -8,6 +8,7 @@
 
 struct reading {
     struct str search;
+    struct str by; /* only what he did; empty: all */
     int64_t before;
     uint64_t offset, limit, seen;
     json_t *rows;
@@ -33,7 +34,8 @@ static void take(struct reading *r, struct str line)
     if (line.n == 0 || (r->search.n > 0 && str_ifind_str(line, r->search) == SIZE_MAX))
         return;
     json_t *o = json_loadb(line.p, line.n, 0, NULL);
-    if (o != NULL &&
+    struct str by = str_from_c(json_string_value(json_object_get(o, "by")));
+    if (o != NULL && (r->by.n == 0 || str_ieq(by, r->by)) &&
         (r->before == 0 || json_integer_value(json_object_get(o, "time")) < r->before)) {
         if (r->seen >= r->offset && r->seen < r->offset + r->limit)
             (void)json_array_append(r->rows, o);
@@ -59,6 +61,7 @@ void api_audit(struct web *w)
 {
     struct reading r = {
         .search = web_query(w, "search"),
+        .by = w->who.delegate != NULL ? w->who.name : web_query(w, "by"),
         .before = (int64_t)web_query_number(w, "before", 0, INT64_MAX),
         .offset = web_query_number(w, "offset", 0, UINT32_MAX),
         .limit = web_query_number(w, "limit", 100, 1000),

@@ -12,8 +12,7 @@
 #define WORDS_MAX 12
 #define COLUMNS_MAX 16
 
-/* The value of a parameter of the path, by its name in the pattern. */
-static struct str path_value(const struct web *w, struct str name)
+struct str web_path_value(const struct web *w, struct str name)
 {
     struct str rest = str_from_c(w->route->pattern), part;
     size_t n = 0;
@@ -38,7 +37,7 @@ static bool make_words(struct web *w, struct str *words, size_t *out_count)
         if (n == WORDS_MAX)
             BUG("too many words in a route");
         if (word.p[0] == '{')
-            words[n] = path_value(w, str_head(name, name.n - 1));
+            words[n] = web_path_value(w, str_head(name, name.n - 1));
         else if (word.p[0] != '.' && word.p[0] != '?')
             words[n] = word;
         else if (!(word.p[0] == '.' ? web_member : web_member_or_empty)(w, member, &words[n]))

@@ -14,32 +14,36 @@
 /* clang-format off */
 const struct route web_routes[] = {
     /* signing in */
-    { "POST",   "/api/v1/session",          api_sign_in,       RIGHT_NONE,  ROUTE_PERSON, SMALL, "Sign in: sets a cookie.", NULL, "name: of the administrator; password: his password; code: of the second factor, when the answer was 401 second-factor", NULL, NULL },
-    { "GET",    "/api/v1/session",          api_session,       RIGHT_READ,  ROUTE_PERSON, 0,     "Who is signed in.", NULL, NULL, NULL, NULL },
-    { "DELETE", "/api/v1/session",          api_sign_out,      RIGHT_READ,  ROUTE_PERSON, 0,     "Sign out.", NULL, NULL, NULL, NULL },
-    { "POST",   "/api/v1/session/confirm",  api_confirm,       RIGHT_READ,  ROUTE_PERSON, SMALL, "Give the password once more, before something dangerous.", NULL, "password: one's own", NULL, NULL },
-    { "GET",    "/api/v1/sign-ins",         api_sign_ins,      RIGHT_READ,  ROUTE_PERSON, 0,     "Sign-ins in force: one's own; for owners, all.", NULL, NULL, NULL, NULL },
-    { "DELETE", "/api/v1/sign-ins/{id}",    api_sign_in_end,   RIGHT_READ,  ROUTE_PERSON, 0,     "End a sign-in; \"others\": all of one's own but this one.", NULL, NULL, NULL, NULL },
-    { "PUT",    "/api/v1/session/password", api_own_password,  RIGHT_READ,  ROUTE_PERSON | ROUTE_CONFIRM, SMALL, "Another password for oneself; other sign-ins end.", NULL, "password: without one it is made and told", NULL, NULL },
-    { "POST",   "/api/v1/session/second-factor", api_factor_begin, RIGHT_READ, ROUTE_PERSON | ROUTE_CONFIRM, SMALL, "A secret for an app that makes codes (RFC 6238): secret, and uri for a QR code. It counts when a code was given.", NULL, NULL, NULL, NULL },
-    { "PUT",    "/api/v1/session/second-factor", api_factor_set, RIGHT_READ, ROUTE_PERSON | ROUTE_CONFIRM, SMALL, "Give a code: from now on signing in asks for one. Tells recovery codes, once.", NULL, "code: six digits", NULL, NULL },
-    { "DELETE", "/api/v1/session/second-factor", api_factor_delete, RIGHT_READ, ROUTE_PERSON | ROUTE_CONFIRM, 0, "No second factor any more.", NULL, NULL, NULL, NULL },
+    { "POST",   "/api/v1/session",          api_sign_in,       RIGHT_NONE,  ROUTE_PERSON | ROUTE_OWN, SMALL, "Sign in: sets a cookie.", NULL, "name: of the administrator; password: his password; code: of the second factor, when the answer was 401 second-factor", NULL, NULL },
+    { "GET",    "/api/v1/session",          api_session,       RIGHT_READ,  ROUTE_PERSON | ROUTE_OWN, 0,     "Who is signed in.", NULL, NULL, NULL, NULL },
+    { "DELETE", "/api/v1/session",          api_sign_out,      RIGHT_READ,  ROUTE_PERSON | ROUTE_OWN, 0,     "Sign out.", NULL, NULL, NULL, NULL },
+    { "POST",   "/api/v1/session/confirm",  api_confirm,       RIGHT_READ,  ROUTE_PERSON | ROUTE_OWN, SMALL, "Give the password once more, before something dangerous.", NULL, "password: one's own", NULL, NULL },
+    { "GET",    "/api/v1/sign-ins",         api_sign_ins,      RIGHT_READ,  ROUTE_PERSON | ROUTE_OWN, 0,     "Sign-ins in force: one's own; for owners, all.", NULL, NULL, NULL, NULL },
+    { "DELETE", "/api/v1/sign-ins/{id}",    api_sign_in_end,   RIGHT_READ,  ROUTE_PERSON | ROUTE_OWN, 0,     "End a sign-in; \"others\": all of one's own but this one.", NULL, NULL, NULL, NULL },
+    { "PUT",    "/api/v1/session/password", api_own_password,  RIGHT_READ,  ROUTE_PERSON | ROUTE_CONFIRM | ROUTE_OWN, SMALL, "Another password for oneself; other sign-ins end.", NULL, "password: without one it is made and told", NULL, NULL },
+    { "POST",   "/api/v1/session/second-factor", api_factor_begin, RIGHT_READ, ROUTE_PERSON | ROUTE_CONFIRM | ROUTE_OWN, SMALL, "A secret for an app that makes codes (RFC 6238): secret, and uri for a QR code. It counts when a code was given.", NULL, NULL, NULL, NULL },
+    { "PUT",    "/api/v1/session/second-factor", api_factor_set, RIGHT_READ, ROUTE_PERSON | ROUTE_CONFIRM | ROUTE_OWN, SMALL, "Give a code: from now on signing in asks for one. Tells recovery codes, once.", NULL, "code: six digits", NULL, NULL },
+    { "DELETE", "/api/v1/session/second-factor", api_factor_delete, RIGHT_READ, ROUTE_PERSON | ROUTE_CONFIRM | ROUTE_OWN, 0, "No second factor any more.", NULL, NULL, NULL, NULL },
     { "GET",    "/api/v1/admins",           api_admins,        RIGHT_OWNER, ROUTE_PERSON, 0, "The administrators.", NULL, NULL, NULL, NULL },
     { "POST",   "/api/v1/admins",           api_admin_add,     RIGHT_OWNER, ROUTE_PERSON | ROUTE_CONFIRM, SMALL, "A new one.", NULL, "name: what he signs in with; right: viewer, admin or owner; password: without one it is made and told", NULL, NULL },
     { "PATCH",  "/api/v1/admins/{name}",    api_admin_set,     RIGHT_OWNER, ROUTE_PERSON | ROUTE_CONFIRM, SMALL, "Change one.", NULL, "right: viewer, admin or owner; password: another, empty: it is made and told; second_factor: false takes it away", NULL, NULL },
     { "DELETE", "/api/v1/admins/{name}",    api_admin_delete,  RIGHT_OWNER, ROUTE_PERSON | ROUTE_CONFIRM, 0, "Remove one; the last owner stays.", NULL, NULL, NULL, NULL },
-    { "GET",    "/api/v1/tokens",           api_tokens,        RIGHT_READ,  ROUTE_PERSON, 0, "Tokens for programs: one's own; for owners, all.", NULL, NULL, NULL, NULL },
-    { "POST",   "/api/v1/tokens",           api_token_add,     RIGHT_READ,  ROUTE_PERSON | ROUTE_CONFIRM, SMALL, "A new token, told once: Authorization: Bearer ...", NULL, "name: what it is for; right: viewer, admin or owner, at most one's own; areas: a list of first words of paths behind /api/v1/, empty: all; days: until it ends, 0: never", NULL, NULL },
-    { "DELETE", "/api/v1/tokens/{id}",      api_token_delete,  RIGHT_READ,  ROUTE_PERSON, 0, "Take it back.", NULL, NULL, NULL, NULL },
+    { "GET",    "/api/v1/delegation",       api_delegation,    RIGHT_READ,  ROUTE_OWN, 0, "What one may oneself, as an administrator of some domains: name, values, counts (users, lists, aliases).", NULL, NULL, NULL, NULL },
+    { "GET",    "/api/v1/delegates",        api_delegates,     RIGHT_OWNER, ROUTE_PERSON, 0, "Administrators of some domains: name, values, counts (users, lists, aliases).", NULL, NULL, NULL, NULL },
+    { "POST",   "/api/v1/delegates",        api_delegate_add,  RIGHT_OWNER, ROUTE_PERSON | ROUTE_CONFIRM, SMALL, "A new one. Remove him and change his password as any administrator.", NULL, "name: what he signs in with; password: without one it is made and told; values: items of webdelegates.tab and their values", NULL, NULL },
+    { "PUT",    "/api/v1/delegates/{name}", api_delegate_set,  RIGHT_OWNER, ROUTE_PERSON | ROUTE_CONFIRM, SMALL, "What one may, all of it.", NULL, "values: items and their values; what isn't named is taken away", NULL, NULL },
+    { "GET",    "/api/v1/tokens",           api_tokens,        RIGHT_READ,  ROUTE_PERSON | ROUTE_OWN, 0, "Tokens for programs: one's own; for owners, all.", NULL, NULL, NULL, NULL },
+    { "POST",   "/api/v1/tokens",           api_token_add,     RIGHT_READ,  ROUTE_PERSON | ROUTE_CONFIRM | ROUTE_OWN, SMALL, "A new token, told once: Authorization: Bearer ...", NULL, "name: what it is for; right: viewer, admin or owner, at most one's own; areas: a list of first words of paths behind /api/v1/, empty: all; days: until it ends, 0: never", NULL, NULL },
+    { "DELETE", "/api/v1/tokens/{id}",      api_token_delete,  RIGHT_READ,  ROUTE_PERSON | ROUTE_OWN, 0, "Take it back.", NULL, NULL, NULL, NULL },
     { "GET",    "/api/v1/explain",          api_explain,       RIGHT_READ,  0, 0,     "What would happen to a client: each gate that it passes, with the line that decides.", "client: its address; service: smtp, submission, pop3, ctrl, finger or http; from: the sender, empty: the null sender; to: a recipient; login: as after a login of this account; tls: 1", NULL, NULL, NULL },
     { "GET",    "/api/v1/refused",          api_refused,       RIGHT_READ,  0, 0,     "Clients that the gates refused lately: client, count, last, gate.", "days: how many, today is 1", NULL, NULL, NULL },
     { "GET",    "/api/v1/limits",           api_command,       RIGHT_READ,  0, 0,     "Who is over a limit of limits.tab: whom (account or address), who, what, action, delay, since, until (seconds since 1970; until 0: until let go), count, window, line.", NULL, NULL, "limitlist", "whom who what action delay since until count window line" },
     { "DELETE", "/api/v1/limits/{who}",     api_command,       RIGHT_WRITE, 0, 0,     "Let go of a client or account.", NULL, NULL, "limitrelease {who}", NULL },
-    { "GET",    "/api/v1/audit",            api_audit,         RIGHT_WRITE, 0, 0,     "Who changed what, newest first: time, by, from, via (web, ctrl, local), act, what, changes (file, removed and added lines).", "search: text to look for; offset: of the first; limit: most rows; before: seconds since 1970", NULL, NULL, NULL },
+    { "GET",    "/api/v1/audit",            api_audit,         RIGHT_WRITE, ROUTE_OWN, 0,     "Who changed what, newest first: time, by, from, via (web, ctrl, local), act, what, changes (file, removed and added lines).", "search: text to look for; by: whose changes; offset: of the first; limit: most rows; before: seconds since 1970", NULL, NULL, NULL },
 
     /* the server */
-    { "GET",    "/api/v1/openapi.json",     api_openapi,       RIGHT_NONE,  0, 0,     "This description.", NULL, NULL, NULL, NULL },
-    { "GET",    "/health",                  api_health,        RIGHT_NONE,  0, 0,     "200 while all roles run, else 503: healthy, down (roles), since (of the last start).", NULL, NULL, NULL, NULL },
+    { "GET",    "/api/v1/openapi.json",     api_openapi,       RIGHT_NONE,  ROUTE_OWN, 0,     "This description.", NULL, NULL, NULL, NULL },
+    { "GET",    "/health",                  api_health,        RIGHT_NONE,  ROUTE_OWN, 0,     "200 while all roles run, else 503: healthy, down (roles), since (of the last start).", NULL, NULL, NULL, NULL },
     { "GET",    "/metrics",                 api_metrics,       RIGHT_NONE,  0, 0,     "Counters for Prometheus; from this machine, or with a token.", NULL, NULL, NULL, NULL },
     { "GET",    "/api/v1/status",           api_status,        RIGHT_READ,  0, 0,     "Roles, listeners, counters, the certificate's end.", NULL, NULL, NULL, NULL },
     { "POST",   "/api/v1/reload",           api_command,       RIGHT_WRITE, 0, SMALL, "Read settings and certificates once more, without a restart.", NULL, NULL, "reload", NULL },
@@ -70,30 +74,30 @@ const struct route web_routes[] = {
     { "GET",    "/api/v1/table-files",      api_table_files,   RIGHT_READ,  0, 0,     "The files of a table that exists more than once: custom domains (custdomains/*.tab), command aliases (cmdaliases/*/*.tab) ...", "of: the table's path with *", NULL, NULL, NULL },
 
     /* domains */
-    { "GET",    "/api/v1/domains",          api_command, RIGHT_READ,  0, 0,     "The domains.", NULL, NULL, "domainlist", "domain" },
+    { "GET",    "/api/v1/domains",          api_command, RIGHT_READ,  ROUTE_NARROWED, 0,     "The domains.", NULL, NULL, "domainlist", "domain" },
     { "POST",   "/api/v1/domains",          api_command, RIGHT_WRITE, 0, SMALL, "A new domain.", NULL, "domain: its name", "domainadd .domain", NULL },
     { "DELETE", "/api/v1/domains/{domain}", api_command, RIGHT_WRITE, ROUTE_CONFIRM, 0, "Remove a domain with all that is in it; it can be brought back.", NULL, NULL, "domaindel {domain}", NULL },
-    { "GET",    "/api/v1/domains/{domain}/dns", api_domain_dns, RIGHT_READ, 0, 0, "What the DNS must say for the domain, and what it says: name, type, want (empty: any address of the server), found, state (ok, missing, differs, unknown), needed.", NULL, NULL, NULL, NULL },
+    { "GET",    "/api/v1/domains/{domain}/dns", api_domain_dns, RIGHT_READ, ROUTE_IN_PATH, 0, "What the DNS must say for the domain, and what it says: name, type, want (empty: any address of the server), found, state (ok, missing, differs, unknown), needed.", NULL, NULL, NULL, NULL },
     { "GET",    "/api/v1/alias-domains",         api_command, RIGHT_READ,  ROUTE_PIECES, 0, "Other names of domains.", PIECES, NULL, "aliasdomainlist", "domain alias" },
     { "POST",   "/api/v1/alias-domains",         api_command, RIGHT_WRITE, 0, SMALL, "Give a domain another name.", NULL, "domain: one of this server; alias: the other name, a pattern too", "aliasdomainadd .domain .alias", NULL },
     { "DELETE", "/api/v1/alias-domains/{alias}", api_command, RIGHT_WRITE, 0, 0, "Take it away.", NULL, NULL, "aliasdomaindel {alias}", NULL },
 
     /* accounts */
-    { "GET",    "/api/v1/users",                          api_users,         RIGHT_READ,  0, 0,     "Accounts, in pieces.", "domain: only of this one; usage: 1 tells octets and messages in the mailboxes, and last logins; " PIECES, NULL, NULL, NULL },
-    { "POST",   "/api/v1/users",                          api_user_add,      RIGHT_WRITE, 0, SMALL, "A new account; without a password one is made and told in the answer.", NULL, "domain: one of this server; name: before the @; password: may be missing; variables: names and values of user.tab", NULL, NULL },
-    { "GET",    "/api/v1/users/{domain}/{user}",          api_user,          RIGHT_READ,  0, 0,     "An account or list: its settings (user.tab), mailbox, last login.", NULL, NULL, NULL, NULL },
-    { "PATCH",  "/api/v1/users/{domain}/{user}",          api_user_set,      RIGHT_WRITE, 0, SMALL, "Change settings; null takes one out.", NULL, "variables: names and values; version: from GET, may be missing", NULL, NULL },
-    { "DELETE", "/api/v1/users/{domain}/{user}",          api_command,       RIGHT_WRITE, ROUTE_CONFIRM, 0, "Remove an account or list; it can be brought back.", NULL, NULL, "userdel {domain} {user}", NULL },
-    { "PUT",    "/api/v1/users/{domain}/{user}/password", api_user_password, RIGHT_WRITE, 0, SMALL, "Another password; without one it is made and told in the answer.", NULL, "password: may be missing", NULL, NULL },
+    { "GET",    "/api/v1/users",                          api_users,         RIGHT_READ,  ROUTE_NARROWED, 0,     "Accounts, in pieces.", "domain: only of this one; usage: 1 tells octets and messages in the mailboxes, and last logins; " PIECES, NULL, NULL, NULL },
+    { "POST",   "/api/v1/users",                          api_user_add,      RIGHT_WRITE, ROUTE_IN_BODY, SMALL, "A new account; without a password one is made and told in the answer.", NULL, "domain: one of this server; name: before the @; password: may be missing; variables: names and values of user.tab", NULL, NULL },
+    { "GET",    "/api/v1/users/{domain}/{user}",          api_user,          RIGHT_READ,  ROUTE_IN_PATH, 0,     "An account or list: its settings (user.tab), mailbox, last login.", NULL, NULL, NULL, NULL },
+    { "PATCH",  "/api/v1/users/{domain}/{user}",          api_user_set,      RIGHT_WRITE, ROUTE_IN_PATH, SMALL, "Change settings; null takes one out.", NULL, "variables: names and values; version: from GET, may be missing", NULL, NULL },
+    { "DELETE", "/api/v1/users/{domain}/{user}",          api_command,       RIGHT_WRITE, ROUTE_CONFIRM | ROUTE_IN_PATH, 0, "Remove an account or list; it can be brought back.", NULL, NULL, "userdel {domain} {user}", NULL },
+    { "PUT",    "/api/v1/users/{domain}/{user}/password", api_user_password, RIGHT_WRITE, ROUTE_IN_PATH, SMALL, "Another password; without one it is made and told in the answer.", NULL, "password: may be missing", NULL, NULL },
     { "GET",    "/api/v1/users/{domain}/{user}/mailproc", api_mailproc,      RIGHT_READ,  0, 0,     "What becomes of the account's mail (mailproc.tab).", NULL, NULL, NULL, NULL },
     { "PUT",    "/api/v1/users/{domain}/{user}/mailproc", api_mailproc_set,  RIGHT_WRITE, 0, SMALL, "Change it; no lines: mail comes into the mailbox.", NULL, "lines: a list of lists of words; version: from GET, may be missing", NULL, NULL },
-    { "GET",    "/api/v1/users/{domain}/{user}/forwarding", api_forwarding,    RIGHT_READ,  0, 0,     "Forwarding, as mailproc.tab says it: keep (in the mailbox too), addresses, as_account (sent as from the account), others (lines that mean something else).", NULL, NULL, NULL, NULL },
-    { "PUT",    "/api/v1/users/{domain}/{user}/forwarding", api_forwarding_set, RIGHT_WRITE, 0, SMALL, "Change it; other lines stay.", NULL, "keep: true or false; addresses: a list of addresses or domains; as_account: true or false; version: from GET, may be missing", NULL, NULL },
-    { "GET",    "/api/v1/user-variables",                 api_user_variables, RIGHT_READ,  0, 0,    "The variables of user.tab with their meaning.", NULL, NULL, NULL, NULL },
-    { "GET",    "/api/v1/users/{domain}/{user}/links",    api_command,       RIGHT_READ,  0, 0,     "Mailboxes elsewhere that are fetched for the account.", NULL, NULL, "poplnklist {domain} {user}", "domain user server remote_user - options state" },
-    { "POST",   "/api/v1/users/{domain}/{user}/links",    api_command,       RIGHT_WRITE, 0, SMALL, "Fetch from another mailbox.", NULL, "server: host, or host:port; remote_user: its login; password: its password; options: CLR, APOP, STLS, POP3S ...", "poplnkadd {domain} {user} .server .remote_user .password .options", NULL },
-    { "DELETE", "/api/v1/users/{domain}/{user}/links/{server}/{remote_user}", api_command, RIGHT_WRITE, 0, 0, "Fetch from it no more.", NULL, NULL, "poplnkdel {domain} {user} {server} {remote_user}", NULL },
-    { "PUT",    "/api/v1/users/{domain}/{user}/links/{server}/{remote_user}", api_command, RIGHT_WRITE, 0, SMALL, "Switch it on (1) or off (0).", NULL, "on: 1 or 0", "poplnkenable .on {domain} {user} {server} {remote_user}", NULL },
+    { "GET",    "/api/v1/users/{domain}/{user}/forwarding", api_forwarding,    RIGHT_READ,  ROUTE_IN_PATH, 0,     "Forwarding, as mailproc.tab says it: keep (in the mailbox too), addresses, as_account (sent as from the account), others (lines that mean something else).", NULL, NULL, NULL, NULL },
+    { "PUT",    "/api/v1/users/{domain}/{user}/forwarding", api_forwarding_set, RIGHT_WRITE, ROUTE_IN_PATH, SMALL, "Change it; other lines stay.", NULL, "keep: true or false; addresses: a list of addresses or domains; as_account: true or false; version: from GET, may be missing", NULL, NULL },
+    { "GET",    "/api/v1/user-variables",                 api_user_variables, RIGHT_READ,  ROUTE_OWN, 0,    "The variables of user.tab with their meaning.", NULL, NULL, NULL, NULL },
+    { "GET",    "/api/v1/users/{domain}/{user}/links",    api_command,       RIGHT_READ,  ROUTE_IN_PATH, 0,     "Mailboxes elsewhere that are fetched for the account.", NULL, NULL, "poplnklist {domain} {user}", "domain user server remote_user - options state" },
+    { "POST",   "/api/v1/users/{domain}/{user}/links",    api_command,       RIGHT_WRITE, ROUTE_IN_PATH, SMALL, "Fetch from another mailbox.", NULL, "server: host, or host:port; remote_user: its login; password: its password; options: CLR, APOP, STLS, POP3S ...", "poplnkadd {domain} {user} .server .remote_user .password .options", NULL },
+    { "DELETE", "/api/v1/users/{domain}/{user}/links/{server}/{remote_user}", api_command, RIGHT_WRITE, ROUTE_IN_PATH, 0, "Fetch from it no more.", NULL, NULL, "poplnkdel {domain} {user} {server} {remote_user}", NULL },
+    { "PUT",    "/api/v1/users/{domain}/{user}/links/{server}/{remote_user}", api_command, RIGHT_WRITE, ROUTE_IN_PATH, SMALL, "Switch it on (1) or off (0).", NULL, "on: 1 or 0", "poplnkenable .on {domain} {user} {server} {remote_user}", NULL },
     { "GET",    "/api/v1/removed",                        api_command,       RIGHT_READ,  0, 0,     "Removed accounts and domains that can be brought back.", NULL, NULL, "removedlist", "id what when" },
     { "POST",   "/api/v1/removed/{id}",                   api_command,       RIGHT_WRITE, 0, SMALL, "Bring one back.", NULL, NULL, "undelete {id}", NULL },
     { "POST",   "/api/v1/import/users",                   api_import,        RIGHT_WRITE, 0, LARGE, "Many accounts from a text: a preview (test), else a job.", NULL, "text: lines with TABs or commas between their values, the first may name columns (domain, name or address, password, variables of user.tab); mode: merge, or replace: accounts of these domains that aren't named are removed; test: true or false; domain: for names without one", NULL, NULL },
@@ -106,16 +110,16 @@ const struct route web_routes[] = {
     { "GET",    "/api/v1/events",                         api_events,        RIGHT_READ,  0, 0,     "What changes, as Server-Sent Events: state (roles that run), changed (tables), jobs.", NULL, NULL, NULL, NULL },
 
     /* mailing lists */
-    { "GET",    "/api/v1/lists",                                   api_lists,    RIGHT_READ,  0, 0,     "Mailing lists, in pieces.", "domain: only of this one; " PIECES, NULL, NULL, NULL },
-    { "POST",   "/api/v1/lists",                                   api_list_add, RIGHT_WRITE, 0, SMALL, "A new mailing list.", NULL, "domain: one of this server; name: before the @; variables: names and values of user.tab", NULL, NULL },
-    { "GET",    "/api/v1/lists/{domain}/{list}/members",           api_command,  RIGHT_READ,  ROUTE_PIECES, 0, "Members of a list.", PIECES, NULL, "mluserlist {domain} {list}", "address rights" },
-    { "POST",   "/api/v1/lists/{domain}/{list}/members",           api_command,  RIGHT_WRITE, 0, SMALL, "Add a member.", NULL, "address: whose; rights: R reads, RW also posts, RA posts when signed in", "mluseradd {domain} {list} .address ?rights", NULL },
-    { "DELETE", "/api/v1/lists/{domain}/{list}/members/{address}", api_command,  RIGHT_WRITE, 0, 0,     "Remove a member.", NULL, NULL, "mluserdel {domain} {list} {address}", NULL },
+    { "GET",    "/api/v1/lists",                                   api_lists,    RIGHT_READ,  ROUTE_NARROWED, 0,     "Mailing lists, in pieces.", "domain: only of this one; " PIECES, NULL, NULL, NULL },
+    { "POST",   "/api/v1/lists",                                   api_list_add, RIGHT_WRITE, ROUTE_IN_BODY, SMALL, "A new mailing list.", NULL, "domain: one of this server; name: before the @; variables: names and values of user.tab", NULL, NULL },
+    { "GET",    "/api/v1/lists/{domain}/{list}/members",           api_command,  RIGHT_READ,  ROUTE_PIECES | ROUTE_IN_PATH, 0, "Members of a list.", PIECES, NULL, "mluserlist {domain} {list}", "address rights" },
+    { "POST",   "/api/v1/lists/{domain}/{list}/members",           api_command,  RIGHT_WRITE, ROUTE_IN_PATH, SMALL, "Add a member.", NULL, "address: whose; rights: R reads, RW also posts, RA posts when signed in", "mluseradd {domain} {list} .address ?rights", NULL },
+    { "DELETE", "/api/v1/lists/{domain}/{list}/members/{address}", api_command,  RIGHT_WRITE, ROUTE_IN_PATH, 0,     "Remove a member.", NULL, NULL, "mluserdel {domain} {list} {address}", NULL },
 
     /* aliases */
-    { "GET",    "/api/v1/aliases",                    api_command, RIGHT_READ,  ROUTE_PIECES, 0, "Other names of accounts.", PIECES, NULL, "aliaslist", "domain alias target" },
-    { "POST",   "/api/v1/aliases",                    api_command, RIGHT_WRITE, 0, SMALL, "A new alias.", NULL, "domain: one of this server; alias: before the @, a pattern too; target: an account or an address", "aliasadd .domain .alias .target", NULL },
-    { "DELETE", "/api/v1/aliases/{domain}/{alias}",   api_command, RIGHT_WRITE, 0, 0,     "Remove an alias.", NULL, NULL, "aliasdel {domain} {alias}", NULL },
+    { "GET",    "/api/v1/aliases",                    api_command, RIGHT_READ,  ROUTE_PIECES | ROUTE_NARROWED, 0, "Other names of accounts.", PIECES, NULL, "aliaslist", "domain alias target" },
+    { "POST",   "/api/v1/aliases",                    api_command, RIGHT_WRITE, ROUTE_IN_BODY, SMALL, "A new alias.", NULL, "domain: one of this server; alias: before the @, a pattern too; target: an account or an address", "aliasadd .domain .alias .target", NULL },
+    { "DELETE", "/api/v1/aliases/{domain}/{alias}",   api_command, RIGHT_WRITE, ROUTE_IN_PATH, 0,     "Remove an alias.", NULL, NULL, "aliasdel {domain} {alias}", NULL },
     { "GET",    "/api/v1/external-aliases",           api_command, RIGHT_READ,  ROUTE_PIECES, 0, "Outside addresses that stand for accounts.", PIECES, NULL, "exaliaslist", "remote_domain remote_name domain name" },
     { "POST",   "/api/v1/external-aliases",           api_command, RIGHT_WRITE, 0, SMALL, "A new one.", NULL, "address: of an account; remote: the outside address", "exaliasadd .address .remote", NULL },
     { "DELETE", "/api/v1/external-aliases/{remote}",  api_command, RIGHT_WRITE, 0, 0,     "Remove it.", NULL, NULL, "exaliasdel {remote}", NULL },
@@ -215,13 +219,24 @@ static json_t *body_of(const struct route *r)
                      "application/json", "schema", "type", "object", "properties", members);
 }
 
+/* What an administrator of some domains can do with it. */
+static const char *domain_of(const struct route *r)
+{
+    return (r->flags & ROUTE_OWN) != 0        ? "own"
+           : (r->flags & ROUTE_IN_PATH) != 0  ? "path"
+           : (r->flags & ROUTE_IN_BODY) != 0  ? "body"
+           : (r->flags & ROUTE_NARROWED) != 0 ? "list"
+                                              : "none";
+}
+
 static json_t *operation_of(const struct route *r)
 {
     static const char *const rights[] = { "anybody", "viewer", "admin", "owner" };
-    json_t *o = json_pack("{s:s, s:s, s:o, s:{s:{s:s}, s:{s:s}}}", "summary", r->summary,
-                          "x-right", rights[r->right], "parameters", parameters_of(r),
-                          "responses", "200", "description", "Done.", "default", "description",
-                          "An error: {\"error\": word, \"detail\": text}.");
+    json_t *o =
+        json_pack("{s:s, s:s, s:s, s:o, s:{s:{s:s}, s:{s:s}}}", "summary", r->summary,
+                  "x-right", rights[r->right], "x-domain", domain_of(r), "parameters",
+                  parameters_of(r), "responses", "200", "description", "Done.", "default",
+                  "description", "An error: {\"error\": word, \"detail\": text}.");
     if (r->body != NULL)
         (void)json_object_set_new(o, "requestBody", body_of(r));
     if (r->right == RIGHT_NONE)

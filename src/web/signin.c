@@ -116,6 +116,7 @@ static void identify_by_cookie(struct web *w)
     struct arena *a = web_mem(w);
     struct admin admin;
     struct str name = STR("");
+    usec_t began = 0;
     char key[SECRET_HASH_CHARS + 1];
     usec_t now = clock_mono();
     if (!key_of(w, key))
@@ -124,18 +125,20 @@ static void identify_by_cookie(struct web *w)
     struct sign_in *s = find(key, now);
     if (s != NULL) {
         s->seen = now;
+        began = s->began_wall;
         name = arena_str(a, str_from_c(s->name));
         w->who.sign_in = s->id;
         w->who.confirmed = now - s->confirmed < CONFIRMED_FOR;
     }
     lock_drop(&signins_lock);
     /* A removed administrator is out at once; a changed right counts at once. */
-    if (s == NULL || !admin_find(name, a, &admin)) {
+    if (s == NULL || !admin_find(name, a, &admin) || admin_refusal(w, &admin, began) != NULL) {
         w->who.sign_in = 0;
         return;
     }
     w->who.name = admin.name;
     w->who.right = admin.right;
+    w->who.delegate = admin.delegate;
 }
 
 void web_identify(struct web *w)
@@ -156,7 +159,8 @@ bool web_is_signed_in(struct web *w)
         found =
             signins[i].used && signins[i].id == w->who.sign_in && !is_over(&signins[i], now);
     lock_drop(&signins_lock);
-    return found && admin_find(w->who.name, web_mem(w), &admin);
+    return found && admin_find(w->who.name, web_mem(w), &admin) &&
+           admin_refusal(w, &admin, 0) == NULL;
 }
 
 bool web_is_confirmed(struct web *w)
@@ -205,9 +209,11 @@ static void begin(struct web *w, const struct admin *admin)
     *place(now) = fresh;
     lock_drop(&signins_lock);
     set_cookie(w, token);
-    w->who = (struct identity){
-        .name = admin->name, .right = admin->right, .confirmed = true, .sign_in = fresh.id
-    };
+    w->who = (struct identity){ .name = admin->name,
+                                .right = admin->right,
+                                .delegate = admin->delegate,
+                                .confirmed = true,
+                                .sign_in = fresh.id };
 }
 
 void web_note(struct web *w, const char *act, struct str object)
@@ -286,8 +292,8 @@ static bool check(struct web *w, struct str name, struct str password, const str
 static json_t *session_json(const struct web *w)
 {
     return json_pack("{s:o, s:s, s:b, s:s}", "name", web_str(w->who.name), "right",
-                     admin_right_name(w->who.right), "confirmed", (int)w->who.confirmed,
-                     "version", HIKYAKU_VERSION);
+                     w->who.delegate != NULL ? DELEGATE_RIGHT : admin_right_name(w->who.right),
+                     "confirmed", (int)w->who.confirmed, "version", HIKYAKU_VERSION);
 }
 
 void api_sign_in(struct web *w)
@@ -297,6 +303,12 @@ void api_sign_in(struct web *w)
     if (!web_member(w, "name", &name) || !web_member(w, "password", &password) ||
         !web_member_or_empty(w, "code", &code) || !check(w, name, password, &code, &admin))
         return;
+    const char *refusal = admin_refusal(w, &admin, 0);
+    if (refusal != NULL) {
+        web_note(w, "sign-in-refused", admin.name);
+        web_fail(w, 403, refusal, "this account may not sign in now, or not from here");
+        return;
+    }
     begin(w, &admin);
     web_note(w, "sign-in", STR(""));
     web_json(w, 200, session_json(w));

@@ -54,10 +54,12 @@ bool token_identify(struct web *w)
         return true;
     secret_hash(token, hash);
     const struct table_line *line = find_by(&t, HASH, str_from_c(hash));
-    if (line == NULL || is_over(line) || !admin_find(line->values[OWNER], web_mem(w), &admin))
+    if (line == NULL || is_over(line) || !admin_find(line->values[OWNER], web_mem(w), &admin) ||
+        admin_refusal(w, &admin, 0) != NULL)
         return true;
     w->who.name = admin.name;
     w->who.right = MIN(admin_right_parse(line->values[RIGHT]), admin.right);
+    w->who.delegate = admin.delegate;
     w->who.areas = line->values[AREAS];
     w->who.token = line->values[ID];
     return true;

@@ -101,6 +101,8 @@ static bool is_allowed(struct web *w)
         web_fail(w, 403, "right", "your account may not do this");
         return false;
     }
+    if (!web_delegate_may(w))
+        return false;
     return (route->flags & ROUTE_CONFIRM) == 0 || web_is_confirmed(w);
 }
 
@@ -168,7 +170,7 @@ static void handle(struct http_session *h)
         web_asset(w);
     } else {
         web_identify(w);
-        if (is_allowed(w) && read_json(w))
+        if (is_allowed(w) && read_json(w) && web_delegate_may_body(w))
             w->route->run(w);
     }
     add_fields(w);

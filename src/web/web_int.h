@@ -2,6 +2,7 @@
 #ifndef HIKYAKU_WEB_WEB_INT_H
 #define HIKYAKU_WEB_WEB_INT_H
 
+#include "users/delegate.h"
 #include "web/web.h"
 #include "wire/http.h"
 #include <jansson.h>
@@ -16,10 +17,11 @@ enum right { RIGHT_NONE, RIGHT_READ, RIGHT_WRITE, RIGHT_OWNER };
 struct identity {
     struct str name; /* of the administrator; empty: nobody */
     enum right right;
-    bool by_token;           /* else by cookie */
-    struct str token, areas; /* its id, and what it is for; empty: everything */
-    bool confirmed;          /* gave the password within the last minutes */
-    uint64_t sign_in;        /* names it in lists; 0 for tokens */
+    const struct delegate *delegate; /* of some domains only; NULL: of all */
+    bool by_token;                   /* else by cookie */
+    struct str token, areas;         /* its id, and what it is for; empty: everything */
+    bool confirmed;                  /* gave the password within the last minutes */
+    uint64_t sign_in;                /* names it in lists; 0 for tokens */
 };
 
 /* --- requests ----------------------------------------------------------------------------- */
@@ -34,6 +36,11 @@ enum route_flag {
     ROUTE_ANY_TYPE = 1u << 1, /* its body needn't be JSON */
     ROUTE_PIECES = 1u << 2,   /* a long list: in pieces, by search, offset and limit */
     ROUTE_PERSON = 1u << 3,   /* not for tokens */
+    /* Administrators of some domains have routes with one of these, and no others. */
+    ROUTE_OWN = 1u << 4,      /* about who asks, or about nobody */
+    ROUTE_IN_PATH = 1u << 5,  /* {domain} must be theirs */
+    ROUTE_IN_BODY = 1u << 6,  /* the body's domain must be theirs */
+    ROUTE_NARROWED = 1u << 7, /* its list has what is of their domains */
 };
 
 /* One row a route. The OpenAPI document, the check of rights and its test come from the rows.
@@ -198,6 +205,17 @@ bool web_is_confirmed(struct web *w);
 /* May this request with a cookie change something (not forged by another site)? */
 bool web_is_same_origin(const struct web *w);
 
+/* --- administrators of some domains (delegates.c) ----------------------------------------- */
+
+/* Is the route for who asks, with the domain of its path? With that of the body? False:
+ * answered. */
+bool web_delegate_may(struct web *w);
+bool web_delegate_may_body(struct web *w);
+/* Is the domain shown to who asks? */
+bool web_has_domain(const struct web *w, struct str domain);
+/* A parameter of the path, by its name in the pattern (command.c). */
+struct str web_path_value(const struct web *w, struct str name);
+
 /* --- pages (assets.c) --------------------------------------------------------------------- */
 
 /* Answers with a file of the user interface. */
@@ -214,6 +232,7 @@ extern const size_t web_asset_count;
 /* The handlers (api_*.c). */
 web_fn api_sign_in, api_sign_out, api_session, api_confirm, api_sign_ins, api_sign_in_end;
 web_fn api_admins, api_admin_add, api_admin_set, api_admin_delete, api_own_password;
+web_fn api_delegation, api_delegates, api_delegate_add, api_delegate_set;
 web_fn api_factor_begin, api_factor_set, api_factor_delete;
 web_fn api_explain, api_refused, api_domain_dns, api_reachable, api_tls;
 web_fn api_tokens, api_token_add, api_token_delete, api_audit;
