@@ -116,6 +116,9 @@ enum admin_file { ADMIN_FILE_READ, ADMIN_FILE_WRITE, ADMIN_FILE_LIST };
  * way. */
 enum admin_result admin_path(struct str given, enum admin_file what, struct arena *a,
                              struct str *out);
+/* The SHA-256 of a text, in hex. */
+#define ADMIN_VERSION_BYTES ((size_t)65)
+void admin_file_version(struct str text, char out[ADMIN_VERSION_BYTES]);
 /* Replaces the file; empty content removes it. version: SHA-256 in hex that the present file
  * must have, "none" when there must be none, else ADMIN_CHANGED; empty: any. */
 enum admin_result admin_file_set(struct str path, struct str content, struct str version,

@@ -80,23 +80,28 @@ static bool parent_is_plain(struct str path, struct arena *a)
     return fd >= 0;
 }
 
+void admin_file_version(struct str text, char out[ADMIN_VERSION_BYTES])
+{
+    uint8_t sum[32] = { 0 };
+    unsigned n = 0;
+    if (EVP_Digest(text.p, text.n, sum, &n, EVP_sha256(), NULL) != 1)
+        BUG("no SHA-256");
+    for (size_t i = 0; i < sizeof(sum); i++)
+        (void)snprintf(out + 2 * i, 3, "%02x", sum[i]);
+}
+
 /* Is the file the version that the client has seen? */
 static bool is_version(const char *path, struct str version)
 {
     struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
     struct str text;
     struct err e = { .sys = 0 };
-    uint8_t sum[32];
-    char hex[65];
-    unsigned n = 0;
+    char hex[ADMIN_VERSION_BYTES];
     if (version.n == 0)
         return true;
     if (file_read(path, TAB_FILE_MAX, &a, &text, NULL, &e) != RC_OK)
         return e.sys == ENOENT && str_eq(version, STR("none"));
-    if (EVP_Digest(text.p, text.n, sum, &n, EVP_sha256(), NULL) != 1)
-        return false;
-    for (size_t i = 0; i < sizeof(sum); i++)
-        (void)snprintf(hex + 2 * i, 3, "%02x", sum[i]);
+    admin_file_version(text, hex);
     return str_ieq(version, str_from_c(hex));
 }
 

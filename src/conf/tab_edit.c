@@ -256,6 +256,7 @@ enum rc tab_replace(const char *path, struct str text, struct err *e)
         rc = with_ends(text, line_end_of(before), &lines, e);
         if (rc == RC_OK)
             rc = file_replace(path, buf_str(&lines), 0640, e);
+        text = buf_str(&lines);
     }
     tell(rc, path, before, text);
     return rc;

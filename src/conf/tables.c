@@ -79,6 +79,13 @@ void tables_each_file(const struct table_row *row, void (*fn)(void *ctx, const c
     walk_parts(&w, str_from("", 0), str_from_c(row->path));
 }
 
+bool tables_is_secret(const struct table_row *row, size_t column)
+{
+    size_t n = strlen(row->kinds);
+    return row->kinds[MIN(column, n - 1)] == 'S' ||
+           (strcmp(row->path, "smtpauth.tab") == 0 && column == 1);
+}
+
 /* --- values ------------------------------------------------------------------------------ */
 
 static bool is_domain(struct str s, bool pattern)

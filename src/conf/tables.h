@@ -15,6 +15,8 @@ struct table_row {
 const struct table_row *tables_rows(size_t *out_count);
 /* The row for a path below the MailRoot, or NULL. */
 const struct table_row *tables_row(struct str path);
+/* Does that column (from 0) hold secrets? They are shown as stars. */
+bool tables_is_secret(const struct table_row *row, size_t column);
 /* Calls fn for each file of the MailRoot that is the row's table, in no order. */
 void tables_each_file(const struct table_row *row, void (*fn)(void *ctx, const char *path),
                       void *ctx);

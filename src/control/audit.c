@@ -1,10 +1,12 @@
 /*
  * audit.c - who changed what, from where, before and after: a JSON object a line in
  * logs/audit-YYYYMM. A change is noticed where tables are written (tab_on_change), whichever
- * command made it; passwords and the like don't get here. One thread.
+ * command made it; passwords and the like don't get here. The same place tells the history of
+ * tables (history/history.h). One thread.
  */
 #include "conf/tables.h"
 #include "control/control_int.h"
+#include "history/history.h"
 #include "sys/file.h"
 #include <jansson.h>
 #include <time.h>
@@ -23,13 +25,6 @@ static json_t *text_json(struct str s)
                           : json_sprintf("(%zu octets, not UTF-8)", s.n);
 }
 
-static bool is_secret(const struct table_row *row, size_t column)
-{
-    size_t n = strlen(row->kinds);
-    return row->kinds[MIN(column, n - 1)] == 'S' ||
-           (strcmp(row->path, "smtpauth.tab") == 0 && column == 1);
-}
-
 /* The line's values, secrets as stars. */
 static json_t *line_json(const struct table_row *row, struct str line)
 {
@@ -40,8 +35,8 @@ static json_t *line_json(const struct table_row *row, struct str line)
     if (tab_parse_line(str_trim(line), &a, values, VALUES_MAX, &count, NULL) != RC_OK)
         count = 0;
     for (size_t i = 0; i < count; i++)
-        (void)json_array_append_new(list, is_secret(row, i) ? json_string("********")
-                                                            : text_json(values[i]));
+        (void)json_array_append_new(list, tables_is_secret(row, i) ? json_string("********")
+                                                                   : text_json(values[i]));
     return list;
 }
 
@@ -116,6 +111,7 @@ static void changed(const char *path, struct str before, struct str after)
     const struct table_row *row = tables_row(str_from_c(path));
     struct counts old = { .mem = { .head = NULL } }, fresh = { .mem = { .head = NULL } };
     json_int_t more = 0;
+    history_changed(path, before, after);
     if (changes == NULL)
         return;
     if (row == NULL) {
@@ -163,6 +159,29 @@ static const char *way_in(const struct ctrl *c)
     return !c->s.listener->local ? "ctrl" : c->as[0] != '\0' ? "web" : "local";
 }
 
+/* What follows is this command's. */
+static void begin_history(struct ctrl *c, uint64_t undoes)
+{
+    static char ip[IP_TEXT_BYTES];
+    static struct history_author who;
+    struct arena *a = &c->line_mem;
+    struct str what = STR("");
+    for (size_t i = 1; i < c->count && i <= c->command->told; i++)
+        what = i == 1 ? c->parameters[i]
+                      : arena_printf(a, "%.*s %.*s", STR_ARG(what), STR_ARG(c->parameters[i]));
+    bool somewhere = !c->s.listener->local || c->as[0] != '\0';
+    who = (struct history_author){
+        .by = c->user,
+        .from = somewhere ? str_from_c(ip_print(&c->s.client_ip, ip)) : STR(""),
+        .via = str_from_c(way_in(c)),
+        .act = str_from_c(c->command->name),
+        .what = what,
+        .undoes = undoes,
+        .trial_s = c->trial_s,
+    };
+    history_begin(&who);
+}
+
 static void record(const struct ctrl *c)
 {
     char ip[IP_TEXT_BYTES];
@@ -193,6 +212,8 @@ void audit_init(void)
 enum admin_result audit_act(struct ctrl *c, ctrl_fn *act, struct err *e)
 {
     changes = c->command->told > 0 ? json_array() : NULL;
+    ctrl_look(c);
+    begin_history(c, 0);
     /* Once more: others' commands were carried out while a program or the index was waited for.
      */
     enum admin_result result = ctrl_delegate_check(c, e);
@@ -200,12 +221,18 @@ enum admin_result audit_act(struct ctrl *c, ctrl_fn *act, struct err *e)
         result = act(c, e);
     if (result == ADMIN_OK)
         result = ctrl_delegate_done(c, e);
+    (void)history_end();
     bool goes_on = act == c->command->run && c->uploading; /* the end of the upload will tell */
     if (changes != NULL && !goes_on && (result == ADMIN_OK || json_array_size(changes) > 0))
         record(c);
     json_decref(changes);
     changes = NULL;
     return result;
+}
+
+void audit_undoes(struct ctrl *c, uint64_t change)
+{
+    begin_history(c, change);
 }
 
 /* Something that the web role did: signing in, for instance. */

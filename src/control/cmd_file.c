@@ -47,6 +47,10 @@ enum admin_result ctrl_cfgfileset(struct ctrl *c, struct err *e)
     enum admin_result result =
         admin_path(ctrl_param(c, 1), ADMIN_FILE_WRITE, &c->line_mem, &path);
     c->upload_version = ctrl_param(c, 2);
+    uint64_t trial = 0;
+    if (c->count > 3 && (!str_to_u64(ctrl_param(c, 3), &trial) || trial > 86400))
+        return ADMIN_BAD_PARAMETER;
+    c->trial_s = (unsigned)trial;
     return result == ADMIN_OK ? ctrl_upload(c, path, set_file) : result;
 }
 

@@ -23,7 +23,7 @@ const struct ctrl_command ctrl_commands[] = {
     { "as",              3, 3, ctrl_as,              false, 0, "name address" },
     { "audit",           2, 8, ctrl_audit,           false, 7, "act object..." },
     { "cfgfileget",      2, 2, ctrl_cfgfileget,      false, 0, "path" },
-    { "cfgfileset",      2, 3, ctrl_cfgfileset,      false, 1, "path [SHA-256 of the present file, or none]" },
+    { "cfgfileset",      2, 4, ctrl_cfgfileset,      false, 1, "path [SHA-256 of the present file, or none [seconds until it goes back]]" },
     { "custdomget",      2, 2, ctrl_custdomget,      false, 0, "domain" },
     { "custdomlist",     1, 1, ctrl_custdomlist,     false, 0, "" },
     { "custdomset",      2, 2, ctrl_custdomset,      false, 1, "domain" },
@@ -40,6 +40,10 @@ const struct ctrl_command ctrl_commands[] = {
     { "frozgetmsg",      4, 4, ctrl_frozgetmsg,      false, 0, "lev0 lev1 file" },
     { "frozlist",        1, 1, ctrl_frozlist,        false, 0, "" },
     { "frozsubmit",      4, 4, ctrl_frozsubmit,      false, 3, "lev0 lev1 file" },
+    { "historyget",      2, 2, ctrl_historyget,      false, 0, "number" },
+    { "historykeep",     2, 2, ctrl_historykeep,     false, 1, "number" },
+    { "historylist",     1, 9, ctrl_historylist,     false, 0, "[limit [before [file [name [since [until [number [waiting]]]]]]]]" },
+    { "historyundo",     2, 2, ctrl_historyundo,     true,  1, "number" },
     { "limitlist",       1, 1, ctrl_limitlist,       false, 0, "" },
     { "limitrelease",    2, 2, ctrl_limitrelease,    false, 2, "account or address" },
     { "mluseradd",       4, 5, ctrl_mluseradd,       true,  4, "domain list address [R|RW|RA]" },
@@ -124,6 +128,7 @@ static void end_command(struct ctrl *c)
     buf_release(&c->upload);
     c->listing = c->has_text = c->uploading = c->too_large = false;
     c->text_at = 0;
+    c->trial_s = 0;
     c->agreed = false;
     auth_forget(&c->question);
     c->command = NULL;

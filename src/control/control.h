@@ -26,5 +26,8 @@ struct control_hooks {
 void control_init(const struct control_hooks *hooks);
 /* Keeps and tells who has reached a limit (users/limits.h); call every second. */
 void control_settle_limits(void);
+/* Looks for changes by hand, takes back what wasn't confirmed in time, keeps the history of
+ * tables within its bounds; call every second at least. */
+void control_settle_history(void);
 
 #endif

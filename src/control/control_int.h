@@ -68,6 +68,7 @@ struct ctrl {
     enum admin_result (*upload_done)(struct ctrl *c, struct str content, struct err *e);
     struct str upload_path;
     struct str upload_version; /* what the file must be; empty: anything */
+    unsigned trial_s;          /* the change goes back by itself after that; 0: it stays */
     usec_t wait_until;         /* for the index */
     /* A program under way, or done. */
     struct auth_question question;
@@ -103,6 +104,11 @@ enum admin_result ctrl_upload(struct ctrl *c, struct str path,
 void audit_init(void);
 /* Runs the command, or the end of its upload, and records what it changed. */
 enum admin_result audit_act(struct ctrl *c, ctrl_fn *act, struct err *e);
+/* The command under way takes back that change. */
+void audit_undoes(struct ctrl *c, uint64_t change);
+
+/* cmd_history.c: finds changes by hand before the command makes its own. */
+void ctrl_look(const struct ctrl *c);
 
 /* delegates.c: may an administrator of some domains have the command done? Sets c->delegate. */
 enum admin_result ctrl_delegate_check(struct ctrl *c, struct err *e);
@@ -130,12 +136,12 @@ ctrl_fn ctrl_audit, ctrl_as, ctrl_aliasadd, ctrl_aliasdel, ctrl_aliaslist, ctrl_
     ctrl_custdomget, ctrl_custdomlist, ctrl_custdomset, ctrl_domainadd, ctrl_domaindel,
     ctrl_domainlist, ctrl_etrn, ctrl_exaliasadd, ctrl_exaliasdel, ctrl_exaliaslist,
     ctrl_filelist, ctrl_frozdel, ctrl_frozgetlog, ctrl_frozgetmsg, ctrl_frozlist,
-    ctrl_frozsubmit, ctrl_limitlist, ctrl_limitrelease, ctrl_queueorder, ctrl_mluseradd,
-    ctrl_mluserdel, ctrl_mluserlist, ctrl_noop, ctrl_poplnkadd, ctrl_poplnkdel,
-    ctrl_poplnkenable, ctrl_poplnkfetch, ctrl_poplnklist, ctrl_reload, ctrl_restart,
-    ctrl_removedlist, ctrl_undelete, ctrl_useradd, ctrl_userauth, ctrl_userdel,
-    ctrl_usergetmproc, ctrl_userlist, ctrl_userpasswd, ctrl_usersetmproc, ctrl_userstat,
-    ctrl_uservars, ctrl_uservarsset;
+    ctrl_frozsubmit, ctrl_historyget, ctrl_historykeep, ctrl_historylist, ctrl_historyundo,
+    ctrl_limitlist, ctrl_limitrelease, ctrl_queueorder, ctrl_mluseradd, ctrl_mluserdel,
+    ctrl_mluserlist, ctrl_noop, ctrl_poplnkadd, ctrl_poplnkdel, ctrl_poplnkenable,
+    ctrl_poplnkfetch, ctrl_poplnklist, ctrl_reload, ctrl_restart, ctrl_removedlist,
+    ctrl_undelete, ctrl_useradd, ctrl_userauth, ctrl_userdel, ctrl_usergetmproc, ctrl_userlist,
+    ctrl_userpasswd, ctrl_usersetmproc, ctrl_userstat, ctrl_uservars, ctrl_uservarsset;
 
 extern const struct ctrl_command ctrl_commands[];
 extern const size_t ctrl_command_count;

@@ -7,6 +7,7 @@
 #include "auth/auth.h"
 #include "conf/options.h"
 #include "control/control.h"
+#include "history/history.h"
 #include "master/master.h"
 #include "master/roles.h"
 #include "store/store.h"
@@ -129,6 +130,7 @@ static void tick(void)
     b->sessions = engine_sessions(engine);
     role_count_log();
     control_settle_limits();
+    control_settle_history();
     if (admin_index_due() || users_index_is_stale())
         refresh();
     take_trigger();
@@ -230,6 +232,9 @@ static enum rc start(struct err *e)
     store_init(NULL);
     control_init(&hooks);
     limits_recall();
+    struct err why;
+    if (history_open(&why) != RC_OK)
+        log_error(EV("changes of tables aren't recorded"), KE(&why));
     users_on_weak_login(weak_login_here);
     role_load_certificate(engine);
     if (!my_env->alone) {
@@ -256,6 +261,7 @@ static void finish(void)
         engine_free(&engine);
     if (index_fd >= 0)
         (void)close(index_fd);
+    history_close();
     users_close();
 }
 

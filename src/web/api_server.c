@@ -178,7 +178,8 @@ void api_options_set(struct web *w)
     struct str version;
     const char *name = NULL;
     json_t *value = NULL, *values = json_object_get(w->body, "values");
-    if (!web_member(w, "version", &version) || !tabtext_open(w, "server.tab", &t))
+    if (!web_member(w, "version", &version) || !tabtext_open(w, "server.tab", &t) ||
+        !tabtext_try(w, &t))
         return;
     if (!json_is_object(values)) {
         web_fail(w, 422, "invalid", "values must be an object");

@@ -35,15 +35,10 @@ static char kind_of(const struct table_row *row, size_t i)
     return row->kinds[MIN(i, n - 1)];
 }
 
-static bool is_secret(const struct table_row *row, size_t i)
-{
-    return kind_of(row, i) == 'S' || (strcmp(row->path, "smtpauth.tab") == 0 && i == 1);
-}
-
 static struct str shown(const struct table_row *row, const struct table_line *line, size_t i)
 {
-    return is_secret(row, i) && line->values[i].n > 0 ? str_from_c(secret_shown)
-                                                      : line->values[i];
+    return tables_is_secret(row, i) && line->values[i].n > 0 ? str_from_c(secret_shown)
+                                                             : line->values[i];
 }
 
 static json_t *line_json(const struct table_row *row, const struct table_text *t,
@@ -59,7 +54,7 @@ static bool line_matches(const struct table_row *row, const struct table_line *l
                          struct str search)
 {
     for (size_t i = 0; i < line->count; i++)
-        if (!is_secret(row, i) && str_ifind_str(line->values[i], search) != SIZE_MAX)
+        if (!tables_is_secret(row, i) && str_ifind_str(line->values[i], search) != SIZE_MAX)
             return true;
     return search.n == 0;
 }
@@ -240,7 +235,7 @@ void api_table_set(struct web *w)
     json_t *one = NULL, *changes = json_object_get(w->body, "changes");
     const struct table_row *row = table_asked(w);
     if (row == NULL || !web_member(w, "version", &version) ||
-        !tabtext_open(w, arena_c(web_mem(w), w->params[0]), &t))
+        !tabtext_open(w, arena_c(web_mem(w), w->params[0]), &t) || !tabtext_try(w, &t))
         return;
     struct change c = { w, row, &t };
     t.may_vanish = may_vanish(row);

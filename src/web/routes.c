@@ -9,6 +9,9 @@
     "from: "                                                                                   \
     "the sender; auth: who signed in; to: a recipient; domain: of a recipient; client: its "   \
     "address; reason: text in a recipient's reason"
+#define TRIAL                                                                                  \
+    "; confirm_within: seconds after which the change goes back by itself unless it was "      \
+    "confirmed (POST /history/{id}); may be missing"
 #define PIECES "search: text to look for; offset: of the first; limit: most"
 
 /* clang-format off */
@@ -66,12 +69,16 @@ const struct route web_routes[] = {
 
     /* settings and tables */
     { "GET",    "/api/v1/options",          api_options,       RIGHT_READ,  0, 0,     "All settings of server.tab with their meaning, defaults and present values; waits: changed since the start, counts from the next one on.", NULL, NULL, NULL, NULL },
-    { "PATCH",  "/api/v1/options",          api_options_set,   RIGHT_WRITE, 0, SMALL, "Change settings; null takes one out of server.tab.", NULL, "version: of server.tab, from GET; values: names and values", NULL, NULL },
+    { "PATCH",  "/api/v1/options",          api_options_set,   RIGHT_WRITE, 0, SMALL, "Change settings; null takes one out of server.tab.", NULL, "version: of server.tab, from GET; values: names and values" TRIAL, NULL, NULL },
     { "GET",    "/api/v1/tables",           api_tables,        RIGHT_READ,  0, 0,     "The tables of the MailRoot.", NULL, NULL, NULL, NULL },
     { "GET",    "/api/v1/tables/{path*}",   api_table,         RIGHT_READ,  0, 0,     "The rows of a table.", "offset: of the first row; limit: most rows; search: text that a row holds", NULL, NULL, NULL },
-    { "PATCH",  "/api/v1/tables/{path*}",   api_table_set,     RIGHT_WRITE, 0, LARGE, "Change rows of a table; lines that aren't named stay as they are.", NULL, "version: from GET; changes: a list of {op: add, set, remove or move; line; old; values; before}", NULL, NULL },
+    { "PATCH",  "/api/v1/tables/{path*}",   api_table_set,     RIGHT_WRITE, 0, LARGE, "Change rows of a table; lines that aren't named stay as they are.", NULL, "version: from GET; changes: a list of {op: add, set, remove or move; line; old; values; before}" TRIAL, NULL, NULL },
     { "DELETE", "/api/v1/tables/{path*}",   api_table_delete,  RIGHT_WRITE, ROUTE_CONFIRM, 0, "Remove the file of a table that exists once a domain, account or name.", NULL, NULL, NULL, NULL },
     { "GET",    "/api/v1/table-files",      api_table_files,   RIGHT_READ,  0, 0,     "The files of a table that exists more than once: custom domains (custdomains/*.tab), command aliases (cmdaliases/*/*.tab) ...", "of: the table's path with *", NULL, NULL, NULL },
+
+    { "GET",    "/api/v1/history",          api_history,        RIGHT_WRITE, 0, 0,     "Changes of tables, newest first: id, time, by, from, via (web, ctrl, local, server, hand), act, what, files, file_count, undoes and undone (numbers of changes), until (it goes back then by itself unless confirmed; 0: it stays).", "file: text in a table's path; by: a name; since: seconds since 1970; until: seconds since 1970; before: only ids below; waiting: 1 tells only those that go back unless confirmed; limit: most rows", NULL, NULL, NULL },
+    { "GET",    "/api/v1/history/{id}",     api_history_change, RIGHT_WRITE, 0, 0,     "One with its lines: changes (file, known, hunks of line and lines of sign, row and values), more (lines that aren't told). Passwords are stars.", NULL, NULL, NULL, NULL },
+    { "POST",   "/api/v1/history/{id}",     api_history_order,  RIGHT_WRITE, 0, SMALL, "Take it back, where its lines haven't been changed since; or confirm a change that would go back by itself.", NULL, "order: undo or confirm", NULL, NULL },
 
     /* domains */
     { "GET",    "/api/v1/domains",          api_command, RIGHT_READ,  ROUTE_NARROWED, 0,     "The domains.", NULL, NULL, "domainlist", "domain" },

@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 
 #define VALUES_MAX 64
+#define TRIAL_MOST_S 86400
 #define TABLE_TEXT_MAX ((size_t)64 << 20)
 
 static void version_of(struct str text, char out[TABLE_VERSION_BYTES])
@@ -188,6 +189,20 @@ bool tabtext_print(const struct table_text *t, struct buf *out)
     return out->n > 0 || t->may_vanish || buf_add_str(out, STR("\n")) == RC_OK;
 }
 
+bool tabtext_try(struct web *w, struct table_text *t)
+{
+    const json_t *member = json_object_get(w->body, "confirm_within");
+    json_int_t n = json_integer_value(member);
+    if (member == NULL || json_is_null(member))
+        return true;
+    if (!json_is_integer(member) || n < 0 || n > TRIAL_MOST_S) {
+        web_fail(w, 422, "invalid", "confirm_within: a number of seconds, at most a day");
+        return false;
+    }
+    t->trial_s = n == 0 ? STR("") : arena_printf(t->mem, "%" JSON_INTEGER_FORMAT, n);
+    return true;
+}
+
 bool tabtext_store(struct web *w, struct table_text *t)
 {
     struct buf b AUTO_RELEASE_BUF;
@@ -197,9 +212,9 @@ bool tabtext_store(struct web *w, struct table_text *t)
         web_refuse(w, "characters", NULL, "a value can't be stored in a table");
         return false;
     }
-    if (!web_control(w,
-                     WEB_WORDS(STR("cfgfileset"), str_from_c(t->path), str_from_c(t->version)),
-                     buf_str(&b), &answer))
+    const struct str words[] = { STR("cfgfileset"), str_from_c(t->path), str_from_c(t->version),
+                                 t->trial_s };
+    if (!web_control(w, words, t->trial_s.n > 0 ? 4 : 3, buf_str(&b), &answer))
         return false;
     buf_release(&answer.lines);
     if (b.n == 0)

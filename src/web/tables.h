@@ -24,7 +24,8 @@ struct table_text {
     struct table_line *lines;
     size_t line_count, line_room;
     struct arena *mem;
-    bool may_vanish; /* stored without lines, the file is removed */
+    bool may_vanish;    /* stored without lines, the file is removed */
+    struct str trial_s; /* the change goes back after so many seconds; empty: it stays */
 };
 
 /* Reads the table; one that isn't there has no lines. RC_PERM: too large; RC_TEMP: unreadable.
@@ -51,6 +52,9 @@ void tabtext_remove(struct table_text *t, struct table_line *line);
 void tabtext_move(struct table_text *t, struct table_line *line, unsigned before);
 /* The whole text into out. False: a value can't be stored in a table. */
 bool tabtext_print(const struct table_text *t, struct buf *out);
+/* Takes the body's member confirm_within: the change goes back by itself when nobody confirms
+ * it in that time. False: answered. */
+bool tabtext_try(struct web *w, struct table_text *t);
 /* Stores it; false: answered. t->version is then the new one's. */
 bool tabtext_store(struct web *w, struct table_text *t);
 
