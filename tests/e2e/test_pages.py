@@ -109,6 +109,11 @@ class Pages(unittest.TestCase):
         helper = next(row for row in self.rows("webadmins.tab") if row[0] == "helper")
         self.assertEqual(len(helper[4].split()), 9)
 
+    def test_delegate(self):
+        self.went_well("delegate")
+        self.assertEqual(self.rows("webdelegates.tab"),
+                         [["deputy", "domains", DOMAIN], ["deputy", "max-users", "1"], ["deputy", "support-person", "Hanako"]])
+
     def test_token_and_record(self):
         self.went_well("token_and_record")
 

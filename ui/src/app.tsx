@@ -12,6 +12,8 @@ import { Audit } from "./pages/audit";
 import { Blocked } from "./pages/blocked";
 import { BlockLists } from "./pages/blocklists";
 import { Bulk } from "./pages/bulk";
+import { Delegates } from "./pages/delegates";
+import { DelegationPage } from "./pages/delegation";
 import { DomainPage } from "./pages/domain";
 import { DomainDns } from "./pages/domaindns";
 import { Domains } from "./pages/domains";
@@ -33,7 +35,7 @@ import { Tokens } from "./pages/tokens";
 import { TracePage } from "./pages/trace";
 import { TablePage, Tables } from "./pages/tables";
 import { names, path } from "./router";
-import { isOwner, load, mayWrite, session, signOut } from "./session";
+import { isDelegate, isOwner, load, mayWrite, session, signOut } from "./session";
 import { Button, FormDialog, Link, Notices, Page, TextField, notice } from "./ui/parts";
 
 type Row = { path: string; name: Key; page: ComponentType; may?: () => boolean };
@@ -75,11 +77,17 @@ const menu: { name: Key | null; rows: Row[] }[] = [
     rows: [
       { path: "/sign-ins", name: "nav.security", page: SignIns },
       { path: "/admins", name: "nav.admins", page: Admins, may: isOwner },
+      { path: "/delegates", name: "delegates.title", page: Delegates, may: isOwner },
       { path: "/tokens", name: "nav.tokens", page: Tokens },
       { path: "/audit", name: "nav.audit", page: Audit, may: mayWrite },
     ],
   },
 ];
+
+/* What administrators of some domains have of it. */
+const delegated = ["/", "/domains", "/accounts", "/lists", "/aliases", "/sign-ins", "/tokens", "/audit"];
+const mayOpen = (row: Row) => (row.may?.() ?? true) && (!isDelegate() || delegated.includes(row.path));
+const groups = () => menu.map((g) => ({ ...g, rows: g.rows.filter(mayOpen) })).filter((g) => g.rows.length > 0);
 
 function NotFound() {
   return (
@@ -90,7 +98,10 @@ function NotFound() {
 }
 
 function Current() {
-  const row = menu.flatMap((g) => g.rows).find((r) => r.path === path.value);
+  if (path.value === "/" && isDelegate()) return <DelegationPage />;
+  const row = groups()
+    .flatMap((g) => g.rows)
+    .find((r) => r.path === path.value);
   if (row) return <row.page />;
   const [account, list, domain] = [names("/accounts", 2), names("/lists", 2), names("/domains", 1)];
   if (account) return <AccountPage key={path.value} domain={account[0]!} name={account[1]!} />;
@@ -158,19 +169,17 @@ function Menu() {
         </button>
       </div>
       <div class="places">
-        {menu.map((group) => (
+        {groups().map((group) => (
           <div key={group.name} role="group" aria-label={group.name ? t(group.name) : undefined}>
             {group.name && <p aria-hidden="true">{t(group.name)}</p>}
             <ul>
-              {group.rows
-                .filter((row) => row.may?.() ?? true)
-                .map((row) => (
-                  <li key={row.path}>
-                    <Link to={row.path} current={here === row.path || (row.path !== "/" && here.startsWith(row.path + "/"))}>
-                      {t(row.name)}
-                    </Link>
-                  </li>
-                ))}
+              {group.rows.map((row) => (
+                <li key={row.path}>
+                  <Link to={row.path} current={here === row.path || (row.path !== "/" && here.startsWith(row.path + "/"))}>
+                    {t(row.name)}
+                  </Link>
+                </li>
+              ))}
             </ul>
           </div>
         ))}

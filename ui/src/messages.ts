@@ -1,5 +1,6 @@
 // The words of the pages: key: [English, Japanese]. build.mjs looks for gaps.
 import { checks } from "./messages/checks";
+import { delegates } from "./messages/delegates";
 import { frame } from "./messages/frame";
 import { mail } from "./messages/mail";
 import { operate } from "./messages/operate";
@@ -7,4 +8,4 @@ import { people } from "./messages/people";
 import { server } from "./messages/server";
 
 export type Catalogue = Record<string, [en: string, ja: string]>;
-export const messages = { ...frame, ...mail, ...server, ...people, ...operate, ...checks };
+export const messages = { ...frame, ...mail, ...server, ...people, ...operate, ...checks, ...delegates };

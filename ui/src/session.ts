@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 import { get, post, remove } from "./api";
 
-export type Session = { name: string; right: "viewer" | "admin" | "owner"; confirmed: boolean; version: string };
+export type Session = { name: string; right: "viewer" | "admin" | "owner" | "domain"; confirmed: boolean; version: string };
 
 /** undefined: not known yet; null: nobody. */
 export const session = signal<Session | null | undefined>(undefined);
@@ -25,4 +25,8 @@ export async function signOut(): Promise<void> {
 }
 
 export const isOwner = () => session.value?.right === "owner";
-export const mayWrite = () => session.value?.right === "admin" || session.value?.right === "owner";
+/** Administers some domains only. */
+export const isDelegate = () => session.value?.right === "domain";
+export const mayWrite = () => session.value?.right === "admin" || isOwner() || isDelegate();
+/** May change what isn't of one domain. */
+export const mayWriteAll = () => mayWrite() && !isDelegate();

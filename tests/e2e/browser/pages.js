@@ -16,7 +16,7 @@ const pages = [
   '/', '/domains', `/domains/${DOMAIN}`, '/accounts', `/accounts/${DOMAIN}/alice`, '/lists', `/lists/${DOMAIN}/news`,
   `/domains/${DOMAIN}/dns`, '/explain?client=192.0.2.7&service=smtp', '/blocked', '/block-lists',
   '/tables/spammers.tab', '/aliases', '/aliases?kind=domain', '/aliases?kind=outside', '/aliases?kind=command', '/bulk', '/removed', '/security',
-  '/filters', '/settings', '/tables', '/tables/smtprelay.tab', '/sign-ins', '/setup', '/admins', '/tokens', '/audit',
+  '/filters', '/settings', '/tables', '/tables/smtprelay.tab', '/sign-ins', '/setup', '/admins', '/delegates', '/tokens', '/audit',
   '/queue', '/queue?view=messages', '/queue?view=frozen', '/messages/00000000000000',
   '/trace', '/trace?about=alice', '/logs',
   '/no-such-page',
@@ -336,6 +336,39 @@ scenarios.second_factor = async (browser) => {
   return page;
 };
 
+/** One for a domain is made; what he sees is about it, and he is told of a limit. */
+scenarios.delegate = async (browser) => {
+  const page = await signIn(await open(browser), '/delegates');
+  await page.getByRole('button', { name: 'New domain administrator' }).click();
+  await page.getByLabel('Name', { exact: true }).fill('deputy');
+  await page.getByLabel('Password', { exact: true }).fill('a-deputys-word');
+  await page.getByLabel('Domains', { exact: true }).fill(`${DOMAIN}, `);
+  await page.getByLabel('Most accounts').fill('1');
+  await page.getByLabel('Who helps').fill('Hanako');
+  await page.getByRole('button', { name: 'Add' }).click();
+  await page.getByRole('heading', { name: 'deputy' }).waitFor();
+  const narrow = { viewport: { width: 390, height: 800 }, bypassCSP: true };
+  const other = await open(browser, { ...narrow, storageState: undefined });
+  await other.goto(address);
+  await other.getByLabel('Name').fill('deputy');
+  await other.getByLabel('Password').fill('a-deputys-word');
+  await other.keyboard.press('Enter');
+  await other.getByText('Hanako').waitFor();
+  other.complaints = other.complaints.filter((c) => !c.includes('401'));
+  const places = await other.locator('nav.side .places a').allTextContents();
+  check(places.length === 8, `his menu has ${places}`);
+  await inspect(other, ['/', '/domains', `/domains/${DOMAIN}`, '/accounts', `/accounts/${DOMAIN}/alice`, '/lists',
+    `/lists/${DOMAIN}/news`, '/aliases', '/sign-ins', '/tokens', '/audit'], 'en');
+  check(other.complaints.length === 0, other.complaints.join('; '));
+  await visit(other, '/accounts');
+  await other.getByRole('button', { name: 'New account' }).click();
+  await other.getByLabel('Name (before the @)').fill('onemore');
+  await other.getByRole('button', { name: 'Add' }).click();
+  await other.getByText('A limit of your account is reached.').waitFor();
+  await other.context().close();
+  return page;
+};
+
 scenarios.token_and_record = async (browser) => {
   const page = await signIn(await open(browser), '/tokens');
   await page.getByRole('button', { name: 'New token' }).click();
@@ -370,13 +403,11 @@ const restart = async (browser) => {
 };
 
 /** What axe finds, and what is wider than the window, on every page. */
-async function looks(browser, options, words) {
-  const page = await open(browser, { ...options, bypassCSP: true });
-  await page.addInitScript(`localStorage.setItem('lang', '${words}')`);
+/** No fault that axe finds, nothing wider than the window, the language asked for. */
+async function inspect(page, paths, words) {
   const found = [];
-  await signIn(page);
   await page.evaluate(axe);
-  for (const path of pages) {
+  for (const path of paths) {
     await visit(page, path);
     const result = await page.evaluate(() => window.axe.run(document));
     for (const v of result.violations) found.push(`${path}: ${v.id} at ${v.nodes[0].target}: ${v.nodes[0].html}`);
@@ -386,6 +417,13 @@ async function looks(browser, options, words) {
     if (lang !== words) found.push(`${path}: its language is ${lang}`);
   }
   check(found.length === 0, found.join('\n'));
+}
+
+async function looks(browser, options, words) {
+  const page = await open(browser, { ...options, bypassCSP: true });
+  await page.addInitScript(`localStorage.setItem('lang', '${words}')`);
+  await signIn(page);
+  await inspect(page, pages, words);
   page.complaints = page.complaints.filter((c) => !c.includes('404')); // a message that is gone
   return page;
 }

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { get, patch, put } from "../api";
 import { number, t, time } from "../i18n";
 import { go, route } from "../router";
-import { mayWrite } from "../session";
+import { isDelegate, mayWrite } from "../session";
 import { MadeDialog, PasswordField, Quota } from "../ui/fields";
 import { Badge, Button, FormDialog, Link, Loaded, Page, notice, useData } from "../ui/parts";
 import { removeWithUndo } from "../ui/removed";
@@ -135,12 +135,16 @@ export function AccountPage(props: { domain: string; name: string }) {
                 <li>
                   <Link to={"/aliases?search=" + encodeURIComponent(name)}>{t("accounts.aliases")}</Link>
                 </li>
-                <li>
-                  <Link to={file(a, "pop3.ipmap.tab")}>{t("accounts.ipmap")}</Link>
-                </li>
-                <li>
-                  <Link to={file(a, "mailproc.tab")}>{t("accounts.mailproc")}</Link>
-                </li>
+                {!isDelegate() && (
+                  <li>
+                    <Link to={file(a, "pop3.ipmap.tab")}>{t("accounts.ipmap")}</Link>
+                  </li>
+                )}
+                {!isDelegate() && (
+                  <li>
+                    <Link to={file(a, "mailproc.tab")}>{t("accounts.mailproc")}</Link>
+                  </li>
+                )}
               </ul>
             </section>
           </>

@@ -5,7 +5,7 @@ import { t, type Key } from "../i18n";
 import { route } from "../router";
 import { session } from "../session";
 import { Choice, MadeDialog, PasswordField, type Choices } from "../ui/fields";
-import { Badge, Button, FormDialog, Grid, Loaded, Page, TextField, notice, problem, useData } from "../ui/parts";
+import { Badge, Button, FormDialog, Grid, Link, Loaded, Page, TextField, notice, problem, useData } from "../ui/parts";
 
 type Admin = { name: string; right: string; second_factor: boolean; recovery_codes: number };
 export const rightChoices = (): Choices => ["viewer", "admin", "owner"].map((r) => [r, t(("admins.right." + r) as Key)]);
@@ -85,17 +85,21 @@ export function Admins() {
                   {a.name} {a.name === session.value?.name && <Badge kind="good">{t("admins.you")}</Badge>}
                 </td>
                 <td>
-                  <select
-                    aria-label={t("admins.right-of", { name: a.name })}
-                    value={a.right}
-                    onChange={(e) => change(a, { right: e.currentTarget.value })}
-                  >
-                    {rightChoices().map(([value, name]) => (
-                      <option key={value} value={value}>
-                        {name}
-                      </option>
-                    ))}
-                  </select>
+                  {a.right === "domain" ? (
+                    <Link to="/delegates">{t("delegates.title")}</Link>
+                  ) : (
+                    <select
+                      aria-label={t("admins.right-of", { name: a.name })}
+                      value={a.right}
+                      onChange={(e) => change(a, { right: e.currentTarget.value })}
+                    >
+                      {rightChoices().map(([value, name]) => (
+                        <option key={value} value={value}>
+                          {name}
+                        </option>
+                      ))}
+                    </select>
+                  )}
                 </td>
                 <td>{a.second_factor ? t("admins.factor-on", { n: a.recovery_codes }) : t("app.none")}</td>
                 <td class="actions">

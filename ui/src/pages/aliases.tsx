@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { get, patch, post, remove } from "../api";
 import { either, number, t, type Key } from "../i18n";
 import { param, route, setParams } from "../router";
-import { mayWrite } from "../session";
+import { isDelegate, mayWrite } from "../session";
 import { Choice } from "../ui/fields";
 import { Button, FormDialog, Grid, Link, Loaded, Page, TextField, notice, useData } from "../ui/parts";
 import { Pager, Rows, Search, useDomains, usePieces, type DomainRow } from "../ui/pieces";
@@ -285,7 +285,7 @@ function Commands({ of }: { of: CommandTable }) {
 export function Aliases() {
   const shown = param("kind") || "account";
   const kind = kinds.find((k) => k.key === shown);
-  const tabs = [...kinds.map((k) => k.key), "command"];
+  const tabs = isDelegate() ? ["account"] : [...kinds.map((k) => k.key), "command"];
   return (
     <Page title={t("aliases.title")}>
       <div class="tabs" role="group" aria-label={t("aliases.kinds")}>

@@ -35,9 +35,10 @@ function Changes(props: { changes: FileChange[] }) {
 
 export function Audit() {
   const search = param("search");
+  const by = param("by");
   const offset = Number(param("offset")) || 0;
   const settled = useSettled(search);
-  const url = `/audit?offset=${offset}&limit=${PIECE}&search=${encodeURIComponent(settled)}`;
+  const url = `/audit?offset=${offset}&limit=${PIECE}&by=${encodeURIComponent(by)}&search=${encodeURIComponent(settled)}`;
   const data = useData(url, () => get<{ rows: Row[]; more: boolean }>(url), true);
   const pieces = {
     search,

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { get, patch } from "../api";
 import { number, t } from "../i18n";
 import { go, route } from "../router";
-import { mayWrite } from "../session";
+import { isDelegate, mayWriteAll } from "../session";
 import { Button, FormDialog, Link, Loaded, Page, useData } from "../ui/parts";
 import { removeWithUndo } from "../ui/removed";
 import { tablePage, tableUrl, type Change, type Rows } from "../ui/table";
@@ -64,14 +64,16 @@ export function DomainPage({ domain }: { domain: string }) {
   const of = "domain=" + encodeURIComponent(domain);
   const [removing, setRemoving] = useState(false);
   const names = useData("alias-domains" + domain, () =>
-    get<{ rows: { domain: string; alias: string }[] }>("/alias-domains?limit=1000&search=" + encodeURIComponent(domain)),
+    isDelegate()
+      ? Promise.resolve({ rows: [] })
+      : get<{ rows: { domain: string; alias: string }[] }>("/alias-domains?limit=1000&search=" + encodeURIComponent(domain)),
   );
   return (
     <Page
       title={domain}
       up={[["/domains", t("nav.domains")]]}
       actions={
-        mayWrite() && (
+        mayWriteAll() && (
           <Button kind="danger" onClick={() => setRemoving(true)}>
             {t("app.remove")}
           </Button>
@@ -88,27 +90,31 @@ export function DomainPage({ domain }: { domain: string }) {
           <li>
             <Link to={"/aliases?search=" + encodeURIComponent(domain)}>{t("domain.aliases")}</Link>
           </li>
-          <li>
-            <Link to="/aliases?kind=domain">{t("domain.names")}</Link>
-            {names.value && (
-              <>
-                {": "}
-                {names.value.rows
-                  .filter((r) => r.domain === domain)
-                  .map((r) => r.alias)
-                  .join(", ") || t("app.none")}
-              </>
-            )}
-          </li>
+          {!isDelegate() && (
+            <li>
+              <Link to="/aliases?kind=domain">{t("domain.names")}</Link>
+              {names.value && (
+                <>
+                  {": "}
+                  {names.value.rows
+                    .filter((r) => r.domain === domain)
+                    .map((r) => r.alias)
+                    .join(", ") || t("app.none")}
+                </>
+              )}
+            </li>
+          )}
           <li>
             <Link to={route("/domains", domain, "dns")}>{t("dns.title")}</Link>
           </li>
-          <li>
-            <Link to={tablePage(`domains/${domain}/mailproc.tab`)}>{t("domain.mailproc")}</Link>
-          </li>
+          {!isDelegate() && (
+            <li>
+              <Link to={tablePage(`domains/${domain}/mailproc.tab`)}>{t("domain.mailproc")}</Link>
+            </li>
+          )}
         </ul>
       </section>
-      <Defaults domain={domain} />
+      {!isDelegate() && <Defaults domain={domain} />}
       {removing && (
         <FormDialog
           title={t("domains.remove", { domain })}

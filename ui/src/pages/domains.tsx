@@ -2,7 +2,7 @@ import { useState } from "preact/hooks";
 import { post } from "../api";
 import { t } from "../i18n";
 import { go, route } from "../router";
-import { mayWrite } from "../session";
+import { mayWriteAll } from "../session";
 import { Button, FormDialog, Grid, Link, Loaded, Page, TextField, notice } from "../ui/parts";
 import { useDomains } from "../ui/pieces";
 
@@ -15,7 +15,7 @@ export function Domains() {
     <Page
       title={t("domains.title")}
       actions={
-        mayWrite() && (
+        mayWriteAll() && (
           <Button kind="primary" onClick={() => setAdding("")}>
             {t("domains.add")}
           </Button>

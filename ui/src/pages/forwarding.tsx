@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, get, put } from "../api";
 import { either, t } from "../i18n";
-import { mayWrite } from "../session";
+import { isDelegate, mayWrite } from "../session";
 import { Check, TextArea } from "../ui/fields";
 import { Button, Link, Loaded, notice, problem, useData } from "../ui/parts";
 import { file, url, type Account } from "./account";
@@ -61,9 +61,11 @@ function Fields(props: { account: Account; form: Form; save: (form: Form) => Pro
               </li>
             ))}
           </ul>
-          <p>
-            <Link to={file(props.account, "mailproc.tab")}>{t("accounts.mailproc")}</Link>
-          </p>
+          {!isDelegate() && (
+            <p>
+              <Link to={file(props.account, "mailproc.tab")}>{t("accounts.mailproc")}</Link>
+            </p>
+          )}
         </>
       )}
       {!same && mayWrite() && (

@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { get } from "../api";
 import { either, t } from "../i18n";
-import { mayWrite } from "../session";
+import { isDelegate, mayWrite } from "../session";
 import { Button, Link, Loaded, Page, useData } from "../ui/parts";
 import { Pager, PIECE, Search, usePieces } from "../ui/pieces";
 import { editorOf } from "../ui/editors";
@@ -22,7 +22,8 @@ export function TableCard({ table }: { table: Table }) {
 /** Those with pages and routes of their own. */
 const own = ["server.tab", "webadmins.tab", "webtokens.tab"];
 
-export const useTables = () => useData("tables", () => get<Table[]>("/tables"));
+export const useTables = () => 
+  useData("tables", () => (isDelegate() ? Promise.resolve([]) : get<Table[]>("/tables")));
 
 export function Tables() {
   const data = useTables();

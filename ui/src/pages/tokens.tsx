@@ -3,13 +3,15 @@ import { useState } from "preact/hooks";
 import { get, post, remove } from "../api";
 import { t, time } from "../i18n";
 import { route } from "../router";
-import { session } from "../session";
+import { isDelegate, session } from "../session";
 import { Choice, MadeDialog } from "../ui/fields";
 import { Button, FormDialog, Grid, Loaded, Page, TextField, notice, useData } from "../ui/parts";
 import { rightChoices } from "./admins";
 
 type Token = { id: string; name: string; by: string; right: string; areas: string; created: number; expires: number };
 const order = ["viewer", "admin", "owner"];
+/* One of some domains may give all that he may. */
+const ownRight = () => (isDelegate() ? "admin" : (session.value?.right ?? "viewer"));
 
 function Add(props: { onClose: () => void; again: () => void }) {
   const [name, setName] = useState("");
@@ -19,7 +21,7 @@ function Add(props: { onClose: () => void; again: () => void }) {
   const [token, setToken] = useState<string | null>(null);
   if (token !== null)
     return <MadeDialog title={t("tokens.made")} text={t("tokens.once")} password={token} onClose={props.onClose} />;
-  const own = order.indexOf(session.value?.right ?? "viewer");
+  const own = order.indexOf(ownRight());
   return (
     <FormDialog
       title={t("tokens.add")}
