@@ -127,6 +127,13 @@ enum admin_result ctrl_program_begin(struct ctrl *c, session_fn *then, bool *out
 enum admin_result ctrl_program_end(struct ctrl *c, bool *out_waits, enum step *out,
                                    struct err *e);
 
+/* letters.c: a letter of the server, from the postmaster. text: lines in UTF-8. RC_PERM: too
+ * long. */
+enum rc letter_write(struct str to, struct str subject, struct str text,
+                     struct err *e) CHECK_RESULT;
+/* Who gets those about the server, in a. */
+struct str letter_postmaster(struct arena *a);
+
 /* login.c: the first line of a session. */
 enum step ctrl_login(struct session *s, struct str line);
 void ctrl_greet(struct ctrl *c);
@@ -137,11 +144,12 @@ ctrl_fn ctrl_audit, ctrl_as, ctrl_aliasadd, ctrl_aliasdel, ctrl_aliaslist, ctrl_
     ctrl_domainlist, ctrl_etrn, ctrl_exaliasadd, ctrl_exaliasdel, ctrl_exaliaslist,
     ctrl_filelist, ctrl_frozdel, ctrl_frozgetlog, ctrl_frozgetmsg, ctrl_frozlist,
     ctrl_frozsubmit, ctrl_historyget, ctrl_historykeep, ctrl_historylist, ctrl_historyundo,
-    ctrl_limitlist, ctrl_limitrelease, ctrl_queueorder, ctrl_mluseradd, ctrl_mluserdel,
-    ctrl_mluserlist, ctrl_noop, ctrl_poplnkadd, ctrl_poplnkdel, ctrl_poplnkenable,
-    ctrl_poplnkfetch, ctrl_poplnklist, ctrl_reload, ctrl_restart, ctrl_removedlist,
-    ctrl_undelete, ctrl_useradd, ctrl_userauth, ctrl_userdel, ctrl_usergetmproc, ctrl_userlist,
-    ctrl_userpasswd, ctrl_usersetmproc, ctrl_userstat, ctrl_uservars, ctrl_uservarsset;
+    ctrl_letter, ctrl_limitlist, ctrl_limitrelease, ctrl_limitstop, ctrl_queueorder,
+    ctrl_mluseradd, ctrl_mluserdel, ctrl_mluserlist, ctrl_noop, ctrl_poplnkadd, ctrl_poplnkdel,
+    ctrl_poplnkenable, ctrl_poplnkfetch, ctrl_poplnklist, ctrl_reload, ctrl_restart,
+    ctrl_removedlist, ctrl_undelete, ctrl_useradd, ctrl_userauth, ctrl_userdel,
+    ctrl_usergetmproc, ctrl_userlist, ctrl_userpasswd, ctrl_usersetmproc, ctrl_userstat,
+    ctrl_uservars, ctrl_uservarsset;
 
 extern const struct ctrl_command ctrl_commands[];
 extern const size_t ctrl_command_count;

@@ -1,14 +1,10 @@
 /*
  * limits.c - who is over a limit (users/limits.h), for administrators: listed, let go, kept
  * over a restart when stopped, told to the postmaster where a line of limits.tab says "notify".
- * Letters lie in spool/local, from where the queue role takes them.
  */
 #include "users/limits.h"
 #include "conf/options.h"
 #include "control/control_int.h"
-#include "mail/date.h"
-#include "sys/file.h"
-#include "sys/io.h"
 
 #define LETTERS_MAX                                                                            \
     20u /* at once; then one in LETTER_EVERY: an attacker has many addresses                   \
@@ -40,6 +36,25 @@ enum admin_result ctrl_limitrelease(struct ctrl *c, struct err *e)
     return limits_keep(e) == RC_OK ? ADMIN_OK : ADMIN_CANT_WRITE;
 }
 
+/* Ours: an administrator stops an account, as a limit with "stop" would. */
+enum admin_result ctrl_limitstop(struct ctrl *c, struct err *e)
+{
+    struct str who = ctrl_param(c, 1);
+    struct limit_held held = { .since = clock_wall(),
+                               .what = LIMIT_MESSAGES,
+                               .action = LIMIT_STOP,
+                               .is_account = true,
+                               .settled = true };
+    if (who.n == 0 || who.n >= LIMIT_WHO_BYTES || str_has_control(who))
+        return ADMIN_BAD_PARAMETER;
+    for (size_t i = 0; i < who.n; i++)
+        held.who[i] = ascii_lower(who.p[i]);
+    if (!limits_hold(&held))
+        return ADMIN_CANT_WRITE;
+    log_warn(EV("account stopped"), KS("login", who), KS("by", c->user));
+    return limits_keep(e) == RC_OK ? ADMIN_OK : ADMIN_CANT_WRITE;
+}
+
 /* --- letters ----------------------------------------------------------------------------- */
 
 static bool may_write(usec_t now)
@@ -52,56 +67,38 @@ static bool may_write(usec_t now)
     return false;
 }
 
-static enum rc print_letter(const struct limit_held *h, struct buf *out)
+static enum rc print_text(const struct limit_held *h, struct buf *out)
 {
-    const struct options *o = conf();
-    struct arena a AUTO_RELEASE_ARENA = { 0 };
-    char date[DATE_TEXT_BYTES], since[CLOCK_TEXT_BYTES], until[CLOCK_TEXT_BYTES];
-    struct str to = o->post_master.n > 0
-                        ? o->post_master
-                        : arena_printf(&a, "postmaster@%.*s", STR_ARG(o->root_domain));
-    enum rc rc = buf_printf(
-        out,
-        "mail from:<>\r\nrcpt to:<%.*s>\r\n\r\nFrom: <%.*s>\r\nTo: <%.*s>\r\nDate: %s\r\n"
-        "Subject: Limit reached: %s\r\nAuto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n"
-        "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n",
-        STR_ARG(to), STR_ARG(to), STR_ARG(to), date_print(clock_wall(), date), h->who);
-    if (rc != RC_OK)
-        return rc;
+    char since[CLOCK_TEXT_BYTES], until[CLOCK_TEXT_BYTES];
     const char *what = limit_what_name((enum limit_what)h->what);
     const char *action = limit_action_name((enum limit_action)h->action);
     const char *from = clock_print(h->since, since);
     const char *to_time = h->until == 0 ? "-" : clock_print(h->until, until);
-    if (options_report_in_japanese(o->root_domain))
+    if (options_report_in_japanese(conf()->root_domain))
         return buf_printf(
             out,
-            "%s は %s の上限 (%u 秒に %u) に達しました (limits.tab の %u 行目)。\r\n"
-            "処置: %s。期間: %s から %s まで (- は解除まで)。\r\n\r\n"
-            "一覧: hikyaku limits\r\n解除: hikyaku limits release %s\r\n",
+            "%s は %s の上限 (%u 秒に %u) に達しました (limits.tab の %u 行目)。\n"
+            "処置: %s。期間: %s から %s まで (- は解除まで)。\n\n"
+            "一覧: hikyaku limits\n解除: hikyaku limits release %s\n",
             h->who, what, h->window_s, h->count, h->line, action, from, to_time, h->who);
     return buf_printf(
         out,
-        "%s has reached its limit of %s (in %u seconds: %u; line %u of limits.tab).\r\n"
-        "What is done: %s, from %s until %s (-: until it is released).\r\n\r\n"
-        "All of them: hikyaku limits\r\nTo let go: hikyaku limits release %s\r\n",
+        "%s has reached its limit of %s (in %u seconds: %u; line %u of limits.tab).\n"
+        "What is done: %s, from %s until %s (-: until it is released).\n\n"
+        "All of them: hikyaku limits\nTo let go: hikyaku limits release %s\n",
         h->who, what, h->window_s, h->count, h->line, action, from, to_time, h->who);
 }
 
 static void write_letter(const struct limit_held *h)
 {
-    static unsigned number;
     struct arena a AUTO_RELEASE_ARENA = { 0 };
     struct buf text AUTO_RELEASE_BUF;
-    struct err e;
-    struct str name = arena_printf(&a, "%" PRId64 ".%u.limits", clock_wall(), ++number);
-    const char *made = arena_printf(&a, "spool/temp/%.*s", STR_ARG(name)).p;
-    const char *there = arena_printf(&a, "spool/local/%.*s", STR_ARG(name)).p;
+    struct err e = { .text = "" };
+    struct str subject = arena_printf(&a, "Limit reached: %s", h->who);
     buf_init(&text, 8192);
-    enum rc rc = print_letter(h, &text);
+    enum rc rc = print_text(h, &text);
     if (rc == RC_OK)
-        rc = file_replace(made, buf_str(&text), 0600, &e);
-    if (rc == RC_OK && io_rename(made, there) < 0)
-        rc = err_sys(&e, "rename %s", made);
+        rc = letter_write(letter_postmaster(&a), subject, buf_str(&text), &e);
     if (rc != RC_OK)
         log_error(EV("postmaster not told"), KV("about", h->who), KE(&e));
 }

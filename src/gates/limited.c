@@ -23,8 +23,10 @@ static enum gate_action decide(struct gate_subject *s, struct gate_decision *d,
     static const char *const statuses[] = { "SNDRIP=ELIMIT", "SNDR=ELIMIT", "RCPT=ELIMIT" };
     const char *status = statuses[d->gate->stage];
     d->line = h->line;
-    d->detail = arena_printf(s->tmp, "%s, %u in %u seconds",
-                             limit_what_name((enum limit_what)h->what), h->count, h->window_s);
+    d->detail = h->count == 0 ? STR("by an administrator")
+                              : arena_printf(s->tmp, "%s, %u in %u seconds",
+                                             limit_what_name((enum limit_what)h->what),
+                                             h->count, h->window_s);
     if (h->action == LIMIT_DELAY) {
         d->delay_s = h->delay_s;
         return GATE_SLOW;

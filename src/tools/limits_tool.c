@@ -3,10 +3,11 @@
 #include "tools/tools_int.h"
 #include "users/limits.h"
 
-static const char usage[] =
-    "usage: hikyaku limits [list] [--json] [--mailroot DIR]\n"
-    "       hikyaku limits release ACCOUNT|ADDRESS [--mailroot DIR]\n"
-    "Who is over a limit of limits.tab, why, and until when; lets go of one.\n";
+static const char usage[] = "usage: hikyaku limits [list] [--json] [--mailroot DIR]\n"
+                            "       hikyaku limits release ACCOUNT|ADDRESS [--mailroot DIR]\n"
+                            "       hikyaku limits stop ACCOUNT [--mailroot DIR]\n"
+                            "Who is over a limit of limits.tab, why, and until when; lets go "
+                            "of one; stops an account.\n";
 
 bool tool_each_held(struct orders *o, void (*fn)(void *ctx, const struct limit_held *held),
                     void *ctx)
@@ -52,10 +53,13 @@ static void print_one(void *ctx, const struct limit_held *h)
     } else {
         (void)printf("%s ", h->is_account ? "account" : "address");
         tool_print_text(str_from_c(h->who), false);
-        (void)printf("  %s since %s until %s\n    %u %s in %u seconds, limits.tab:%u\n",
-                     done[h->action], clock_print(h->since, since),
-                     h->until == 0 ? "it is released" : clock_print(h->until, until), h->count,
-                     limit_what_name((enum limit_what)h->what), h->window_s, h->line);
+        (void)printf("  %s since %s until %s\n", done[h->action], clock_print(h->since, since),
+                     h->until == 0 ? "it is released" : clock_print(h->until, until));
+        if (h->count == 0)
+            (void)puts("    by an administrator");
+        else
+            (void)printf("    %u %s in %u seconds, limits.tab:%u\n", h->count,
+                         limit_what_name((enum limit_what)h->what), h->window_s, h->line);
     }
     l->any = true;
 }
@@ -73,9 +77,9 @@ static int list(struct orders *o, bool json)
     return good ? 0 : 1;
 }
 
-static int release(struct orders *o, const char *who)
+static int order(struct orders *o, struct str command, const char *who)
 {
-    const struct str words[] = { STR("limitrelease"), str_from_c(who) };
+    const struct str words[] = { command, str_from_c(who) };
     struct str line;
     if (!orders_ask(o, words, ARRAY_LEN(words), &line))
         return 1;
@@ -102,8 +106,9 @@ int tool_limits(int argc, char **argv)
         else
             words[count++] = argv[i];
     }
-    bool releases = strcmp(words[0], "release") == 0;
-    if (bad || (releases ? count != 2 || json : strcmp(words[0], "list") != 0 || count > 1)) {
+    bool releases = strcmp(words[0], "release") == 0, stops = strcmp(words[0], "stop") == 0;
+    if (bad ||
+        (releases || stops ? count != 2 || json : strcmp(words[0], "list") != 0 || count > 1)) {
         (void)fputs(usage, stderr);
         return 3;
     }
@@ -111,7 +116,9 @@ int tool_limits(int argc, char **argv)
         (void)fprintf(stderr, "hikyaku limits: %s\n", e.text);
         return 1;
     }
-    int code = releases ? release(&o, words[1]) : list(&o, json);
+    int code = releases ? order(&o, STR("limitrelease"), words[1])
+               : stops  ? order(&o, STR("limitstop"), words[1])
+                        : list(&o, json);
     orders_close(&o);
     return code;
 }

@@ -195,7 +195,8 @@ void api_import(struct web *w)
         free_import(im);
         return;
     }
-    (void)job_start(w, &(struct job_work){ "import", import_job, free_import, im, im->count });
+    (void)job_start(
+        w, &(struct job_work){ "import", import_job, free_import, im, im->count, STR(""), 0 });
 }
 
 /* --- out ---------------------------------------------------------------------------------- */

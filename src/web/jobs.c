@@ -4,7 +4,9 @@
 #include "web/admins.h"
 
 #define JOBS_MAX 16u
-#define RUNNING_MAX 2u
+#define RUNNING_MAX 6u /* with those that wait for their time */
+#define ABOUT_MAX 200u
+#define REST_TIME (100 * USEC_MS)
 #define RESULT_TIME (3600 * USEC_S)
 
 enum job_state { JOB_NONE, JOB_RUNNING, JOB_DONE, JOB_STOPPED };
@@ -13,7 +15,7 @@ struct job {
     enum job_state state;
     uint64_t id;
     struct job_work work;
-    char name[ADMIN_NAME_MAX + 1];
+    char name[ADMIN_NAME_MAX + 1], about[ABOUT_MAX + 1];
     struct ip client;
     usec_t began_wall, ended; /* ended: clock_mono */
     _Atomic uint64_t done;
@@ -55,7 +57,10 @@ struct link_by job_by(const struct job *job, struct arena *a)
 static void *run_job(void *arg)
 {
     struct job *job = arg;
-    json_t *result = job->work.run(job, job->work.ctx);
+    usec_t begins = clock_mono() + job->work.after_s * USEC_S;
+    while (clock_mono() < begins && !atomic_load(&job->stop))
+        thread_pause(REST_TIME);
+    json_t *result = atomic_load(&job->stop) ? NULL : job->work.run(job, job->work.ctx);
     job->work.release(job->work.ctx);
     lock_take(&jobs_lock);
     job->result = result;
@@ -125,13 +130,17 @@ static struct job *place(void)
 static enum rc begin(struct job *job, const struct web *w, const struct job_work *work,
                      struct err *e)
 {
-    size_t n = MIN(w->who.name.n, sizeof(job->name) - 1);
+    size_t n = MIN(w->who.name.n, sizeof(job->name) - 1),
+           about_n = MIN(work->about.n, ABOUT_MAX);
     *job = (struct job){ .state = JOB_RUNNING,
                          .id = ++last_id,
                          .work = *work,
                          .client = w->client,
                          .began_wall = clock_wall() };
     memcpy(job->name, w->who.name.p, n);
+    if (about_n > 0)
+        memcpy(job->about, work->about.p, about_n);
+    job->work.about = STR("");
     enum rc rc = thread_start(run_job, job, "job", &job->thread, e);
     job->has_thread = rc == RC_OK;
     if (rc != RC_OK)
@@ -161,8 +170,10 @@ bool job_start(struct web *w, const struct job_work *work)
 static json_t *job_json(const struct job *job)
 {
     static const char *const states[] = { "none", "running", "done", "stopped" };
-    return json_pack("{s:I, s:s, s:o, s:I, s:s, s:I, s:I}", "id", (json_int_t)job->id, "kind",
-                     job->work.kind, "by", web_str(str_from_c(job->name)), "began",
+    return json_pack("{s:I, s:s, s:o, s:I, s:o, s:I, s:s, s:I, s:I}", "id", (json_int_t)job->id,
+                     "kind", job->work.kind, "about", web_str(str_from_c(job->about)), "begins",
+                     (json_int_t)(job->began_wall / USEC_S + job->work.after_s), "by",
+                     web_str(str_from_c(job->name)), "began",
                      (json_int_t)(job->began_wall / USEC_S), "state", states[job->state],
                      "done", (json_int_t)atomic_load(&job->done), "total",
                      (json_int_t)job->work.total);

@@ -16,7 +16,9 @@ struct job_work {
     job_fn *run;
     void (*release)(void *ctx);
     void *ctx;
-    size_t total; /* steps */
+    size_t total;     /* steps */
+    struct str about; /* what it is about, for people; may be empty */
+    unsigned after_s; /* it waits so long before it begins: until then stopping it undoes it */
 };
 /* Starts it on behalf of who asks, and answers 202 with its id; false: answered (too many). ctx
  * is released in any case. */

@@ -7,15 +7,26 @@
 
 #define SEEN_TIME (2 * USEC_S)
 #define LOOK_TIME (20 * USEC_MS)
+#define AFTER_MOST 3600
 
 static const char *const orders[] = { "try", "hold", "release", "reroute", "delete" };
 
-static bool is_order(struct str order)
+/* Of the jobs. */
+static const char *const kinds[] = { "queue-try", "queue-hold", "queue-release",
+                                     "queue-reroute", "queue-delete" };
+
+/* The order's kind of job; NULL: it is none. */
+static const char *kind_of(struct str order)
 {
     for (size_t i = 0; i < ARRAY_LEN(orders); i++)
         if (str_eq(order, str_from_c(orders[i])))
-            return true;
-    return false;
+            return kinds[i];
+    return NULL;
+}
+
+static bool is_order(struct str order)
+{
+    return kind_of(order) != NULL;
 }
 
 /* The order as a command; 0: it means nothing for a frozen entry. */
@@ -96,6 +107,7 @@ struct many {
     struct arena mem;
     struct str order, hosts;
     struct buf ids; /* struct wanted */
+    bool only_held; /* what was released since isn't meant any more */
 };
 struct wanted {
     struct str id;
@@ -117,6 +129,18 @@ static void free_many(void *ctx)
     mem_free(&m);
 }
 
+/* Is it still held, or frozen? */
+static bool is_kept_back(const struct wanted *one)
+{
+    struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
+    struct spool_entry entry;
+    struct err e;
+    if (one->frozen || spool_open(one->id, &a, &entry, &e) != RC_OK)
+        return one->frozen;
+    spool_close(&entry);
+    return entry.held;
+}
+
 static json_t *run_many(struct job *job, void *ctx)
 {
     struct many *m = ctx;
@@ -129,7 +153,9 @@ static json_t *run_many(struct job *job, void *ctx)
         struct wanted one;
         struct err e;
         memcpy(&one, m->ids.p + i, sizeof(one));
-        size_t count = make_words(m->order, m->hosts, one.id, one.frozen, words);
+        size_t count = m->only_held && !is_kept_back(&one)
+                           ? 0
+                           : make_words(m->order, m->hosts, one.id, one.frozen, words);
         bool ok = count > 0 && link_ask_by(&by, words, count, STR(""), &answer, &e) == RC_OK &&
                   answer.ok;
         if (count > 0)
@@ -194,11 +220,14 @@ void api_queue_orders(struct web *w)
     struct str order, hosts;
     const json_t *ids = json_object_get(w->body, "ids");
     const json_t *filter = json_object_get(w->body, "filter");
+    json_int_t after = json_integer_value(json_object_get(w->body, "after"));
     if (!web_member(w, "order", &order) || !web_member_or_empty(w, "hosts", &hosts))
         return;
-    if (!is_order(order) || json_is_array(ids) == json_is_object(filter)) {
+    if (!is_order(order) || json_is_array(ids) == json_is_object(filter) || after < 0 ||
+        after > AFTER_MOST) {
         web_fail(w, 422, "invalid",
-                 "order is try, hold, release, reroute or delete; and ids or filter");
+                 "order is try, hold, release, reroute or delete; and ids or filter; after is "
+                 "at most an hour");
         return;
     }
     if (str_eq(order, STR("delete")) && !web_is_confirmed(w))
@@ -211,6 +240,8 @@ void api_queue_orders(struct web *w)
         free_many(m);
         return;
     }
-    (void)job_start(w, &(struct job_work){ "queue", run_many, free_many, m,
-                                           m->ids.n / sizeof(struct wanted) });
+    m->only_held = after > 0;
+    (void)job_start(w, &(struct job_work){ kind_of(order), run_many, free_many, m,
+                                           m->ids.n / sizeof(struct wanted),
+                                           member_of(filter, "auth"), (unsigned)after });
 }

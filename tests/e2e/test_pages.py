@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import unittest
 
-from harness import DOMAIN, PASSWORD, Server
+from harness import DOMAIN, PASSWORD, Server, wait_until
 from test_relay import FAST, FakeDns, send
 from test_web import Client
 
@@ -119,8 +119,13 @@ class Pages(unittest.TestCase):
 
     def test_queue(self):
         self.went_well("queue")
+
     def test_restart(self):
         self.went_well("restart")
+
+    def test_emergency(self):
+        self.went_well("emergency")
+        self.assertTrue(wait_until(lambda: self.server.mailbox("dave")))
 
     def test_looks(self):
         for name in ("looks_wide", "looks_narrow"):

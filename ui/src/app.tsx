@@ -17,6 +17,7 @@ import { DelegationPage } from "./pages/delegation";
 import { DomainPage } from "./pages/domain";
 import { DomainDns } from "./pages/domaindns";
 import { Domains } from "./pages/domains";
+import { Emergency } from "./pages/emergency";
 import { Explain } from "./pages/explain";
 import { Filters } from "./pages/filters";
 import { ListPage } from "./pages/list";
@@ -57,6 +58,7 @@ const menu: { name: Key | null; rows: Row[] }[] = [
     rows: [
       { path: "/queue", name: "nav.queue", page: Queue },
       { path: "/trace", name: "nav.trace", page: TracePage },
+      { path: "/emergency", name: "nav.emergency", page: Emergency },
       { path: "/logs", name: "nav.logs", page: Logs, may: mayWrite },
     ],
   },

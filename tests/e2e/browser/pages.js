@@ -18,7 +18,7 @@ const pages = [
   '/tables/spammers.tab', '/aliases', '/aliases?kind=domain', '/aliases?kind=outside', '/aliases?kind=command', '/bulk', '/removed', '/security',
   '/filters', '/settings', '/tables', '/tables/smtprelay.tab', '/sign-ins', '/setup', '/admins', '/delegates', '/tokens', '/audit',
   '/queue', '/queue?view=messages', '/queue?view=frozen', '/messages/00000000000000',
-  '/trace', '/trace?about=alice', '/logs',
+  '/trace', '/trace?about=alice', '/logs', '/emergency', '/emergency?account=alice@test.example',
   '/no-such-page',
 ];
 
@@ -284,6 +284,23 @@ scenarios.queue = async (browser) => {
   await page.getByText('Nothing waits.').waitFor();
   await visit(page, '/audit?search=read-message');
   await page.getByRole('cell', { name: 'asked by its sender' }).waitFor();
+  return page;
+};
+
+/** A stolen account: stopped, with a new password; a letter to its owner; let go. */
+scenarios.emergency = async (browser) => {
+  const page = await signIn(await open(browser), '/emergency');
+  await page.getByLabel('Another account').fill(`dave@${DOMAIN}`);
+  await page.getByRole('button', { name: 'Look into it' }).click();
+  await page.getByRole('button', { name: 'Stop it, change its password, hold its mail' }).click();
+  check(/^[a-z2-9]{16}$/.test(await page.locator('dialog code').textContent()), 'no password was shown');
+  await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
+  await page.getByText('The account is stopped.').waitFor();
+  await page.getByRole('button', { name: 'Write to its owner' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Send' }).click();
+  await page.getByText('is on its way').waitFor();
+  await page.getByRole('button', { name: 'Let it go' }).click();
+  await page.getByRole('button', { name: 'Stop the account' }).waitFor();
   return page;
 };
 

@@ -46,6 +46,7 @@ export const frame = {
   "nav.group.operate": ["Operation", "運用"],
   "nav.queue": ["Queue", "キュー"],
   "nav.trace": ["Trace", "配送の追跡"],
+  "nav.emergency": ["Emergency", "緊急対応"],
   "nav.logs": ["Log files", "ログファイル"],
   "nav.group.server": ["Server", "サーバー"],
   "nav.group.you": ["Administration", "管理"],

@@ -38,11 +38,17 @@ function Limits() {
               <tr key={h.who + h.what}>
                 <td>{h.who}</td>
                 <td>
-                  {t(("blocked.what." + h.what) as Key)}
-                  <div class="quiet">
-                    {t("blocked.limit", { count: h.count, window: h.window })}{" "}
-                    <Link to={tablePage("limits.tab")}>{`limits.tab, ${t("explain.line", { n: h.line })}`}</Link>
-                  </div>
+                  {h.count === "0" ? (
+                    <Link to={"/emergency?account=" + encodeURIComponent(h.who)}>{t("emergency.by-order")}</Link>
+                  ) : (
+                    <>
+                      {t(("blocked.what." + h.what) as Key)}
+                      <div class="quiet">
+                        {t("blocked.limit", { count: h.count, window: h.window })}{" "}
+                        <Link to={tablePage("limits.tab")}>{`limits.tab, ${t("explain.line", { n: h.line })}`}</Link>
+                      </div>
+                    </>
+                  )}
                 </td>
                 <td>
                   <Badge kind={h.action === "delay" ? "warn" : "bad"}>{t(("blocked.action." + h.action) as Key)}</Badge>

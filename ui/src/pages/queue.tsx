@@ -79,7 +79,7 @@ export function OrderDialog(props: { order: Order; count: number; run: (hosts: s
 }
 
 /** Follows a job about many messages to its end. */
-async function follow(id: number, tell: (text: string) => void): Promise<void> {
+export async function followJob(id: number, tell: (text: string) => void): Promise<void> {
   for (;;) {
     const job = await get<Job>("/jobs/" + id);
     if (job.state !== "running") {
@@ -101,7 +101,7 @@ function Orders(props: { frozen: boolean; chosen: string[]; total: number; filte
     const which = props.chosen.length > 0 ? { ids: props.chosen } : { filter: props.filter };
     const { job } = await post<{ job: number }>("/queue", { order, hosts, ...which });
     try {
-      await follow(job, setProgress);
+      await followJob(job, setProgress);
     } finally {
       setProgress("");
       props.after();

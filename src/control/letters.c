@@ -1,0 +1,125 @@
+/*
+ * letters.c - letters of the server to people: to the postmaster about limits, and what an
+ * administrator writes. They lie in spool/local, from where the queue role takes them.
+ */
+#include "conf/options.h"
+#include "control/control_int.h"
+#include "mail/date.h"
+#include "sys/file.h"
+#include "sys/io.h"
+
+#define LETTER_MAX ((size_t)128 << 10)
+#define LINE_MAX_OCTETS 990u /* RFC 5322 2.1.1 */
+#define WORD_OCTETS 45u      /* in an encoded word: 60 characters (RFC 2047 2) */
+
+struct str letter_postmaster(struct arena *a)
+{
+    const struct options *o = conf();
+    return o->post_master.n > 0 ? o->post_master
+                                : arena_printf(a, "postmaster@%.*s", STR_ARG(o->root_domain));
+}
+
+static enum rc put_base64(struct str s, struct buf *out)
+{
+    static const char digits[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    enum rc rc = RC_OK;
+    for (size_t i = 0; i < s.n && rc == RC_OK; i += 3) {
+        uint32_t v = 0;
+        char four[4];
+        for (size_t k = 0; k < 3; k++)
+            v = v << 8 | (i + k < s.n ? (unsigned char)s.p[i + k] : 0);
+        for (size_t k = 0; k < 4; k++)
+            four[k] = i + k <= s.n ? digits[v >> (18 - 6 * k) & 63] : '=';
+        rc = buf_add(out, four, 4);
+    }
+    return rc;
+}
+
+/* As it is, or as encoded words (RFC 2047), none of which cuts a character. */
+static enum rc put_subject(struct str s, struct buf *out)
+{
+    enum rc rc = buf_add_str(out, STR("Subject:"));
+    if (str_is_ascii(s))
+        return rc == RC_OK ? buf_printf(out, " %.*s\r\n", STR_ARG(s)) : rc;
+    while (s.n > 0 && rc == RC_OK) {
+        size_t n = MIN(s.n, (size_t)WORD_OCTETS);
+        while (n < s.n && n > 1 && ((unsigned char)s.p[n] & 0xc0) == 0x80)
+            n--;
+        rc = buf_add_str(out, STR(" =?UTF-8?B?"));
+        if (rc == RC_OK)
+            rc = put_base64(str_head(s, n), out);
+        s = str_skip(s, n);
+        if (rc == RC_OK)
+            rc = buf_add_str(out, s.n > 0 ? STR("?=\r\n") : STR("?="));
+    }
+    return rc == RC_OK ? buf_add_str(out, STR("\r\n")) : rc;
+}
+
+static enum rc put_text(struct str text, struct buf *out)
+{
+    struct str line;
+    enum rc rc = RC_OK;
+    while (rc == RC_OK && text.n > 0 && str_cut(&text, '\n', &line)) {
+        line = str_ends(line, STR("\r")) ? str_head(line, line.n - 1) : line;
+        if (line.n > LINE_MAX_OCTETS || str_find(line, '\r') != SIZE_MAX ||
+            str_find(line, '\0') != SIZE_MAX)
+            return RC_PERM;
+        rc = buf_printf(out, "%.*s\r\n", STR_ARG(line));
+    }
+    return rc;
+}
+
+static enum rc print(struct str to, struct str subject, struct str text, struct buf *out)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    char date[DATE_TEXT_BYTES];
+    struct str from = letter_postmaster(&a);
+    enum rc rc =
+        buf_printf(out,
+                   "mail from:<>\r\nrcpt to:<%.*s>\r\n\r\nFrom: <%.*s>\r\nTo: <%.*s>\r\n"
+                   "Date: %s\r\n",
+                   STR_ARG(to), STR_ARG(from), STR_ARG(to), date_print(clock_wall(), date));
+    if (rc == RC_OK)
+        rc = put_subject(subject, out);
+    if (rc == RC_OK)
+        rc = buf_add_str(out, STR("Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n"
+                                  "Content-Type: text/plain; charset=utf-8\r\n"
+                                  "Content-Transfer-Encoding: 8bit\r\n\r\n"));
+    return rc == RC_OK ? put_text(text, out) : rc;
+}
+
+enum rc letter_write(struct str to, struct str subject, struct str text, struct err *e)
+{
+    static _Atomic unsigned number;
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct buf out AUTO_RELEASE_BUF;
+    struct str name = arena_printf(&a, "%" PRId64 ".%u.letter", clock_wall(), ++number);
+    const char *made = arena_printf(&a, "spool/temp/%.*s", STR_ARG(name)).p;
+    const char *there = arena_printf(&a, "spool/local/%.*s", STR_ARG(name)).p;
+    buf_init(&out, LETTER_MAX);
+    if (print(to, subject, text, &out) != RC_OK)
+        return err_perm(e, "5.6.0", "the letter is too long, or has a line that is");
+    enum rc rc = file_replace(made, buf_str(&out), 0600, e);
+    if (rc == RC_OK && io_rename(made, there) < 0)
+        rc = err_sys(e, "rename %s", made);
+    return rc;
+}
+
+/* --- "letter" "to" "subject", then its text ----------------------------------------------- */
+
+static enum admin_result send_text(struct ctrl *c, struct str content, struct err *e)
+{
+    enum rc rc = letter_write(ctrl_param(c, 1), ctrl_param(c, 2), content, e);
+    return rc == RC_OK ? ADMIN_OK : rc == RC_PERM ? ADMIN_BAD_PARAMETER : ADMIN_CANT_WRITE;
+}
+
+enum admin_result ctrl_letter(struct ctrl *c, struct err *e)
+{
+    struct address to;
+    struct str subject = ctrl_param(c, 2);
+    if (address_parse(ctrl_param(c, 1), ADDRESS_LOOSE_DOTS, &c->line_mem, &to, e) != RC_OK ||
+        subject.n == 0 || subject.n > 200 || !str_is_utf8(subject) || str_has_control(subject))
+        return ADMIN_BAD_PARAMETER;
+    return ctrl_upload(c, STR(""), send_text);
+}
