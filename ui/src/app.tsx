@@ -35,6 +35,7 @@ import { SignIns } from "./pages/signins";
 import { Tokens } from "./pages/tokens";
 import { TracePage } from "./pages/trace";
 import { TablePage, Tables } from "./pages/tables";
+import { Warnings } from "./pages/warnings";
 import { names, path } from "./router";
 import { isDelegate, isOwner, load, mayWrite, session, signOut } from "./session";
 import { Button, FormDialog, Link, Notices, Page, TextField, notice } from "./ui/parts";
@@ -56,6 +57,7 @@ const menu: { name: Key | null; rows: Row[] }[] = [
   {
     name: "nav.group.operate",
     rows: [
+      { path: "/warnings", name: "nav.warnings", page: Warnings },
       { path: "/queue", name: "nav.queue", page: Queue },
       { path: "/trace", name: "nav.trace", page: TracePage },
       { path: "/emergency", name: "nav.emergency", page: Emergency },

@@ -18,7 +18,7 @@ const pages = [
   '/tables/spammers.tab', '/aliases', '/aliases?kind=domain', '/aliases?kind=outside', '/aliases?kind=command', '/bulk', '/removed', '/security',
   '/filters', '/settings', '/tables', '/tables/smtprelay.tab', '/sign-ins', '/setup', '/admins', '/delegates', '/tokens', '/audit',
   '/queue', '/queue?view=messages', '/queue?view=frozen', '/messages/00000000000000',
-  '/trace', '/trace?about=alice', '/logs', '/emergency', '/emergency?account=alice@test.example',
+  '/trace', '/trace?about=alice', '/logs', '/warnings', '/emergency', '/emergency?account=alice@test.example',
   '/no-such-page',
 ];
 

@@ -44,6 +44,7 @@ export const frame = {
   "nav.removed": ["Removed", "削除済み"],
   "nav.group.mail": ["Mail", "メール"],
   "nav.group.operate": ["Operation", "運用"],
+  "nav.warnings": ["Warnings", "まとめて点検"],
   "nav.queue": ["Queue", "キュー"],
   "nav.trace": ["Trace", "配送の追跡"],
   "nav.emergency": ["Emergency", "緊急対応"],
