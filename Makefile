@@ -8,7 +8,7 @@ Q := $(if $(filter 0,$(V)),@)
 PREFIX  ?= /usr/local
 DESTDIR ?=
 VERSION := $(shell cat VERSION)
-# release (default), san (address and undefined behaviour), tsan (threads), fuzz (clang)
+# release (default), san (address and undefined behaviour), debug (for kills: quick, with what the crash tests use), tsan (threads), fuzz (clang)
 BUILD   ?= release
 B       := build/$(BUILD)
 
@@ -30,6 +30,7 @@ HARDEN := -fno-common -fstack-protector-strong -fPIE
 
 OPT_release := -O2 -g -D_FORTIFY_SOURCE=2
 OPT_san     := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+OPT_debug   := -O0 -g -DHIKYAKU_DEBUG
 OPT_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 OPT_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 CFLAGS  := -std=c17 -D_GNU_SOURCE -DHIKYAKU_VERSION='"$(VERSION)"' $(OPT_$(BUILD)) $(WARN) $(HARDEN) \
@@ -45,7 +46,7 @@ TEST_BIN := $(TESTS:src/%.c=$(B)/test/%)
 FUZZ_BIN := $(FUZZ:src/%.c=$(B)/fuzz/%)
 
 .PHONY: all
-all: $(B)/hikyaku $(B)/XMail $(B)/CtrlClnt $(B)/XMCrypt $(B)/MkUsers $(B)/sendmail ## build the program (BUILD=release, san, tsan)
+all: $(B)/hikyaku $(B)/XMail $(B)/CtrlClnt $(B)/XMCrypt $(B)/MkUsers $(B)/sendmail ## build the program (BUILD=release, san, debug, tsan)
 
 $(B)/hikyaku: $(B)/main.o $(B)/libhikyaku.a
 	@echo '  link  $@'
@@ -115,6 +116,7 @@ test: ## build with sanitizers, run every test
 	@tools/install-deps test
 	@$(MAKE) --no-print-directory BUILD=san all unit
 	@$(MAKE) --no-print-directory BUILD=release all build/release/test/sys/seal_test
+	@$(MAKE) --no-print-directory BUILD=debug all
 	@$(MAKE) --no-print-directory $(NODE_TESTS)
 	@python3 tests/run.py all
 

@@ -29,6 +29,8 @@ static enum rc make_256(const char *parent, struct err *e)
     for (unsigned i = 0; i < 256; i++) {
         char path[24];
         (void)snprintf(path, sizeof(path), "%s/%02x", parent, i);
+        if (folder_exists(path))
+            continue;
         if (io_mkdir(path, 0700) == 0)
             made = true;
         else if (errno != EEXIST)

@@ -176,7 +176,8 @@ enum rc file_remove(const char *path, struct err *e)
 enum rc folder_make(const char *path, mode_t mode, struct err *e)
 {
     struct arena mem AUTO_RELEASE_ARENA = { 0 };
-    if (io_mkdir(path, mode) == 0 || (errno == EEXIST && folder_exists(path)))
+    if (folder_exists(path) || io_mkdir(path, mode) == 0 ||
+        (errno == EEXIST && folder_exists(path)))
         return RC_OK;
     if (errno != ENOENT)
         return err_sys(e, "make folder %s", path);

@@ -7,9 +7,12 @@ import socket
 import sys
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "e2e"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
+os.environ.setdefault("HIKYAKU", os.path.join(HERE, "../../build/debug/hikyaku"))  # starts quickly
 
-from harness import DOMAIN, PASSWORD, Server, wait_until  # noqa: E402
+import harness  # noqa: E402
+from harness import DOMAIN, PASSWORD, wait_until  # noqa: E402
 from lines import Lines  # noqa: E402
 from sink import Sink  # noqa: E402
 
@@ -31,6 +34,13 @@ def kill_points(count, most):
         if i >= 5 and time.monotonic() - began > SECONDS_MAX:
             return
         yield n
+
+
+class Server(harness.Server):
+    """With HIKYAKU_KILL its start() raises RuntimeError as soon as the role has been killed."""
+
+    def was_killed(self):
+        return "HIKYAKU_KILL" in self.env and "role ended" in self.log_text()
 
 
 def text_of(name, octets=400):

@@ -2,6 +2,7 @@
 there once. The same with a disk that fills."""
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -107,7 +108,7 @@ class KillTakeover(unittest.TestCase):
             self.run_tool(root, "takeover", "--do")
             if n % 5 == 1 or done:
                 self.judge(root)
-            n += 1 if n < 20 else 9
+            n += random.randint(1, 5) if n < 20 else 14
         self.assertGreater(n, 40)
 
     def test_export_is_killed(self):
@@ -125,7 +126,7 @@ class KillTakeover(unittest.TestCase):
                     self.assertEqual([p for p in left(root, "queue") if "damaged" not in p and "/slog/" not in p], [])
                 self.run_tool(root, "takeover", "--do")
                 self.judge(root) if n % 8 == 1 else self.assertEqual(left(root), [])
-            n += 1 if n < 20 else 9
+            n += random.randint(1, 5) if n < 20 else 14
         self.assertGreater(n, 40)
 
 

@@ -8,7 +8,8 @@ import sys
 import tempfile
 import time
 
-PROGRAM = os.environ.get("HIKYAKU", os.path.join(os.path.dirname(__file__), "../../build/san/hikyaku"))
+PROGRAM = os.environ.get("HIKYAKU", os.path.join(os.path.dirname(__file__), "../..", os.environ.get("BUILD_FOLDER", "build/san"),
+                                                 "hikyaku"))
 PROGRAM = os.path.abspath(PROGRAM)
 DOMAIN = "test.example"
 PASSWORD = "secret-word"
@@ -26,6 +27,15 @@ def free_ports(count):
     for s in held:
         s.close()
     return ports
+
+
+def is_alive(pid):
+    """A zombie isn't."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="latin-1") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 class Server:
@@ -91,9 +101,13 @@ class Server:
                             break
                 except OSError:
                     pass
-                if self.process.poll() is not None or time.monotonic() > deadline:
+                if self.process.poll() is not None or time.monotonic() > deadline or self.was_killed():
                     raise RuntimeError("server did not start:\n" + self.log_text())
                 time.sleep(0.05)
+
+    def was_killed(self):
+        """While it started, as a test wanted."""
+        return False
 
     def log_text(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as f:
@@ -128,6 +142,7 @@ class Server:
             except ProcessLookupError:
                 pass
         self.process.wait()
+        wait_until(lambda: not any(map(is_alive, pids)), 10)
         self.log.close()
 
     def stop(self):

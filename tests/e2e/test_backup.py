@@ -266,7 +266,7 @@ class Backup(unittest.TestCase):
             for name in os.listdir(self.dir) if os.path.isdir(self.dir) else []:
                 if name[0] == "2":
                     self.run_tool("backup", "--prove", os.path.join(self.dir, name), mailroot=False)
-            n += 7
+            n += 13
         self.backup()
         self.assertEqual(subjects(self.newest() + "/MailRoot", "alice"), [f"mail {i}" for i in range(3)])
         self.assertFalse(os.path.exists(self.dir + "/.partial"))
@@ -275,7 +275,7 @@ class Backup(unittest.TestCase):
         while not done:
             done = self.run_tool("restore", self.dir, f"alice@{DOMAIN}", code=None,
                                  env={"HIKYAKU_KILL": f"restore:{n}"}).returncode == 0
-            n += 1
+            n += 3
         self.assertEqual(subjects(self.server.mailroot, "alice"), [f"mail {i}" for i in range(3)])
         self.assertEqual(glob.glob(self.server.path("domains", DOMAIN, "alice", "Maildir/tmp/*")), [])
 
