@@ -36,6 +36,7 @@ static const struct command_row commands[] = {
     { "lists", tool_lists, "mailing lists, their members, posts that wait for a moderator" },
     { "domains", tool_domains, "domains and their other names" },
     { "aliases", tool_aliases, "other names of accounts" },
+    { "tls", tool_tls, "certificates and keys: see, request, install" },
     { "undelete", tool_undelete, "bring a removed account or domain back" },
     { "admins", tool_admins, "accounts of the control protocol" },
     { "passwords", tool_passwords, "how passwords are stored, and better forms for them" },

@@ -129,6 +129,31 @@ enum admin_result admin_mailproc_path(struct str domain, struct str name, char w
 /* custdomains/NAME.tab */
 enum admin_result admin_custom_path(struct str domain, struct arena *a, struct str *out);
 
+/* --- certificates ------------------------------------------------------------------------ */
+
+/*
+ * Where a certificate lies: "server" is the server's own (server.cert, server.key), any other
+ * host has tls/HOST/ for clients that ask for its name. A pair is replaced as one, whatever
+ * happens meanwhile; ADMIN_BAD_CERTIFICATE with the reason in e changes nothing.
+ */
+/* Installs certificates of a PEM text; the key is among them, or that of the last request, or
+ * the present one. whole: the chain must lead to a known authority. */
+enum admin_result admin_tls_install(struct str place, struct str pem, bool whole,
+                                    struct err *e);
+/* Makes a key, and a certificate that it signs itself; without names, for the place's host. */
+enum admin_result admin_tls_self_signed(struct str place, const struct str *names, size_t count,
+                                        struct err *e);
+/* Makes a key and a request for the names (PKCS #10); the key waits for its certificate. */
+enum admin_result admin_tls_request(struct str place, const struct str *names, size_t count,
+                                    struct arena *a, struct str *out_pem, struct err *e);
+/* The request that waits, empty: none. */
+struct str admin_tls_waiting(struct str place, struct arena *a);
+/* Removes a certificate of a name, and its key. */
+enum admin_result admin_tls_remove(struct str place, struct err *e);
+/* A certificate authority into certs.pem; out of it, or out of certs/. */
+enum admin_result admin_tls_trust(struct str pem, struct err *e);
+enum admin_result admin_tls_distrust(struct str fingerprint, struct err *e);
+
 /* --- taking back ------------------------------------------------------------------------- */
 
 /* A removed account or domain. */

@@ -48,6 +48,11 @@ void accounts_unsettled(void);
 /* Folders of accounts that are newer than that. */
 enum rc accounts_mend(struct err *e) CHECK_RESULT;
 
+/* --- certificates (tls.c) ----------------------------------------------------------------- */
+
+/* Completes an installation that a crash interrupted. */
+enum rc tls_mend(struct err *e) CHECK_RESULT;
+
 /* --- removed things (removed.c) ---------------------------------------------------------- */
 
 struct removal; /* rows and folders on their way out */

@@ -382,5 +382,7 @@ enum rc admin_mend(struct err *e)
     for (size_t i = 0; i < count && rc == RC_OK; i++)
         if (mend_one(ids[i], e) != RC_OK)
             log_error(EV("an interrupted change was not completed"), KS("id", ids[i]), KE(e));
+    if (rc == RC_OK && tls_mend(e) != RC_OK)
+        log_error(EV("an interrupted installation of a certificate was not completed"), KE(e));
     return rc == RC_OK ? accounts_mend(e) : rc;
 }

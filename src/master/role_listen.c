@@ -6,6 +6,7 @@
 #include "master/roles.h"
 #include "pop3d/pop3d.h"
 #include "smtpd/smtpd.h"
+#include "sys/certificate.h"
 #include "sys/file.h"
 #include "sys/tls.h"
 #include "web/web.h"
@@ -61,12 +62,67 @@ static bool settings_ask_otherwise(void)
            now.self_signed_ok != was->self_signed_ok || !tls_trust_eq(&now.trust, &was->trust);
 }
 
+/* The files that certificates are read from, as they are now. */
+static uint64_t certificates_stamp(void)
+{
+    static const char *const fixed[] = { "server.cert", "server.key", "certs.pem", "certs",
+                                         "tls" };
+    struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
+    struct str *places = arena_new_array(&a, struct str, CERTIFICATE_PLACES_MAX);
+    size_t count = 0;
+    struct file_id id = { 0 };
+    struct err e;
+    uint64_t sum = hash_seed();
+    for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
+        if (file_id_get(fixed[i], &id, &e) == RC_OK)
+            sum = hash_text(str_from((const char *)&id, sizeof(id)), false, sum);
+    if (certificate_places(&a, CERTIFICATE_PLACES_MAX, places, &count, &e) != RC_OK)
+        count = 0;
+    for (size_t i = 0; i < count; i++)
+        if (file_id_get(arena_printf(&a, "tls/%.*s/server.cert", STR_ARG(places[i])).p, &id,
+                        &e) == RC_OK)
+            sum += hash_text(str_from((const char *)&id, sizeof(id)), false, hash_seed());
+    return sum;
+}
+
+static uint64_t loaded_stamp;
+
+/* Did somebody put others there? Looked at once a second. A pair that is just being put in its
+ * place waits. */
+static bool certificates_changed(void)
+{
+    static usec_t next;
+    usec_t now = clock_mono();
+    if (now < next)
+        return false;
+    next = now + USEC_S;
+    return !file_exists("hikyaku/tls/install") && certificates_stamp() != loaded_stamp;
+}
+
+/* Those of names, for clients that ask for one. */
+static void load_named(struct tls_ctx *ctx)
+{
+    struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
+    struct str *places = arena_new_array(&a, struct str, CERTIFICATE_PLACES_MAX);
+    size_t count = 0;
+    struct err e;
+    if (certificate_places(&a, CERTIFICATE_PLACES_MAX, places, &count, &e) != RC_OK)
+        log_error(EV("certificates of names not usable"), KE(&e));
+    for (size_t i = 0; i < count; i++) {
+        const char *cert = arena_printf(&a, "tls/%.*s/server.cert", STR_ARG(places[i])).p;
+        const char *key = arena_printf(&a, "tls/%.*s/server.key", STR_ARG(places[i])).p;
+        if (file_exists(cert) && tls_ctx_add(ctx, cert, key, &e) != RC_OK)
+            log_error(EV("certificate not usable"), KS("name", places[i]), KE(&e));
+    }
+}
+
 void role_load_certificate(struct engine *engine)
 {
     struct tls_ctx *ctx = NULL;
     struct err e;
     bool changed = settings_ask_otherwise();
     asked_of_clients = settings_ask();
+    loaded_stamp = certificates_stamp();
     if (!file_exists("server.cert") && !file_exists("server.key"))
         return;
     if (tls_ctx_load("server.cert", "server.key", &asked_of_clients, &ctx, &e) != RC_OK) {
@@ -76,13 +132,15 @@ void role_load_certificate(struct engine *engine)
             engine_set_tls(engine, NULL);
         return;
     }
+    load_named(ctx);
     role_whole_board()->certificate_expires = tls_ctx_expires(ctx);
     engine_set_tls(engine, ctx);
 }
 
 void role_refresh(struct engine *engine)
 {
-    if (options_refresh() && settings_ask_otherwise())
+    bool otherwise = options_refresh() && settings_ask_otherwise();
+    if (certificates_changed() || otherwise)
         role_load_certificate(engine);
 }
 

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "smtpd/dialogue.h"
+#include "sys/issue.h"
 #include "sys/tls.h"
 
 static void test_ehlo_list(void **state)
@@ -109,7 +110,7 @@ static void test_starttls_forgets(void **state)
     buf_init(&cert, 65536);
     buf_init(&key, 65536);
     scratch_options("");
-    scratch_must(tls_self_signed(STR("mx.example.org"), 1, &cert, &key, &e), &e);
+    scratch_must(issue_self_signed(STR("mx.example.org"), 1, &cert, &key, &e), &e);
     scratch_write("server.cert", cert.p);
     scratch_write("server.key", key.p);
     scratch_must(tls_ctx_load("server.cert", "server.key", NULL, &ctx, &e), &e);

@@ -13,18 +13,27 @@
 #include <openssl/x509v3.h>
 #include <stdatomic.h>
 
+/* The certificate for some names (SNI). */
+struct named {
+    SSL_CTX *ssl;
+    struct named *next;
+};
+
 struct tls_ctx {
     SSL_CTX *ssl;
     usec_t expires;
     _Atomic unsigned refs;
+    struct named *named;
+    struct map by_name; /* SSL_CTX by a name of its certificate, "*.x" too */
+    struct arena mem;   /* names */
 };
 
 struct tls {
     SSL *ssl;
+    struct tls_ctx *ctx; /* the handshake looks for names there */
 };
 
-/* The newest OpenSSL error as text for a struct err; empties the queue. */
-static enum rc ssl_error(struct err *e, const char *what)
+enum rc tls_error(struct err *e, const char *what)
 {
     char text[160] = "no reason given";
     unsigned long code = ERR_peek_last_error();
@@ -46,11 +55,11 @@ static usec_t expiry_of(SSL_CTX *ssl)
 static enum rc set_up(SSL_CTX *ssl, const char *cert_path, const char *key_path, struct err *e)
 {
     if (SSL_CTX_use_certificate_chain_file(ssl, cert_path) != 1)
-        return ssl_error(e, cert_path);
+        return tls_error(e, cert_path);
     if (SSL_CTX_use_PrivateKey_file(ssl, key_path, SSL_FILETYPE_PEM) != 1)
-        return ssl_error(e, key_path);
+        return tls_error(e, key_path);
     if (SSL_CTX_check_private_key(ssl) != 1)
-        return ssl_error(e, "the certificate and the key don't belong together");
+        return tls_error(e, "the certificate and the key don't belong together");
     return RC_OK;
 }
 
@@ -93,27 +102,27 @@ static int take_any(int ok, X509_STORE_CTX *store)
 
 static enum rc ask_clients(SSL_CTX *ssl, const struct tls_clients *c, struct err *e)
 {
-    static const unsigned char context[] = "hikyaku"; /* without one nothing is resumed */
     if (c == NULL || (!c->verify && !c->demand))
         return RC_OK;
     SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | (c->demand ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
                        !c->verify          ? take_any
                        : c->self_signed_ok ? take_self_signed
                                            : NULL);
-    (void)SSL_CTX_set_session_id_context(ssl, context, sizeof(context));
     return !c->verify || tls_trust_load(ssl, &c->trust)
                ? RC_OK
-               : ssl_error(e, "certificate authorities");
+               : tls_error(e, "certificate authorities");
 }
 
 /* --- a server's settings ----------------------------------------------------------------- */
 
-enum rc tls_ctx_load(const char *cert_path, const char *key_path,
-                     const struct tls_clients *clients, struct tls_ctx **out, struct err *e)
+static SSL_CTX *fresh(void)
 {
+    static const unsigned char context[] =
+        "hikyaku"; /* clients with certificates resume only with one */
     SSL_CTX *ssl = SSL_CTX_new(TLS_server_method());
     if (ssl == NULL)
-        return ssl_error(e, "TLS");
+        return NULL;
+    (void)SSL_CTX_set_session_id_context(ssl, context, sizeof(context));
     (void)SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION);
     (void)SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                        SSL_OP_IGNORE_UNEXPECTED_EOF);
@@ -121,6 +130,50 @@ enum rc tls_ctx_load(const char *cert_path, const char *key_path,
                                     SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     (void)SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
     (void)SSL_CTX_set_num_tickets(ssl, 1);
+    return ssl;
+}
+
+/* The certificate for the name that the client asks for; without one, the server's own. */
+static int choose(SSL *ssl, int *alert, void *arg)
+{
+    const struct tls_ctx *ctx = arg;
+    struct str name = str_from_c(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
+    (void)alert;
+    SSL_CTX *found = map_get(&ctx->by_name, name);
+    size_t dot = str_find(name, '.');
+    if (found == NULL && dot != SIZE_MAX && dot > 0 && name.n < 256) {
+        char wild[260];
+        (void)snprintf(wild, sizeof(wild), "*%.*s", STR_ARG(str_skip(name, dot)));
+        found = map_get(&ctx->by_name, str_from_c(wild));
+    }
+    if (found != NULL && found != ctx->ssl)
+        (void)SSL_set_SSL_CTX(ssl, found);
+    return name.n == 0 ? SSL_TLSEXT_ERR_NOACK : SSL_TLSEXT_ERR_OK;
+}
+
+/* The first certificate that has a name keeps it. */
+static void learn_names(struct tls_ctx *ctx, SSL_CTX *ssl)
+{
+    GENERAL_NAMES *names =
+        X509_get_ext_d2i(SSL_CTX_get0_certificate(ssl), NID_subject_alt_name, NULL, NULL);
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+        if (name->type != GEN_DNS)
+            continue;
+        struct str text = str_from((const char *)ASN1_STRING_get0_data(name->d.dNSName),
+                                   (size_t)ASN1_STRING_length(name->d.dNSName));
+        if (text.n > 0 && map_get(&ctx->by_name, text) == NULL)
+            (void)map_put(&ctx->by_name, arena_str(&ctx->mem, text), ssl);
+    }
+    GENERAL_NAMES_free(names);
+}
+
+enum rc tls_ctx_load(const char *cert_path, const char *key_path,
+                     const struct tls_clients *clients, struct tls_ctx **out, struct err *e)
+{
+    SSL_CTX *ssl = fresh();
+    if (ssl == NULL)
+        return tls_error(e, "TLS");
     enum rc rc = set_up(ssl, cert_path, key_path, e);
     if (rc == RC_OK)
         rc = ask_clients(ssl, clients, e);
@@ -132,7 +185,30 @@ enum rc tls_ctx_load(const char *cert_path, const char *key_path,
     ctx->ssl = ssl;
     ctx->expires = expiry_of(ssl);
     ctx->refs = 1;
+    ctx->by_name.fold = true;
+    learn_names(ctx, ssl);
+    (void)SSL_CTX_set_tlsext_servername_callback(ssl, choose);
+    (void)SSL_CTX_set_tlsext_servername_arg(ssl, ctx);
     *out = ctx;
+    return RC_OK;
+}
+
+enum rc tls_ctx_add(struct tls_ctx *ctx, const char *cert_path, const char *key_path,
+                    struct err *e)
+{
+    SSL_CTX *ssl = fresh();
+    if (ssl == NULL)
+        return tls_error(e, "TLS");
+    enum rc rc = set_up(ssl, cert_path, key_path, e);
+    if (rc != RC_OK) {
+        SSL_CTX_free(ssl);
+        return rc;
+    }
+    (void)SSL_CTX_set1_cert_store(ssl, SSL_CTX_get_cert_store(ctx->ssl));
+    struct named *n = arena_new(&ctx->mem, sizeof(*n));
+    *n = (struct named){ ssl, ctx->named };
+    ctx->named = n;
+    learn_names(ctx, ssl);
     return RC_OK;
 }
 
@@ -148,7 +224,11 @@ void tls_ctx_put(struct tls_ctx **ctx)
     *ctx = NULL;
     if (c == NULL || atomic_fetch_sub(&c->refs, 1) != 1)
         return;
+    for (struct named *n = c->named; n != NULL; n = n->next)
+        SSL_CTX_free(n->ssl);
     SSL_CTX_free(c->ssl);
+    map_release(&c->by_name);
+    arena_release(&c->mem);
     mem_free(&c);
 }
 
@@ -168,11 +248,12 @@ enum rc tls_new(struct tls_ctx *ctx, int fd, struct tls **out, struct err *e)
     SSL *ssl = SSL_new(ctx->ssl);
     if (ssl == NULL || SSL_set_fd(ssl, fd) != 1) {
         SSL_free(ssl);
-        return ssl_error(e, "TLS");
+        return tls_error(e, "TLS");
     }
     SSL_set_accept_state(ssl);
     *out = mem_new(sizeof(**out));
     (*out)->ssl = ssl;
+    (*out)->ctx = tls_ctx_get(ctx);
     return RC_OK;
 }
 
@@ -183,6 +264,7 @@ void tls_free(struct tls **t)
         if (SSL_is_init_finished((*t)->ssl))
             (void)SSL_shutdown((*t)->ssl);
         SSL_free((*t)->ssl);
+        tls_ctx_put(&(*t)->ctx);
         ERR_clear_error();
     }
     mem_free(t);
@@ -207,7 +289,7 @@ enum rc tls_handshake(struct tls *t, bool *out_wants_write, struct err *e)
     enum rc rc = outcome(t, result, out_wants_write);
     if (rc == RC_GONE) {
         long why = SSL_get_verify_result(t->ssl);
-        (void)ssl_error(e, "TLS handshake");
+        (void)tls_error(e, "TLS handshake");
         if (why != X509_V_OK)
             (void)err_temp(e, "4.7.5", "the client's certificate is not good: %s",
                            X509_verify_cert_error_string(why));
@@ -253,63 +335,4 @@ const char *tls_cipher(const struct tls *t, int *out_bits)
 {
     *out_bits = SSL_get_cipher_bits(t->ssl, NULL);
     return SSL_get_cipher_name(t->ssl);
-}
-
-static bool add_extension(X509 *cert, int nid, const char *value)
-{
-    X509V3_CTX ctx;
-    X509V3_set_ctx(&ctx, cert, cert, NULL, NULL, 0);
-    X509_EXTENSION *ext = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
-    bool ok = ext != NULL && X509_add_ext(cert, ext, -1) == 1;
-    X509_EXTENSION_free(ext);
-    return ok;
-}
-
-static bool fill_certificate(X509 *cert, EVP_PKEY *key, const char *host, unsigned days)
-{
-    struct arena mem AUTO_RELEASE_ARENA = { 0 };
-    struct ip ip;
-    bool is_ip = ip_parse(str_from_c(host), &ip);
-    struct str alt = arena_printf(&mem, is_ip ? "IP:%s" : "DNS:%s", host);
-    uint64_t serial = hash_text(str_from_c(host), false, (uint64_t)clock_wall() ^ hash_seed());
-    X509_NAME *name = X509_get_subject_name(cert);
-    return X509_set_version(cert, X509_VERSION_3) == 1 &&
-           ASN1_INTEGER_set_uint64(X509_get_serialNumber(cert), serial >> 1) == 1 &&
-           X509_gmtime_adj(X509_getm_notBefore(cert), -3600) != NULL &&
-           X509_time_adj_ex(X509_getm_notAfter(cert), (int)days, 0, NULL) != NULL &&
-           X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)host,
-                                      -1, -1, 0) == 1 &&
-           X509_set_issuer_name(cert, name) == 1 && X509_set_pubkey(cert, key) == 1 &&
-           add_extension(cert, NID_subject_alt_name, alt.p) &&
-           add_extension(cert, NID_basic_constraints, "critical,CA:FALSE") &&
-           add_extension(cert, NID_ext_key_usage, "serverAuth") &&
-           X509_sign(cert, key, EVP_sha256()) > 0;
-}
-
-/* The octets of a memory BIO into out. */
-static enum rc drain(BIO *bio, struct buf *out)
-{
-    char *p = NULL;
-    long n = BIO_get_mem_data(bio, &p);
-    return n <= 0 ? RC_TEMP : buf_add(out, p, (size_t)n);
-}
-
-enum rc tls_self_signed(struct str host, unsigned days, struct buf *cert_out,
-                        struct buf *key_out, struct err *e)
-{
-    struct arena mem AUTO_RELEASE_ARENA = { 0 };
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *cert = X509_new();
-    BIO *cert_bio = BIO_new(BIO_s_mem()), *key_bio = BIO_new(BIO_s_mem());
-    bool ok = key != NULL && cert != NULL && cert_bio != NULL && key_bio != NULL &&
-              fill_certificate(cert, key, arena_c(&mem, host), days) &&
-              PEM_write_bio_X509(cert_bio, cert) == 1 &&
-              PEM_write_bio_PrivateKey(key_bio, key, NULL, NULL, 0, NULL, NULL) == 1 &&
-              drain(cert_bio, cert_out) == RC_OK && drain(key_bio, key_out) == RC_OK;
-    enum rc rc = ok ? RC_OK : ssl_error(e, "make certificate");
-    BIO_free(cert_bio);
-    BIO_free(key_bio);
-    X509_free(cert);
-    EVP_PKEY_free(key);
-    return rc;
 }

@@ -8,6 +8,10 @@
 struct tls_ctx;
 struct tls;
 
+/* HOST below it: key and certificate for an authority that asks for "acme-tls/1" (RFC 8737).
+ * Nothing but the handshake happens on such a connection. */
+#define TLS_CHALLENGE_FOLDER "hikyaku/acme/alpn"
+
 /* Whose certificates are believed, besides the system's authorities. */
 struct tls_trust {
     const char *ca_file, *ca_folder; /* may be NULL */
@@ -26,6 +30,9 @@ struct tls_clients {
 enum rc tls_ctx_load(const char *cert_path, const char *key_path,
                      const struct tls_clients *clients, struct tls_ctx **out,
                      struct err *e) CHECK_RESULT;
+/* One more certificate, for clients that ask for a name of it (SNI); before ctx is used. */
+enum rc tls_ctx_add(struct tls_ctx *ctx, const char *cert_path, const char *key_path,
+                    struct err *e) CHECK_RESULT;
 /* References: a reload makes a new context while old connections keep theirs. */
 struct tls_ctx *tls_ctx_get(struct tls_ctx *ctx);
 void tls_ctx_put(struct tls_ctx **ctx);
@@ -33,10 +40,5 @@ void tls_ctx_put(struct tls_ctx **ctx);
 usec_t tls_ctx_expires(const struct tls_ctx *ctx);
 /* Is the certificate for this host (RFC 6125: its names, a wildcard for one label)? */
 bool tls_ctx_covers(const struct tls_ctx *ctx, struct str host);
-
-/* A self-signed certificate for `host` (P-256, valid for `days`), PEM. key_out gets the private
- * key. */
-enum rc tls_self_signed(struct str host, unsigned days, struct buf *cert_out,
-                        struct buf *key_out, struct err *e) CHECK_RESULT;
 
 #endif

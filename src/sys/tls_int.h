@@ -1,10 +1,12 @@
-/* tls_int.h - between stream.c, client.c and tls.c. */
+/* tls_int.h - what the files of sys/ that use OpenSSL share. */
 #ifndef HIKYAKU_SYS_TLS_INT_H
 #define HIKYAKU_SYS_TLS_INT_H
 
 #include "sys/tls.h"
 
 struct ssl_ctx_st;
+/* The newest OpenSSL error as text for a struct err; empties the queue. RC_TEMP. */
+enum rc tls_error(struct err *e, const char *what);
 /* Loads the authorities that verifying needs; false: OpenSSL's errors say why. */
 bool tls_trust_load(struct ssl_ctx_st *ssl, const struct tls_trust *trust) CHECK_RESULT;
 

@@ -7,7 +7,7 @@
 #include "conf/tab.h"
 #include "mail/address.h"
 #include "sys/file.h"
-#include "sys/tls.h"
+#include "sys/issue.h"
 #include "tools/tools.h"
 #include "tools/tools_int.h"
 #include "users/users.h"
@@ -258,7 +258,7 @@ static enum rc make_certificate(const struct plan *plan, struct err *e)
     struct buf cert AUTO_RELEASE_BUF, key AUTO_RELEASE_BUF;
     buf_init(&cert, 65536);
     buf_init(&key, 65536);
-    enum rc rc = tls_self_signed(plan->hostname, 3650, &cert, &key, e);
+    enum rc rc = issue_self_signed(plan->hostname, 3650, &cert, &key, e);
     if (rc == RC_OK)
         rc = write_file("server.key", buf_str(&key), 0600, e);
     mem_wipe(key.p, key.n);

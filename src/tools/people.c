@@ -1,5 +1,6 @@
 /*
- * people.c - `hikyaku users`, `lists`, `domains`, `aliases`, `undelete`: the control protocol's
+ * people.c - `hikyaku users`, `lists`, `domains`, `aliases`, `tls`, `undelete`: the control
+ * protocol's
  * commands for people. They go to the running server over its local socket; when none runs, to
  * a process of our own that does what the control role does.
  */
@@ -7,15 +8,20 @@
 #include "master/master.h"
 #include "sys/child.h"
 #include "sys/client.h"
+#include "sys/file.h"
 #include "tools/tools.h"
 #include "tools/tools_int.h"
 
 #define WORDS_MAX 8
+#define UPLOAD_MAX ((size_t)1 << 20)
 
 /*
  * How the words of a command line become parameters:
  *   A an address: its domain and its name    W a word    O a word that may be missing
  *   P a password (asked for)                 R a fresh password that nobody needs
+ *   F a file whose text is sent behind the command, G one that may be missing; - is standard
+ * input
+ *   * all other words
  *   U, M, D the letter itself, X the mark that removes a variable
  */
 struct verb {
@@ -49,6 +55,13 @@ static const struct verb verbs[] = {
     { "aliases",  "list",    "aliaslist",       "OOO", "domain alias target", "[DOMAIN [ALIAS [TARGET]]]", "other names of accounts" },
     { "aliases",  "add",     "aliasadd",        "AW",  "",                   "ALIAS@DOMAIN TARGET", "a new one, for an account or an address" },
     { "aliases",  "remove",  "aliasdel",        "A",   "",                   "ALIAS@DOMAIN",        "remove it" },
+    { "tls",      "list",    "tlslist",         "",    "place names issuer ends key fingerprint", "", "the certificates" },
+    { "tls",      "install", "tlsset",          "WFG", "",                   "PLACE CERTIFICATE-FILE [KEY-FILE]", "for server, the server's own, or for a host" },
+    { "tls",      "request", "tlsrequest",      "W*",  "line",               "PLACE [NAME...]",     "a new key and a request for a certificate" },
+    { "tls",      "self-signed", "tlsself",     "W*",  "",                   "PLACE [NAME...]",     "a new key and a certificate that it signs itself" },
+    { "tls",      "remove",  "tlsdel",          "W",   "",                   "HOST",                "remove a host's certificate and key" },
+    { "tls",      "trust",   "tlscaadd",        "F",   "",                   "CERTIFICATE-FILE",    "trust an authority (certs.pem)" },
+    { "tls",      "distrust", "tlscadel",       "W",   "",                   "FINGERPRINT",         "trust it no more" },
     { "undelete", "list",    "removedlist",     "",    "id what when",       "",                    "what can be brought back" },
     { "undelete", "back",    "undelete",        "W",   "",                   "ID",                  "bring it back" },
 };
@@ -63,8 +76,9 @@ struct call {
     struct arena mem; /* holds passwords: wiped */
     struct str parameters[16];
     size_t parameter_count;
-    struct str made; /* the password that --generate made */
-    bool first;      /* no row of a list was printed yet */
+    struct str upload; /* lines that the command asks for */
+    struct str made;   /* the password that --generate made */
+    bool first;        /* no row of a list was printed yet */
 };
 
 static int usage(const char *noun)
@@ -73,7 +87,7 @@ static int usage(const char *noun)
                   strcmp(noun, "undelete") == 0 ? "[ID] " : "VERB ... ");
     for (size_t i = 0; i < ARRAY_LEN(verbs) && strcmp(noun, "undelete") != 0; i++)
         if (strcmp(verbs[i].noun, noun) == 0)
-            (void)fprintf(stderr, "  %-9s %-32s %s\n", verbs[i].name, verbs[i].syntax,
+            (void)fprintf(stderr, "  %-11s %-34s %s\n", verbs[i].name, verbs[i].syntax,
                           verbs[i].help);
     if (strcmp(noun, "lists") == 0)
         (void)fputs(tool_list_posts_usage, stderr);
@@ -132,6 +146,25 @@ static enum rc add_password(struct call *c, struct err *e)
     return rc;
 }
 
+static enum rc read_input(struct arena *a, struct str *out, struct err *e)
+{
+    char *text = arena_new(a, UPLOAD_MAX);
+    size_t n = fread(text, 1, UPLOAD_MAX, stdin);
+    *out = str_from(text, n);
+    return n < UPLOAD_MAX ? RC_OK : err_perm(e, "5.3.4", "standard input is too long");
+}
+
+/* The file's text behind what is to be sent already. */
+static enum rc add_file(struct call *c, const char *path, struct err *e)
+{
+    struct str text;
+    enum rc rc = strcmp(path, "-") == 0 ? read_input(&c->mem, &text, e)
+                                        : file_read(path, UPLOAD_MAX, &c->mem, &text, NULL, e);
+    if (rc == RC_OK)
+        c->upload = arena_printf(&c->mem, "%.*s%.*s\n", STR_ARG(c->upload), STR_ARG(text));
+    return rc;
+}
+
 /* The words as the verb wants them. *out_fit: there were as many as it needs. */
 static enum rc make_parameters(struct call *c, bool *out_fit, struct err *e)
 {
@@ -140,7 +173,7 @@ static enum rc make_parameters(struct call *c, bool *out_fit, struct err *e)
     *out_fit = true;
     add(c, str_from_c(c->verb->command));
     for (const char *w = c->verb->words; *w != '\0' && rc == RC_OK; w++) {
-        bool needs = strchr("AW", *w) != NULL;
+        bool needs = strchr("AWF", *w) != NULL;
         if (needs && used == c->count) {
             *out_fit = false;
             return RC_OK;
@@ -149,6 +182,11 @@ static enum rc make_parameters(struct call *c, bool *out_fit, struct err *e)
             rc = add_address(c, str_from_c(c->words[used++]), e);
         else if (*w == 'W' || (*w == 'O' && used < c->count))
             add(c, str_from_c(c->words[used++]));
+        else if (*w == 'F' || (*w == 'G' && used < c->count))
+            rc = add_file(c, c->words[used++], e);
+        else if (*w == '*')
+            while (used < c->count)
+                add(c, str_from_c(c->words[used++]));
         else if (*w == 'P' && used == c->count)
             rc = add_password(c, e);
         else if (*w == 'R')
@@ -179,12 +217,13 @@ static bool is_shown(const struct call *c, const struct str *values, size_t coun
     return list == (strcmp(c->verb->noun, "lists") == 0);
 }
 
-/* The third column of removedlist is a time. */
+/* Columns that are times. */
 static struct str shown_value(struct call *c, struct str column, struct str value)
 {
     int64_t seconds = 0;
     char text[CLOCK_TEXT_BYTES];
-    if (!str_eq(column, STR("when")) || !str_to_i64(value, &seconds))
+    bool is_time = str_eq(column, STR("when")) || str_eq(column, STR("ends"));
+    if (!is_time || !str_to_i64(value, &seconds))
         return value;
     return arena_str(&c->mem, str_from_c(clock_print(seconds * USEC_S, text)));
 }
@@ -254,6 +293,20 @@ static enum rc print_lines(struct call *c, struct client *server, struct err *e)
 
 /* --- the dialogue ------------------------------------------------------------------------ */
 
+/* The lines that the command asked for, a dot before those that begin with one. */
+static enum rc send_upload(struct call *c, struct client *server, struct err *e)
+{
+    struct str rest = c->upload, line;
+    enum rc rc = RC_OK;
+    while (rc == RC_OK && rest.n > 0 && str_cut(&rest, '\n', &line))
+        rc = client_write(server,
+                          arena_printf(&c->mem, "%s%.*s\r\n",
+                                       str_starts(line, STR(".")) ? "." : "",
+                                       STR_ARG(str_trim(line))),
+                          e);
+    return rc == RC_OK ? client_write(server, STR(".\r\n"), e) : rc;
+}
+
 static enum rc ask(struct call *c, struct client *server, bool *out_done, struct err *e)
 {
     struct buf row AUTO_RELEASE_BUF;
@@ -267,6 +320,12 @@ static enum rc ask(struct call *c, struct client *server, bool *out_done, struct
     if (rc == RC_OK)
         rc = client_write(server, buf_str(&row), e);
     if (rc == RC_OK)
+        rc = client_line(server, &line, e);
+    if (rc == RC_OK && str_starts(line, STR("+00101")))
+        rc = send_upload(c, server, e);
+    else
+        c->upload = STR("");
+    if (rc == RC_OK && c->upload.n > 0)
         rc = client_line(server, &line, e);
     if (rc != RC_OK)
         return rc;
@@ -283,11 +342,11 @@ static int run(struct call *c)
     pid_t child = -1;
     int status = 0;
     bool done = false, fits = false;
-    enum rc rc = tool_enter_mailroot(c->mailroot, &e);
-    if (rc == RC_OK)
-        rc = make_parameters(c, &fits, &e);
+    enum rc rc = make_parameters(c, &fits, &e); /* files are named from here */
     if (rc == RC_OK && !fits)
         return usage(c->verb->noun);
+    if (rc == RC_OK)
+        rc = tool_enter_mailroot(c->mailroot, &e);
     c->first = true;
     if (rc == RC_OK)
         rc = orders_reach(&server, &child, &e);
@@ -342,6 +401,11 @@ int tool_domains(int argc, char **argv)
 int tool_aliases(int argc, char **argv)
 {
     return with_verb("aliases", argc, argv);
+}
+
+int tool_tls(int argc, char **argv)
+{
+    return with_verb("tls", argc, argv);
 }
 
 int tool_undelete(int argc, char **argv)

@@ -23,12 +23,13 @@ int tool_options(int argc, char **argv);
  * usage, 2 no connection. */
 int tool_ctrl(int argc, char **argv);
 
-/* `hikyaku users|lists|domains|aliases VERB ...`: tables and account folders for people, with
- * or without a running server. 0 done, 4 refused, 2 no connection, 3 wrong usage. */
+/* `hikyaku users|lists|domains|aliases|tls VERB ...`: tables and account folders for people,
+ * with or without a running server. 0 done, 4 refused, 2 no connection, 3 wrong usage. */
 int tool_users(int argc, char **argv);
 int tool_lists(int argc, char **argv);
 int tool_domains(int argc, char **argv);
 int tool_aliases(int argc, char **argv);
+int tool_tls(int argc, char **argv);
 /* `hikyaku undelete [ID]`: brings a removed account or domain back; without ID: lists them. */
 int tool_undelete(int argc, char **argv);
 

@@ -1,9 +1,17 @@
-/* api_tls.c - the server's certificate: whose it is, for which names, until when. */
+/* api_tls.c - certificates: whose they are, for which names, until when; and changes of them.
+ */
 #include "conf/options.h"
 #include "sys/certificate.h"
+#include "sys/file.h"
 #include "web/web_int.h"
+#include <dirent.h>
 
 #define SOON_S (21 * 86400)
+#define CHAIN_MOST 20u
+#define AUTHORITIES_MOST 500u
+#define NAMES_MOST 60u
+
+/* --- what there is ------------------------------------------------------------------------ */
 
 static json_t *names_json(const struct certificate *c)
 {
@@ -14,7 +22,7 @@ static json_t *names_json(const struct certificate *c)
 }
 
 /* What is wrong with it, as words for programs. */
-static json_t *troubles(const struct certificate *c)
+static json_t *troubles(const struct certificate *c, struct str host)
 {
     int64_t now = clock_wall() / USEC_S;
     json_t *list = json_array();
@@ -26,24 +34,212 @@ static json_t *troubles(const struct certificate *c)
         (void)json_array_append_new(list, json_string("ends-soon"));
     if (c->self_signed)
         (void)json_array_append_new(list, json_string("self-signed"));
-    if (conf()->helo_domain.n > 0 && !c->is_for_host)
+    if (host.n > 0 && !c->is_for_host)
         (void)json_array_append_new(list, json_string("other-name"));
+    return list;
+}
+
+static json_t *certificate_json(const struct certificate *c)
+{
+    return json_pack("{s:o, s:o, s:o, s:I, s:I, s:b, s:I, s:o, s:o, s:o}", "subject",
+                     web_str(c->subject), "issuer", web_str(c->issuer), "names", names_json(c),
+                     "begins", (json_int_t)c->begins, "ends", (json_int_t)c->ends,
+                     "self_signed", (int)c->self_signed, "chain", (json_int_t)c->chain, "key",
+                     web_str(c->key), "serial", web_str(c->serial), "fingerprint",
+                     web_str(c->fingerprint));
+}
+
+/* A file with a chain: its first certificate, those above it in "above"; null: why. */
+static json_t *chain_json(struct web *w, const char *path, struct str host, json_t **out_why)
+{
+    struct certificate *list = NULL;
+    struct err e;
+    size_t count = 0;
+    if (certificate_read_all(path, host, web_mem(w), &list, CHAIN_MOST, &count, &e) != RC_OK) {
+        *out_why = web_str(str_from_c(e.text));
+        return json_null();
+    }
+    json_t *first = certificate_json(&list[0]), *above = json_array();
+    for (size_t i = 1; i < count; i++)
+        (void)json_array_append_new(above, certificate_json(&list[i]));
+    (void)json_object_set_new(first, "above", above);
+    (void)json_object_set_new(first, "troubles", troubles(&list[0], host));
+    return first;
+}
+
+static json_t *with_certificate(struct web *w, const char *path, struct str host, json_t *o)
+{
+    json_t *why = NULL;
+    (void)json_object_set_new(o, "certificate", chain_json(w, path, host, &why));
+    if (why != NULL)
+        (void)json_object_set_new(o, "why", why);
+    return o;
+}
+
+static json_t *hosts_json(struct web *w)
+{
+    struct arena *a = web_mem(w);
+    struct str *places = arena_new_array(a, struct str, CERTIFICATE_PLACES_MAX);
+    size_t count = 0;
+    struct err e;
+    json_t *list = json_array();
+    if (certificate_places(a, CERTIFICATE_PLACES_MAX, places, &count, &e) != RC_OK)
+        return list;
+    for (size_t i = 0; i < count; i++)
+        (void)json_array_append_new(
+            list,
+            with_certificate(w, arena_printf(a, "tls/%.*s/server.cert", STR_ARG(places[i])).p,
+                             places[i], json_pack("{s:o}", "host", web_str(places[i]))));
+    return list;
+}
+
+static void add_authorities(struct web *w, const char *path, json_t *list)
+{
+    struct certificate *all = NULL;
+    size_t count = 0;
+    struct err e;
+    if (!file_exists(path) || certificate_read_all(path, STR(""), web_mem(w), &all,
+                                                   AUTHORITIES_MOST, &count, &e) != RC_OK)
+        return;
+    for (size_t i = 0; i < count && json_array_size(list) < AUTHORITIES_MOST; i++) {
+        json_t *one = certificate_json(&all[i]);
+        (void)json_object_set_new(one, "file", json_string(path));
+        (void)json_array_append_new(list, one);
+    }
+}
+
+static json_t *authorities_json(struct web *w)
+{
+    struct folder *f = NULL;
+    struct str name;
+    unsigned char type = 0;
+    struct err e;
+    json_t *list = json_array();
+    add_authorities(w, "certs.pem", list);
+    if (folder_exists("certs") && folder_open("certs", &f, &e) == RC_OK)
+        while (folder_next(f, &name, &type)) /* links are other names of files there */
+            if (type == DT_REG)
+                add_authorities(w, arena_printf(web_mem(w), "certs/%.*s", STR_ARG(name)).p,
+                                list);
+    folder_close(&f);
+    return list;
+}
+
+/* Services with TLS, and how it begins there. */
+static json_t *services_json(void)
+{
+    const struct options *o = conf();
+    const struct {
+        const char *name, *how;
+        bool off;
+    } rows[] = {
+        { "smtp", "STARTTLS", o->smtp.off || !o->enable_smtp_tls },
+        { "submission", "STARTTLS", o->submission.off || !o->enable_smtp_tls },
+        { "smtps", "TLS", o->smtps.off },
+        { "pop3", "STLS", o->pop3.off || !o->enable_pop3_tls },
+        { "pop3s", "TLS", o->pop3s.off },
+        { "ctrls", "TLS", o->ctrls.off },
+        { "https", "TLS", o->https.off },
+    };
+    json_t *list = json_array();
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (!rows[i].off)
+            (void)json_array_append_new(
+                list, json_pack("{s:s, s:s}", "service", rows[i].name, "how", rows[i].how));
     return list;
 }
 
 void api_tls(struct web *w)
 {
-    struct certificate *c = arena_new(web_mem(w), sizeof(*c));
-    struct err e;
-    if (certificate_read("server.cert", conf()->helo_domain, web_mem(w), c, &e) != RC_OK) {
-        web_json(w, 200,
-                 json_pack("{s:n, s:o}", "certificate", "why", web_str(str_from_c(e.text))));
-        return;
-    }
+    const struct options *o = conf();
     web_json(w, 200,
-             json_pack("{s:{s:o, s:o, s:o, s:I, s:I, s:b, s:I, s:o}}", "certificate", "subject",
-                       web_str(c->subject), "issuer", web_str(c->issuer), "names",
-                       names_json(c), "begins", (json_int_t)c->begins, "ends",
-                       (json_int_t)c->ends, "self_signed", (int)c->self_signed, "chain",
-                       (json_int_t)c->chain, "troubles", troubles(c)));
+             with_certificate(w, "server.cert", o->helo_domain,
+                              json_pack("{s:o, s:o, s:o, s:b, s:b}", "hosts", hosts_json(w),
+                                        "authorities", authorities_json(w), "services",
+                                        services_json(), "trusts_certs_pem",
+                                        (int)o->ssl_use_certs_file, "trusts_certs",
+                                        (int)o->ssl_use_certs_dir)));
+}
+
+/* --- changes ------------------------------------------------------------------------------ */
+
+/* A member with lines; it must be there and ASCII. */
+static bool pem_member(struct web *w, const char *name, bool may_lack, struct str *out)
+{
+    const json_t *value = json_object_get(w->body, name);
+    *out = str_from(json_string_value(value), json_string_length(value));
+    if (value == NULL && may_lack)
+        return true;
+    if (out->n > 0 && str_is_ascii(*out) && str_find(*out, '\0') == SIZE_MAX)
+        return true;
+    web_fail(w, 422, "invalid", "%s must be text in PEM", name);
+    return false;
+}
+
+void api_tls_set(struct web *w)
+{
+    struct control_answer answer;
+    struct str certificate, key;
+    if (!pem_member(w, "certificate", false, &certificate) || !pem_member(w, "key", true, &key))
+        return;
+    struct str both =
+        arena_printf(web_mem(w), "%.*s\n%.*s\n", STR_ARG(certificate), STR_ARG(key));
+    if (web_control(w, WEB_WORDS(STR("tlsset"), w->params[0]), both, &answer)) {
+        w->h.response.status = 204;
+        buf_release(&answer.lines);
+    }
+    mem_wipe((void *)(uintptr_t)both.p, both.n);
+}
+
+/* The command, the place, and the body's names. */
+static bool ask_with_names(struct web *w, struct str command, struct control_answer *out)
+{
+    struct str words[2 + NAMES_MOST] = { command, w->params[0] };
+    const json_t *names = json_object_get(w->body, "names");
+    size_t n = json_array_size(names);
+    bool good = (names == NULL || json_is_array(names)) && n <= NAMES_MOST;
+    for (size_t i = 0; i < n && good; i++) {
+        const json_t *name = json_array_get(names, i);
+        words[2 + i] = str_from(json_string_value(name), json_string_length(name));
+        good = words[2 + i].n > 0 && !str_has_control(words[2 + i]);
+    }
+    if (!good) {
+        web_fail(w, 422, "invalid", "names must be a list of at most %u names", NAMES_MOST);
+        return false;
+    }
+    return web_control(w, words, 2 + n, STR(""), out);
+}
+
+void api_tls_self(struct web *w)
+{
+    struct control_answer answer;
+    if (!ask_with_names(w, STR("tlsself"), &answer))
+        return;
+    w->h.response.status = 204;
+    buf_release(&answer.lines);
+}
+
+void api_tls_request(struct web *w)
+{
+    struct control_answer answer;
+    struct str rest, value, pem = STR("");
+    size_t count = 0;
+    if (!ask_with_names(w, STR("tlsrequest"), &answer))
+        return;
+    rest = buf_str(&answer.lines);
+    while (web_next_row(&rest, web_mem(w), &value, 1, &count))
+        pem = arena_printf(web_mem(w), "%.*s%.*s\n", STR_ARG(pem), STR_ARG(value));
+    web_json(w, 200, json_pack("{s:o}", "request", web_str(pem)));
+    buf_release(&answer.lines);
+}
+
+void api_tls_trust(struct web *w)
+{
+    struct control_answer answer;
+    struct str pem;
+    if (!pem_member(w, "certificate", false, &pem) ||
+        !web_control(w, WEB_WORDS(STR("tlscaadd")), pem, &answer))
+        return;
+    w->h.response.status = 204;
+    buf_release(&answer.lines);
 }

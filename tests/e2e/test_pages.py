@@ -104,6 +104,12 @@ class Pages(unittest.TestCase):
         self.went_well("block_list")
         self.assertIn(["CustMapsList", "bl.example:-20"], self.rows("server.tab"))
 
+    def test_certificates(self):
+        self.went_well("certificates")
+        done = subprocess.run(["openssl", "x509", "-noout", "-ext", "subjectAltName", "-in", self.server.path("server.cert")],
+                              capture_output=True, text=True, check=True)
+        self.assertIn("DNS:mx.pages.example", done.stdout)
+
     def test_second_factor(self):
         self.went_well("second_factor")
         helper = next(row for row in self.rows("webadmins.tab") if row[0] == "helper")

@@ -35,6 +35,7 @@ import { SignIns } from "./pages/signins";
 import { Tokens } from "./pages/tokens";
 import { TracePage } from "./pages/trace";
 import { TablePage, Tables } from "./pages/tables";
+import { Tls } from "./pages/tls";
 import { Warnings } from "./pages/warnings";
 import { names, path } from "./router";
 import { isDelegate, isOwner, load, mayWrite, session, signOut } from "./session";
@@ -72,6 +73,7 @@ const menu: { name: Key | null; rows: Row[] }[] = [
       { path: "/blocked", name: "nav.blocked", page: Blocked },
       { path: "/explain", name: "nav.explain", page: Explain },
       { path: "/filters", name: "nav.filters", page: Filters },
+      { path: "/tls", name: "nav.tls", page: Tls },
       { path: "/settings", name: "nav.settings", page: Settings },
       { path: "/tables", name: "nav.tables", page: Tables },
     ],

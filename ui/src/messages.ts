@@ -6,6 +6,7 @@ import { mail } from "./messages/mail";
 import { operate } from "./messages/operate";
 import { people } from "./messages/people";
 import { server } from "./messages/server";
+import { tls } from "./messages/tls";
 
 export type Catalogue = Record<string, [en: string, ja: string]>;
-export const messages = { ...frame, ...mail, ...server, ...people, ...operate, ...checks, ...delegates };
+export const messages = { ...frame, ...mail, ...server, ...people, ...operate, ...checks, ...delegates, ...tls };

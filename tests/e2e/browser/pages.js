@@ -16,7 +16,7 @@ const pages = [
   '/', '/domains', `/domains/${DOMAIN}`, '/accounts', `/accounts/${DOMAIN}/alice`, '/lists', `/lists/${DOMAIN}/news`,
   `/domains/${DOMAIN}/dns`, '/explain?client=192.0.2.7&service=smtp', '/blocked', '/block-lists',
   '/tables/spammers.tab', '/aliases', '/aliases?kind=domain', '/aliases?kind=outside', '/aliases?kind=command', '/bulk', '/removed', '/security',
-  '/filters', '/settings', '/tables', '/tables/smtprelay.tab', '/sign-ins', '/setup', '/admins', '/delegates', '/tokens', '/audit',
+  '/filters', '/tls', '/settings', '/tables', '/tables/smtprelay.tab', '/sign-ins', '/setup', '/admins', '/delegates', '/tokens', '/audit',
   '/queue', '/queue?view=messages', '/queue?view=frozen', '/messages/00000000000000',
   '/trace', '/trace?about=alice', '/logs', '/warnings', '/emergency', '/emergency?account=alice@test.example',
   '/no-such-page',
@@ -261,6 +261,32 @@ const scenarios = {
     await page.getByLabel('Time limit').fill('5');
     await page.getByRole('button', { name: 'Save' }).click();
     await page.getByRole('cell', { name: '!aex,timeo=5' }).waitFor();
+    return page;
+  },
+
+  async certificates(browser) {
+    const page = await signIn(await open(browser), '/tls');
+    await page.getByRole('button', { name: 'Request (CSR)' }).click();
+    await page.getByLabel('Names').fill('mx.pages.example');
+    await page.getByRole('dialog').getByRole('button', { name: 'Request (CSR)' }).click();
+    await page.getByRole('dialog', { name: 'The request' }).waitFor();
+    const made = await page.locator('dialog textarea').inputValue();
+    check(made.startsWith('-----BEGIN CERTIFICATE REQUEST-----'), 'no request was shown');
+    await page.getByRole('button', { name: 'Close' }).click();
+    await page.getByRole('button', { name: 'Install', exact: true }).click();
+    await page.getByLabel('Certificate, and those above it', { exact: true }).fill('nothing');
+    await page.getByRole('dialog').getByRole('button', { name: 'Install' }).click();
+    await page.getByRole('alert').filter({ hasText: 'holds no certificate' }).waitFor();
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await page.getByRole('button', { name: 'Self-signed', exact: true }).click();
+    await page.getByLabel('Names').fill('mx.pages.example <b>');
+    await page.getByRole('dialog').getByRole('button', { name: 'Self-signed' }).click();
+    await page.getByRole('alert').waitFor();
+    await page.getByLabel('Names').fill('mx.pages.example');
+    await page.getByRole('dialog').getByRole('button', { name: 'Self-signed' }).click();
+    await page.getByText('Done.').waitFor();
+    await page.locator('.certificate').getByText('mx.pages.example').first().waitFor();
+    page.complaints = page.complaints.filter((c) => !/40[13]|422/.test(c));
     return page;
   },
 };

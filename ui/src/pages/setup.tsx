@@ -225,7 +225,7 @@ export function Setup() {
           {t("overview.certificate")}: {ends > 0 ? time(ends) : t("overview.no-certificate")}
         </p>
         <p>
-          <Link to="/settings?group=TLS">{t("settings.group.TLS")}</Link>
+          <Link to="/tls">{t("nav.tls")}</Link>
         </p>
       </Step>
       <Step n={7} title="setup.services" text="setup.services-text" done={(status.value?.listening.length ?? 0) > 0}>
