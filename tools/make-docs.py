@@ -37,6 +37,7 @@ FOLDERS = [
     ("pop3d", "4: POP3."),
     ("queue", "4: scheduling and local delivery."),
     ("relay", "4: mail to other servers: routes, connections, messages."),
+    ("acme", "4: certificates from an authority: both roles' halves of it."),
     ("fetch", "4: mail from mailboxes elsewhere: both roles' halves of it."),
     ("control", "4: the control protocol."),
     ("fingerd", "4: FINGER."),

@@ -95,3 +95,12 @@ enum admin_result ctrl_tlscadel(struct ctrl *c, struct err *e)
 {
     return admin_tls_distrust(ctrl_param(c, 1), e);
 }
+
+enum admin_result ctrl_tlsorder(struct ctrl *c, struct err *e)
+{
+    (void)c;
+    if (ctrl_hooks()->order_certificate != NULL)
+        return ctrl_hooks()->order_certificate(e);
+    (void)err_temp(e, "4.3.0", "the server doesn't run");
+    return ADMIN_BUSY;
+}

@@ -65,6 +65,7 @@ const struct ctrl_command ctrl_commands[] = {
     { "tlscadel",        2, 2, ctrl_tlscadel,        false, 1, "fingerprint" },
     { "tlsdel",          2, 2, ctrl_tlsdel,          false, 1, "host" },
     { "tlslist",         1, 1, ctrl_tlslist,         false, 0, "" },
+    { "tlsorder",        1, 1, ctrl_tlsorder,        false, 1, "" },
     { "tlsrequest",      2, PARAMETERS_MAX, ctrl_tlsrequest, false, 8, "server|host [name...]" },
     { "tlsself",         2, PARAMETERS_MAX, ctrl_tlsself, false, 8, "server|host [name...]" },
     { "tlsset",          2, 2, ctrl_tlsset,          false, 1, "server|host" },

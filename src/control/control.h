@@ -22,6 +22,8 @@ struct control_hooks {
     bool (*order)(unsigned order, struct str id, struct str argument);
     /* The same: these links are to be visited now; empty values match all. */
     bool (*fetch)(const struct admin_link *link);
+    /* Orders a certificate from the authority of the settings. */
+    enum admin_result (*order_certificate)(struct err *e);
 };
 void control_init(const struct control_hooks *hooks);
 /* Keeps and tells who has reached a limit (users/limits.h); call every second. */

@@ -147,10 +147,10 @@ ctrl_fn ctrl_audit, ctrl_as, ctrl_aliasadd, ctrl_aliasdel, ctrl_aliaslist, ctrl_
     ctrl_letter, ctrl_limitlist, ctrl_limitrelease, ctrl_limitstop, ctrl_queueorder,
     ctrl_mluseradd, ctrl_mluserdel, ctrl_mluserlist, ctrl_noop, ctrl_poplnkadd, ctrl_poplnkdel,
     ctrl_poplnkenable, ctrl_poplnkfetch, ctrl_poplnklist, ctrl_reload, ctrl_restart,
-    ctrl_removedlist, ctrl_tlscaadd, ctrl_tlscadel, ctrl_tlsdel, ctrl_tlslist,
-    ctrl_tlsrequest, ctrl_tlsself, ctrl_tlsset, ctrl_undelete, ctrl_useradd, ctrl_userauth, ctrl_userdel,
-    ctrl_usergetmproc, ctrl_userlist, ctrl_userpasswd, ctrl_usersetmproc, ctrl_userstat,
-    ctrl_uservars, ctrl_uservarsset;
+    ctrl_removedlist, ctrl_tlscaadd, ctrl_tlscadel, ctrl_tlsdel, ctrl_tlslist, ctrl_tlsorder,
+    ctrl_tlsrequest, ctrl_tlsself, ctrl_tlsset, ctrl_undelete, ctrl_useradd, ctrl_userauth,
+    ctrl_userdel, ctrl_usergetmproc, ctrl_userlist, ctrl_userpasswd, ctrl_usersetmproc,
+    ctrl_userstat, ctrl_uservars, ctrl_uservarsset;
 
 extern const struct ctrl_command ctrl_commands[];
 extern const size_t ctrl_command_count;

@@ -3,12 +3,11 @@
  * waits for its home's answers with a limit. Called by the relay role's main.
  */
 #include "fetch/talk.h"
-#include "sys/dns.h"
 #include "sys/file.h"
 #include "sys/lock.h"
+#include "wire/connect.h"
 
 #define LINK_FILE_MAX ((size_t)8 << 20)
-#define ADDRESSES_MAX 20u
 #define ANSWER_TIME (600 * USEC_S)
 
 /* A visit under way. */
@@ -154,26 +153,9 @@ static enum rc hook_fates(struct talk *t, struct str *out, struct err *e)
 
 static enum rc connect_to(struct talk *t, struct err *e)
 {
-    const struct options *o = conf();
     const struct fetch_link *l = &t->link;
-    bool any = !l->has_source, from_v4 = ip_is_v4(&l->source);
-    const struct dns_families families = { o->families != FAMILIES_IPV6 && (any || from_v4),
-                                           o->families != FAMILIES_IPV4 && (any || !from_v4),
-                                           o->ipv6_first };
-    struct ip ips[ADDRESSES_MAX];
-    size_t count = 1;
-    enum rc rc = RC_OK;
-    if (!ip_parse(l->host, &ips[0]))
-        rc = dns_find_host(l->host, &families, ips, ADDRESSES_MAX, &count, e);
-    if (rc == RC_OK && count == 0)
-        return err_temp(e, "4.4.1", "%.*s has no address", STR_ARG(l->host));
-    for (size_t i = 0; rc == RC_OK && i < count; i++) {
-        enum rc one = client_open_ip(&ips[i], l->port, l->has_source ? &l->source : NULL,
-                                     o->fetch_timeout, &t->client, e);
-        if (one == RC_OK)
-            return RC_OK;
-    }
-    return RC_TEMP;
+    return connect_host(l->host, l->port, l->has_source ? &l->source : NULL,
+                        conf()->fetch_timeout, &t->client, e);
 }
 
 /* The row of the table, and the limit behind it. */

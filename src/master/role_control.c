@@ -3,6 +3,7 @@
  * accounts, which goes out to the others whenever a table has changed, and to a role that has
  * started. One worker: all that is changed has one owner.
  */
+#include "acme/acme.h"
 #include "admin/admin.h"
 #include "auth/auth.h"
 #include "conf/options.h"
@@ -121,6 +122,78 @@ static void take_trigger(void)
         log_warn(EV("file can't be removed"), KV("file", ".psync-trigger"), KE(&e));
 }
 
+/* --- certificates from an authority --------------------------------------------------------
+ */
+
+static bool tell_relay(const struct note *n, int fd)
+{
+    int channel = my_env->channels[role_number(ROLE_RELAY)];
+    struct err e;
+    return channel >= 0 && channel_send(channel, n, fd, &e) == RC_OK;
+}
+
+static bool send_order(uint64_t number, struct str job)
+{
+    struct note n = { .type = NOTE_acme_order, .u.acme_order = { (uint64_t)getpid(), number } };
+    int fd AUTO_CLOSE = -1;
+    struct err e;
+    return file_in_memory(job, &fd, &e) == RC_OK && tell_relay(&n, fd);
+}
+
+static bool send_proved(uint64_t number, struct str why)
+{
+    struct note n = { .type = NOTE_acme_proved,
+                      .u.acme_proved = { (uint64_t)getpid(), number, str_head(why, 190) } };
+    return tell_relay(&n, -1);
+}
+
+static bool run_for_dns(uint64_t number, const struct program_line *line, struct str macros)
+{
+    return role_run_program((struct question){ .number = number }, "acmedns.tab", line, macros,
+                            STR("acme"));
+}
+
+static uint32_t relay_process(void)
+{
+    return role_whole_board()->roles[role_number(ROLE_RELAY)].pid;
+}
+
+static void on_relay_note(void *ctx, const struct note *n, int fd)
+{
+    struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
+    struct str text = STR("");
+    struct err e = { .text = "" };
+    int held AUTO_CLOSE = fd;
+    (void)ctx;
+    if (held >= 0 &&
+        file_read_open(held, "relay's answer", (size_t)1 << 20, &a, &text, NULL, &e) != RC_OK)
+        log_error(EV("relay not understood"), KE(&e));
+    if (n->type == NOTE_acme_prove && n->u.acme_prove.control == (uint64_t)getpid())
+        acme_home_prove(n->u.acme_prove.number, text);
+    if (n->type == NOTE_acme_done && n->u.acme_done.control == (uint64_t)getpid())
+        acme_home_done(n->u.acme_done.number, (enum rc)n->u.acme_done.rc, n->u.acme_done.text,
+                       text);
+}
+
+/* Who has just changed the settings means the new ones. */
+static enum admin_result order_now(struct err *e)
+{
+    role_refresh(engine);
+    return acme_home_now(e);
+}
+
+static enum rc begin_acme(struct err *e)
+{
+    static const struct acme_home_hooks hooks = { send_order, send_proved, run_for_dns,
+                                                  relay_process };
+    int channel = my_env->channels[role_number(ROLE_RELAY)];
+    acme_home_init(&hooks);
+    role_when_ran(acme_home_ran);
+    return channel < 0 ? RC_OK
+                       : channel_listen(engine_pool(engine), channel, ROLE_RELAY, ROLE_CONTROL,
+                                        on_relay_note, NULL, e);
+}
+
 static void tick(void)
 {
     static usec_t settle_at, purge_at;
@@ -134,6 +207,8 @@ static void tick(void)
     if (admin_index_due() || users_index_is_stale())
         refresh();
     take_trigger();
+    if (!my_env->alone)
+        acme_home_tick();
     if (now >= settle_at) {
         admin_settle();
         settle_at = now + SETTLE_EVERY;
@@ -215,8 +290,10 @@ static enum rc serve_this_machine(struct err *e)
 
 static enum rc start(struct err *e)
 {
-    static const struct control_hooks hooks = { refresh, visible, tell_queued, tell_order,
-                                                tell_fetch };
+    static const struct control_hooks hooks = { refresh,    visible,    tell_queued,
+                                                tell_order, tell_fetch, order_now };
+    static const struct control_hooks alone = { refresh,    visible,    tell_queued,
+                                                tell_order, tell_fetch, NULL };
     struct engine_limits limits = {
         .max_sessions = 200,
         .max_per_address = (size_t)conf()->max_sessions_per_address,
@@ -230,7 +307,7 @@ static enum rc start(struct err *e)
     if (rc != RC_OK)
         return rc;
     store_init(NULL);
-    control_init(&hooks);
+    control_init(my_env->alone ? &alone : &hooks);
     limits_recall();
     struct err why;
     if (history_open(&why) != RC_OK)
@@ -241,6 +318,8 @@ static enum rc start(struct err *e)
         auth_set_runner(role_run_program);
         rc = role_hear_runner(my_env, engine, e);
     }
+    if (rc == RC_OK && !my_env->alone)
+        rc = begin_acme(e);
     if (rc == RC_OK && !my_env->alone)
         rc = serve_this_machine(e);
     if (rc == RC_OK)

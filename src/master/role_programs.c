@@ -9,6 +9,7 @@
 #include "wire/session.h"
 
 static struct engine *my_engine;
+static role_ran_fn *on_ran; /* of programs that no session waits for */
 static int runner_channel = -1;
 
 /* Questions that the runner was asked and hasn't answered: they fail when it dies. What it
@@ -43,6 +44,19 @@ static void forget(struct question q)
     mem_free(&a);
 }
 
+static void told(struct question q, const struct answer *a)
+{
+    if (q.session != 0)
+        (void)engine_answer(my_engine, q, a);
+    else if (on_ran != NULL)
+        on_ran(q.number, a->code, a->text);
+}
+
+void role_when_ran(role_ran_fn *fn)
+{
+    on_ran = fn;
+}
+
 /* A runner has started: what others were asked is lost. */
 static void fail_lost(uint32_t started)
 {
@@ -64,7 +78,7 @@ static void fail_lost(uint32_t started)
         struct asked *a = value;
         if (a->runner == 0 || a->runner == started)
             continue;
-        (void)engine_answer(my_engine, a->question, &lost);
+        told(a->question, &lost);
         mem_free(&a);
     }
     map_release(&all);
@@ -109,7 +123,7 @@ static void on_runner_note(void *ctx, const struct note *n, int fd)
     const struct answer a = { n->u.ran.code, n->u.ran.text };
     const struct question q = { n->u.ran.session, n->u.ran.number };
     forget(q);
-    (void)engine_answer(my_engine, q, &a);
+    told(q, &a);
 }
 
 enum rc role_hear_runner(const struct role_env *env, struct engine *engine, struct err *e)

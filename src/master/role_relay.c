@@ -3,6 +3,7 @@
  * them goes back. A queue role that was started anew gets its first attempt taken when those of
  * the one before are over, so that no message is under way twice.
  */
+#include "acme/acme.h"
 #include "conf/options.h"
 #include "fetch/fetch.h"
 #include "master/roles.h"
@@ -166,6 +167,49 @@ static bool is_asked_well(const struct relay_lookup *l)
     return l->type == LOOK_UP_CONNECT ? is_own_port(l->name) : is_dns_type(l->type);
 }
 
+/* --- certificates --------------------------------------------------------------------------
+ */
+
+static void tell_control(const struct note *n, struct str text)
+{
+    int channel = my_env->channels[role_number(ROLE_CONTROL)];
+    int fd AUTO_CLOSE = -1;
+    struct err e;
+    enum rc rc = file_in_memory(text, &fd, &e);
+    if (rc == RC_OK && channel >= 0)
+        rc = channel_send(channel, n, fd, &e);
+    if (rc != RC_OK)
+        log_error(EV("control not told"), KE(&e)); /* it has a limit */
+}
+
+static void on_acme_prove(uint64_t home, uint64_t number, struct str proofs)
+{
+    struct note n = { .type = NOTE_acme_prove, .u.acme_prove = { home, number } };
+    tell_control(&n, proofs);
+}
+
+static void on_acme_done(uint64_t home, uint64_t number, enum rc rc, struct str text,
+                         struct str chain)
+{
+    struct note n = { .type = NOTE_acme_done,
+                      .u.acme_done = { home, number, (uint64_t)rc, str_head(text, 400) } };
+    tell_control(&n, chain);
+}
+
+static void on_control_note(void *ctx, const struct note *n, int fd)
+{
+    (void)ctx;
+    if (n->type == NOTE_acme_order && fd >= 0) {
+        acme_talk_order(n->u.acme_order.control, n->u.acme_order.number, fd);
+        return;
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    if (n->type == NOTE_acme_proved)
+        acme_talk_proved(n->u.acme_proved.control, n->u.acme_proved.number,
+                         n->u.acme_proved.why);
+}
+
 static void on_web_note(void *ctx, const struct note *n, int fd)
 {
     (void)ctx;
@@ -235,6 +279,7 @@ static void every_second(void)
 static enum rc start(const struct role_env *env, struct pool **pool, struct err *e)
 {
     static const struct relay_hooks hooks = { on_result, on_done };
+    static const struct acme_talk_hooks acme = { relay_tls, on_acme_prove, on_acme_done };
     int channel = env->channels[role_number(ROLE_QUEUE)];
     struct note hello = { .type = NOTE_relay_ready, .u.relay_ready.pid = 0 };
     unsigned workers = (unsigned)(conf()->relay_threads + conf()->fetch_threads) + 8;
@@ -244,6 +289,7 @@ static enum rc start(const struct role_env *env, struct pool **pool, struct err 
         rc = relay_init(*pool, &hooks, e);
     if (rc == RC_OK)
         fetch_remote_init(*pool, relay_tls, on_fetch);
+    acme_talk_init(*pool, &acme);
     if (rc == RC_OK)
         rc = role_watch_signals(*pool, NULL, e);
     if (rc == RC_OK)
@@ -258,6 +304,9 @@ static enum rc start(const struct role_env *env, struct pool **pool, struct err 
     int web = env->channels[role_number(ROLE_WEB)];
     if (rc == RC_OK && web >= 0)
         rc = channel_listen(*pool, web, ROLE_WEB, ROLE_RELAY, on_web_note, NULL, e);
+    int control = env->channels[role_number(ROLE_CONTROL)];
+    if (rc == RC_OK && control >= 0)
+        rc = channel_listen(*pool, control, ROLE_CONTROL, ROLE_RELAY, on_control_note, NULL, e);
     if (rc == RC_OK) /* a queue role that runs already shall say hello */
         tell(&hello);
     return rc;

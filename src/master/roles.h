@@ -85,6 +85,9 @@ struct question;
 /* The runner role's answers go to the engine's sessions from now on (role_programs.c). */
 enum rc role_hear_runner(const struct role_env *env, struct engine *engine,
                          struct err *e) CHECK_RESULT;
+/* What came of programs that no session waits for: their question has session 0. */
+typedef void role_ran_fn(uint64_t number, uint64_t code, struct str text);
+void role_when_ran(role_ran_fn *fn);
 /* Asks it for the program of a table's line; macros: as macros_print gives them; about: the
  * session, for logs. False: it takes nothing now. */
 bool role_run_program(struct question q, const char *table, const struct program_line *line,

@@ -177,6 +177,7 @@ static const struct {
     { "filters.post-rcpt.tab", program_line_parse },
     { "filters.pre-data.tab", program_line_parse },
     { "filters.post-data.tab", program_line_parse },
+    { "acmedns.tab", program_line_parse },
     { "filters/**", program_line_parse },
     { "domains/*/mailproc.tab", parse_proc_program },
     { "domains/*/*/mailproc.tab", parse_proc_program },

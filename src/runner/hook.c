@@ -7,6 +7,7 @@
 #include "conf/options.h"
 #include "process/job.h"
 #include "runner/talk_int.h"
+#include "wire/http_client.h"
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <stdatomic.h>
@@ -14,7 +15,6 @@
 #define MESSAGE_MAX ((size_t)1 << 20) /* of the message, that is sent along */
 #define ANSWER_MAX ((size_t)64 * 1024)
 #define SECRET_MAX ((size_t)4096)
-#define LINES_MAX 200u
 
 /* --- the body ---------------------------------------------------------------------------- */
 
@@ -119,101 +119,15 @@ static enum rc send_request(struct talk *t, const struct hook_url *url, struct s
 
 /* --- the answer -------------------------------------------------------------------------- */
 
-struct answer_head {
-    bool has_length, is_chunked;
-    uint64_t length;
-};
-
-static enum rc read_head(struct talk *t, struct answer_head *out, struct err *e)
-{
-    struct str line, word;
-    *out = (struct answer_head){ .length = 0 };
-    enum rc rc = client_line(t->client, &line, e);
-    if (rc != RC_OK)
-        return rc;
-    if (!str_starts(line, STR("HTTP/1.")) || line.n < 12 ||
-        !str_eq(str_head(str_skip(line, 8), 4), STR(" 200")))
-        return err_temp(e, "4.3.0", "the hook answers %.60s",
-                        arena_c(t->mem, str_head(line, 60)));
-    for (unsigned i = 0; i < LINES_MAX; i++) {
-        rc = client_line(t->client, &line, e);
-        if (rc != RC_OK || line.n == 0)
-            return rc;
-        struct str value = line;
-        if (!str_cut(&value, ':', &word) || value.p == NULL)
-            continue;
-        value = str_trim(value);
-        if (str_ieq(word, STR("Content-Length")))
-            out->has_length = str_to_u64(value, &out->length);
-        if (str_ieq(word, STR("Transfer-Encoding")))
-            out->is_chunked = str_ieq(value, STR("chunked"));
-    }
-    return err_perm(e, "5.5.0", "the hook's answer has too many fields");
-}
-
-static enum rc add_octets(struct talk *t, uint64_t n, struct buf *out, struct err *e)
-{
-    if (n > ANSWER_MAX || buf_reserve(out, (size_t)n + 1) != RC_OK)
-        return err_perm(e, "5.5.0", "the hook's answer is too long");
-    enum rc rc = client_read(t->client, out->p + out->n, (size_t)n, e);
-    if (rc == RC_OK)
-        out->n += (size_t)n;
-    return rc;
-}
-
-/* The size of a chunk: hex digits, then maybe more. */
-static bool take_size(struct str line, uint64_t *out)
-{
-    size_t i = 0;
-    *out = 0;
-    for (; i < line.n && i < 8; i++) {
-        char c = ascii_lower(line.p[i]);
-        if (!ascii_is_digit(c) && (c < 'a' || c > 'f'))
-            break;
-        *out = *out * 16 + (uint64_t)(ascii_is_digit(c) ? c - '0' : c - 'a' + 10);
-    }
-    return i > 0;
-}
-
-/* RFC 9112 7.1, without what may stand behind the sizes. */
-static enum rc read_chunks(struct talk *t, struct buf *out, struct err *e)
-{
-    for (unsigned i = 0; i < LINES_MAX; i++) {
-        struct str line;
-        enum rc rc = client_line(t->client, &line, e);
-        if (rc != RC_OK)
-            return rc;
-        uint64_t n = 0;
-        if (!take_size(line, &n))
-            return err_perm(e, "5.5.0", "the hook's answer has a chunk without a size");
-        if (n == 0)
-            return RC_OK;
-        rc = add_octets(t, n, out, e);
-        if (rc == RC_OK)
-            rc = client_line(t->client, &line, e);
-        if (rc != RC_OK)
-            return rc;
-    }
-    return err_perm(e, "5.5.0", "the hook's answer has too many chunks");
-}
-
-static enum rc read_to_end(struct talk *t, struct buf *out, struct err *e)
-{
-    enum rc rc = RC_OK;
-    while (rc == RC_OK)
-        rc = add_octets(t, 1, out, e);
-    return rc == RC_GONE ? RC_OK : rc;
-}
-
 static enum rc read_answer(struct talk *t, struct buf *out, struct err *e)
 {
-    struct answer_head head;
-    enum rc rc = read_head(t, &head, e);
-    if (rc != RC_OK)
-        return rc;
-    if (head.is_chunked)
-        return read_chunks(t, out, e);
-    return head.has_length ? add_octets(t, head.length, out, e) : read_to_end(t, out, e);
+    struct http_reply *reply = arena_new(t->mem, sizeof(*reply));
+    enum rc rc = http_reply_head(t->client, t->mem, reply, e);
+    if (rc == RC_OK && reply->status != 200)
+        return err_temp(e, "4.3.0", "the hook answers %.60s", reply->line.p);
+    if (rc == RC_OK)
+        rc = http_reply_body(t->client, reply, out, e);
+    return rc == RC_TEMP || rc == RC_PERM ? err_wrap(e, "the hook") : rc;
 }
 
 /* --- the conversation -------------------------------------------------------------------- */

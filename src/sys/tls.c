@@ -115,6 +115,66 @@ static enum rc ask_clients(SSL_CTX *ssl, const struct tls_clients *c, struct err
 
 /* --- a server's settings ----------------------------------------------------------------- */
 
+/* --- challenges of authorities (RFC 8737) --------------------------------------------------
+ */
+
+static const unsigned char challenge_protocol[] = "\x0a"
+                                                  "acme-tls/1";
+#define CHALLENGE_N (sizeof(challenge_protocol) - 1)
+
+/* Does it offer this protocol, and no other? Seen before any certificate is chosen. */
+static bool is_challenge(SSL *ssl)
+{
+    const unsigned char *p = NULL;
+    size_t n = 0;
+    return SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation,
+                                     &p, &n) == 1 &&
+           n == CHALLENGE_N + 2 && memcmp(p + 2, challenge_protocol, CHALLENGE_N) == 0;
+}
+
+static int look_at_hello(SSL *ssl, int *alert, void *arg)
+{
+    (void)alert;
+    (void)arg;
+    /* The mark that choose() and tls_handshake() ask for. */
+    return SSL_set_app_data(ssl, is_challenge(ssl) ? (void *)(uintptr_t)challenge_protocol
+                                                   : NULL) == 1
+               ? SSL_CLIENT_HELLO_SUCCESS
+               : SSL_CLIENT_HELLO_ERROR;
+}
+
+/* For nobody else: "no protocol in common" is no error. */
+static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_n,
+                           const unsigned char *in, unsigned in_n, void *arg)
+{
+    (void)in;
+    (void)in_n;
+    (void)arg;
+    if (SSL_get_app_data(ssl) == NULL)
+        return SSL_TLSEXT_ERR_NOACK;
+    *out = challenge_protocol + 1;
+    *out_n = (unsigned char)(CHALLENGE_N - 1);
+    return SSL_TLSEXT_ERR_OK;
+}
+
+/* The answer for the name: a file of control's with key and certificate. */
+static int show_answer(SSL *ssl, struct str name)
+{
+    char path[320];
+    for (size_t i = 0; i < name.n; i++)
+        if (!ascii_is_alnum(name.p[i]) && name.p[i] != '-' && name.p[i] != '.')
+            return SSL_TLSEXT_ERR_ALERT_FATAL;
+    (void)snprintf(path, sizeof(path), TLS_CHALLENGE_FOLDER "/%.*s", STR_ARG(name));
+    bool ok = name.n > 0 && name.n < 256 && name.p[0] != '.' && file_exists(path) &&
+              SSL_use_certificate_file(ssl, path, SSL_FILETYPE_PEM) == 1 &&
+              SSL_use_PrivateKey_file(ssl, path, SSL_FILETYPE_PEM) == 1;
+    ERR_clear_error();
+    SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL); /* authorities show no certificate */
+    return ok ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+/* --- a server's context ------------------------------------------------------------------ */
+
 static SSL_CTX *fresh(void)
 {
     static const unsigned char context[] =
@@ -139,6 +199,8 @@ static int choose(SSL *ssl, int *alert, void *arg)
     const struct tls_ctx *ctx = arg;
     struct str name = str_from_c(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
     (void)alert;
+    if (SSL_get_app_data(ssl) != NULL)
+        return show_answer(ssl, name);
     SSL_CTX *found = map_get(&ctx->by_name, name);
     size_t dot = str_find(name, '.');
     if (found == NULL && dot != SIZE_MAX && dot > 0 && name.n < 256) {
@@ -187,6 +249,8 @@ enum rc tls_ctx_load(const char *cert_path, const char *key_path,
     ctx->refs = 1;
     ctx->by_name.fold = true;
     learn_names(ctx, ssl);
+    SSL_CTX_set_client_hello_cb(ssl, look_at_hello, NULL);
+    SSL_CTX_set_alpn_select_cb(ssl, choose_protocol, NULL);
     (void)SSL_CTX_set_tlsext_servername_callback(ssl, choose);
     (void)SSL_CTX_set_tlsext_servername_arg(ssl, ctx);
     *out = ctx;
@@ -284,7 +348,9 @@ enum rc tls_handshake(struct tls *t, bool *out_wants_write, struct err *e)
     int result = SSL_do_handshake(t->ssl);
     if (result == 1) {
         *out_wants_write = false;
-        return RC_OK;
+        return SSL_get_app_data(t->ssl) == NULL
+                   ? RC_OK
+                   : err_gone(e, "an authority's challenge was answered");
     }
     enum rc rc = outcome(t, result, out_wants_write);
     if (rc == RC_GONE) {

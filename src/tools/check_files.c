@@ -20,7 +20,8 @@ static void check_modes(struct check *c)
 {
     static const char *const secrets[] = { "mailusers.tab", "ctrlaccounts.tab",
                                            "smtpauth.tab",  "pop3links.tab",
-                                           "server.key",    "smtpextauth.tab" };
+                                           "server.key",    "smtpextauth.tab",
+                                           "acmekeys.tab" };
     struct stat st;
     if (io_stat(".", &st) == 0 && (st.st_mode & 02) != 0)
         check_say(c, CHECK_ERROR, ".", 0, "chmod o-w on the MailRoot",

@@ -59,6 +59,7 @@ static const struct verb verbs[] = {
     { "tls",      "install", "tlsset",          "WFG", "",                   "PLACE CERTIFICATE-FILE [KEY-FILE]", "for server, the server's own, or for a host" },
     { "tls",      "request", "tlsrequest",      "W*",  "line",               "PLACE [NAME...]",     "a new key and a request for a certificate" },
     { "tls",      "self-signed", "tlsself",     "W*",  "",                   "PLACE [NAME...]",     "a new key and a certificate that it signs itself" },
+    { "tls",      "order",   "tlsorder",        "",    "",                   "",                    "order from the authority of the settings (ACME), now" },
     { "tls",      "remove",  "tlsdel",          "W",   "",                   "HOST",                "remove a host's certificate and key" },
     { "tls",      "trust",   "tlscaadd",        "F",   "",                   "CERTIFICATE-FILE",    "trust an authority (certs.pem)" },
     { "tls",      "distrust", "tlscadel",       "W",   "",                   "FINGERPRINT",         "trust it no more" },

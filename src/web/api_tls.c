@@ -10,6 +10,7 @@
 #define CHAIN_MOST 20u
 #define AUTHORITIES_MOST 500u
 #define NAMES_MOST 60u
+#define STATE_MAX ((size_t)65536)
 
 /* --- what there is ------------------------------------------------------------------------ */
 
@@ -149,16 +150,53 @@ static json_t *services_json(void)
     return list;
 }
 
+/* What the control role knows of orders from the authority; null: nothing. */
+static json_t *acme_json(struct web *w)
+{
+    struct str text;
+    struct err e;
+    json_t *state = NULL;
+    if (file_read("hikyaku/acme/state", STATE_MAX, web_mem(w), &text, NULL, &e) == RC_OK)
+        state = json_loadb(text.p, text.n, 0, NULL);
+    if (state == NULL)
+        state = json_object();
+    (void)json_object_set_new(state, "wanted", web_str(conf()->acme_names));
+    (void)json_object_set_new(state, "challenge", web_str(conf()->acme_challenge));
+    (void)json_object_set_new(state, "directory", web_str(conf()->acme_directory));
+    (void)json_object_set_new(state, "agreed", json_boolean(conf()->acme_agree));
+    return state;
+}
+
+/* The answer to a challenge: a file that control put up. */
+void api_challenge(struct web *w)
+{
+    struct str token = w->params[0], text;
+    struct err e;
+    bool good = token.n > 0 && token.n <= 256;
+    for (size_t i = 0; i < token.n && good; i++)
+        good = ascii_is_alnum(token.p[i]) || token.p[i] == '-' || token.p[i] == '_';
+    if (!good || file_read(arena_printf(web_mem(w), "hikyaku/acme/http/%.*s", STR_ARG(token)).p,
+                           STATE_MAX, web_mem(w), &text, NULL, &e) != RC_OK) {
+        web_fail(w, 404, "unknown", "there is no such challenge");
+        return;
+    }
+    struct http_response *r = &w->h.response;
+    buf_init(&r->body, STATE_MAX);
+    buf_must(buf_add_str(&r->body, text));
+    r->status = 200;
+    r->type = "application/octet-stream";
+}
+
 void api_tls(struct web *w)
 {
     const struct options *o = conf();
     web_json(w, 200,
              with_certificate(w, "server.cert", o->helo_domain,
-                              json_pack("{s:o, s:o, s:o, s:b, s:b}", "hosts", hosts_json(w),
-                                        "authorities", authorities_json(w), "services",
-                                        services_json(), "trusts_certs_pem",
-                                        (int)o->ssl_use_certs_file, "trusts_certs",
-                                        (int)o->ssl_use_certs_dir)));
+                              json_pack("{s:o, s:o, s:o, s:o, s:b, s:b}", "acme", acme_json(w),
+                                        "hosts", hosts_json(w), "authorities",
+                                        authorities_json(w), "services", services_json(),
+                                        "trusts_certs_pem", (int)o->ssl_use_certs_file,
+                                        "trusts_certs", (int)o->ssl_use_certs_dir)));
 }
 
 /* --- changes ------------------------------------------------------------------------------ */

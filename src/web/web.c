@@ -132,12 +132,14 @@ static size_t body_max(struct http_session *h, unsigned *out_status)
     find_client(w);
     w->who = (struct identity){ .name = STR("") };
     w->route = NULL;
-    if (!access_is_allowed("http.ipmap.tab", &w->client, &line)) {
+    w->route =
+        web_route_find(h->request.method, h->request.path, web_mem(w), w->params, &known);
+    bool open = w->route != NULL && (w->route->flags & ROUTE_ANYWHERE) != 0;
+    if (!open && !access_is_allowed("http.ipmap.tab", &w->client, &line)) {
+        w->route = NULL;
         *out_status = 403;
         return 0;
     }
-    w->route =
-        web_route_find(h->request.method, h->request.path, web_mem(w), w->params, &known);
     if (w->route == NULL)
         *out_status = known ? 405 : !is_api(w) ? 0 : 404;
     return w->route == NULL ? 0 : w->route->body_max;

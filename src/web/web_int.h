@@ -41,6 +41,7 @@ enum route_flag {
     ROUTE_IN_PATH = 1u << 5,  /* {domain} must be theirs */
     ROUTE_IN_BODY = 1u << 6,  /* the body's domain must be theirs */
     ROUTE_NARROWED = 1u << 7, /* its list has what is of their domains */
+    ROUTE_ANYWHERE = 1u << 8, /* for all addresses, whatever http.ipmap.tab says */
 };
 
 /* One row a route. The OpenAPI document, the check of rights and its test come from the rows.
@@ -234,8 +235,8 @@ web_fn api_sign_in, api_sign_out, api_session, api_confirm, api_sign_ins, api_si
 web_fn api_admins, api_admin_add, api_admin_set, api_admin_delete, api_own_password;
 web_fn api_delegation, api_delegates, api_delegate_add, api_delegate_set;
 web_fn api_factor_begin, api_factor_set, api_factor_delete;
-web_fn api_explain, api_refused, api_domain_dns, api_reachable, api_tls, api_tls_set, api_tls_self,
-    api_tls_request, api_tls_trust;
+web_fn api_explain, api_refused, api_domain_dns, api_reachable, api_tls, api_tls_set,
+    api_tls_self, api_tls_request, api_tls_trust, api_challenge;
 web_fn api_tokens, api_token_add, api_token_delete, api_audit;
 web_fn api_openapi, api_health, api_metrics, api_status;
 web_fn api_options, api_options_set;

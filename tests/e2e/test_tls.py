@@ -81,7 +81,7 @@ class Certificates(WebTest):
                 ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", None, "no certificate")):
             body = {"certificate": pem} if key is None else {"certificate": pem, "key": key}
             status, answer, _ = client.api("PUT", "/tls/server", body)
-            self.assertEqual((status, answer["number"]), (422, 262), answer)
+            self.assertEqual((status, answer["number"]), (422, 280), answer)
             self.assertIn(why, answer["detail"])
             self.assertNotIn("PRIVATE", answer["detail"])
         protected = subprocess.run(["openssl", "pkey", "-in", self.ca.path("good.key"), "-aes128", "-passout", "pass:x"], check=True,
@@ -178,7 +178,7 @@ class Certificates(WebTest):
         self.assertEqual(client.api("POST", "/tls-authorities", {"certificate": self.text("root.pem")})[0], 204)
         self.assertEqual(client.api("POST", "/tls-authorities", {"certificate": self.text("root.pem")})[0], 409)
         self.assertEqual(client.api("POST", "/tls-authorities", {"certificate": self.text("stranger.pem")})[0], 204)
-        self.assertEqual(client.api("POST", "/tls-authorities", {"certificate": "nothing"})[1]["number"], 262)
+        self.assertEqual(client.api("POST", "/tls-authorities", {"certificate": "nothing"})[1]["number"], 280)
         known = {a["subject"]: a["fingerprint"] for a in client.api("GET", "/tls")[1]["authorities"]}
         self.assertEqual(sorted(known), ["CN=root", "CN=stranger"])
         # with its root known here the chain is whole

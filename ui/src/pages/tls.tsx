@@ -1,5 +1,5 @@
 // Certificates and keys: the server's own, those of hosts, authorities.
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { get, post, put, remove } from "../api";
 import { t, time, type Key } from "../i18n";
 import { route } from "../router";
@@ -10,7 +10,20 @@ import { Badge, Button, Dialog, Field, FormDialog, Grid, Link, Loaded, Page, Tex
 type Plain = { subject: string; issuer: string; names: string[]; begins: number; ends: number; key: string; fingerprint: string };
 type Certificate = Plain & { above: Plain[]; troubles: string[] };
 type Held = { certificate: Certificate | null; why?: string };
+type AcmeState = {
+  wanted: string;
+  agreed: boolean;
+  directory: string;
+  challenge: string;
+  phase?: string;
+  tried?: number;
+  got?: number;
+  next?: number;
+  fails?: number;
+  why?: string;
+};
 type State = Held & {
+  acme: AcmeState;
   hosts: (Held & { host: string })[];
   authorities: (Plain & { file: string })[];
   services: { service: string; how: string }[];
@@ -219,6 +232,62 @@ function Server(props: { state: State; onDo: (doing: Doing) => void }) {
   );
 }
 
+/** Orders from the authority: what is wanted, what became of the last. */
+function Acme(props: { acme: AcmeState; again: () => void }) {
+  const a = props.acme;
+  const phase = a.phase ?? "idle";
+  /* While an order is under way the page looks again. */
+  useEffect(() => {
+    if (phase === "idle") return;
+    const timer = setTimeout(props.again, 2000);
+    return () => clearTimeout(timer);
+  }, [a]);
+  const on = a.wanted !== "" && a.agreed;
+  const when = (seconds?: number) => (seconds ? time(seconds) : "–");
+  const rows: [Key, string][] = [
+    ["acme.names", a.wanted],
+    ["acme.authority", a.directory],
+    ["acme.challenge", a.challenge],
+    ["acme.phase", t(("acme.phase." + phase) as Key)],
+    ["acme.tried", when(a.tried)],
+    ["acme.got", when(a.got)],
+    ...(a.fails ? ([["acme.next", when(a.next)]] as [Key, string][]) : []),
+  ];
+  return (
+    <section class="card">
+      <h2>{t("acme.title")}</h2>
+      <p>{t("acme.text")}</p>
+      {on ? (
+        <dl class="certificate">
+          {rows.map(([key, value]) => (
+            <div key={key}>
+              <dt>{t(key)}</dt>
+              <dd>{value}</dd>
+            </div>
+          ))}
+        </dl>
+      ) : (
+        <p class="quiet">{t("acme.off")}</p>
+      )}
+      {a.why && <p class="notice bad">{t("acme.failed", { why: a.why })}</p>}
+      <div class="actions">
+        {on && mayWrite() && (
+          <Button
+            disabled={phase !== "idle"}
+            onClick={async () => {
+              await post("/tls-order");
+              props.again();
+            }}
+          >
+            {t("acme.order")}
+          </Button>
+        )}
+        <Link to="/settings?group=TLS">{t("acme.settings")}</Link>
+      </div>
+    </section>
+  );
+}
+
 function Hosts(props: { state: State; onDo: (doing: Doing) => void }) {
   const head = [t("tls.host"), t("tls.names"), t("tls.issuer"), t("tls.ends"), t("tls.state"), t("app.actions")];
   return (
@@ -329,6 +398,7 @@ export function Tls() {
         {(s) => (
           <>
             <Server state={s} onDo={setDoing} />
+            <Acme acme={s.acme} again={data.again} />
             <Hosts state={s} onDo={setDoing} />
             <Authorities state={s} onDo={setDoing} />
           </>
