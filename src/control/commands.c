@@ -1,5 +1,5 @@
 /*
- * commands.c - the commands of the control protocol, one row each, and how a line becomes one.
+ * commands.c - how a line of the control protocol becomes a command (rows.c).
  * The protocol isn't of verbs and CRLF replies like the others, so its sessions read their
  * lines here: a TAB line in, "+DDDDD text" or "-DDDDD text" out.
  */
@@ -11,78 +11,6 @@
 #define INDEX_WAIT (3 * USEC_S)
 #define INDEX_LOOK (2 * USEC_MS)
 #define LINES_AT_ONCE 100u /* then other sessions get their turn */
-
-/* clang-format off */
-const struct ctrl_command ctrl_commands[] = {
-    { "aliasadd",        4, 4, ctrl_aliasadd,        true,  3, "domain alias account" },
-    { "aliasdel",        3, 3, ctrl_aliasdel,        true,  2, "domain alias" },
-    { "aliasdomainadd",  3, 3, ctrl_aliasdomainadd,  true,  2, "real-domain alias-domain" },
-    { "aliasdomaindel",  2, 2, ctrl_aliasdomaindel,  true,  1, "alias-domain" },
-    { "aliasdomainlist", 1, 3, ctrl_aliasdomainlist, false, 0, "[real-domain [alias-domain]]" },
-    { "aliaslist",       1, 4, ctrl_aliaslist,       false, 0, "[domain [alias [account]]]" },
-    { "as",              3, 3, ctrl_as,              false, 0, "name address" },
-    { "audit",           2, 8, ctrl_audit,           false, 7, "act object..." },
-    { "cfgfileget",      2, 2, ctrl_cfgfileget,      false, 0, "path" },
-    { "cfgfileset",      2, 4, ctrl_cfgfileset,      false, 1, "path [SHA-256 of the present file, or none [seconds until it goes back]]" },
-    { "custdomget",      2, 2, ctrl_custdomget,      false, 0, "domain" },
-    { "custdomlist",     1, 1, ctrl_custdomlist,     false, 0, "" },
-    { "custdomset",      2, 2, ctrl_custdomset,      false, 1, "domain" },
-    { "domainadd",       2, 2, ctrl_domainadd,       true,  1, "domain" },
-    { "domaindel",       2, 2, ctrl_domaindel,       true,  1, "domain" },
-    { "domainlist",      1, PARAMETERS_MAX, ctrl_domainlist, false, 0, "[wildcard...]" },
-    { "etrn",            2, PARAMETERS_MAX, ctrl_etrn, false, 8, "wildcard..." },
-    { "exaliasadd",      3, 3, ctrl_exaliasadd,      false, 2, "local-address remote-address" },
-    { "exaliasdel",      2, 2, ctrl_exaliasdel,      false, 1, "remote-address" },
-    { "exaliaslist",     1, 3, ctrl_exaliaslist,     false, 0, "[local-address [remote-address]]" },
-    { "filelist",        3, 3, ctrl_filelist,        false, 0, "folder wildcard" },
-    { "frozdel",         4, 4, ctrl_frozdel,         false, 3, "lev0 lev1 file" },
-    { "frozgetlog",      4, 4, ctrl_frozgetlog,      false, 0, "lev0 lev1 file" },
-    { "frozgetmsg",      4, 4, ctrl_frozgetmsg,      false, 0, "lev0 lev1 file" },
-    { "frozlist",        1, 1, ctrl_frozlist,        false, 0, "" },
-    { "frozsubmit",      4, 4, ctrl_frozsubmit,      false, 3, "lev0 lev1 file" },
-    { "historyget",      2, 2, ctrl_historyget,      false, 0, "number" },
-    { "historykeep",     2, 2, ctrl_historykeep,     false, 1, "number" },
-    { "historylist",     1, 9, ctrl_historylist,     false, 0, "[limit [before [file [name [since [until [number [waiting]]]]]]]]" },
-    { "historyundo",     2, 2, ctrl_historyundo,     true,  1, "number" },
-    { "letter",          3, 3, ctrl_letter,          false, 2, "address subject" },
-    { "limitlist",       1, 1, ctrl_limitlist,       false, 0, "" },
-    { "limitrelease",    2, 2, ctrl_limitrelease,    false, 2, "account or address" },
-    { "limitstop",       2, 2, ctrl_limitstop,       false, 1, "account" },
-    { "mluseradd",       4, 5, ctrl_mluseradd,       true,  4, "domain list address [R|RW|RA]" },
-    { "mluserdel",       4, 4, ctrl_mluserdel,       true,  3, "domain list address" },
-    { "mluserlist",      3, 3, ctrl_mluserlist,      false, 0, "domain list" },
-    { "noop",            1, 1, ctrl_noop,            false, 0, "" },
-    { "poplnkadd",       7, 7, ctrl_poplnkadd,       false, 4, "domain user server remote-user password auth" },
-    { "poplnkdel",       5, 5, ctrl_poplnkdel,       false, 4, "domain user server remote-user" },
-    { "poplnkenable",    4, 6, ctrl_poplnkenable,    false, 5, "1|0 domain user [server remote-user]" },
-    { "poplnkfetch",     1, 5, ctrl_poplnkfetch,     false, 4, "[domain [user [server [remote-user]]]]" },
-    { "poplnklist",      1, 3, ctrl_poplnklist,      false, 0, "[domain [user]]" },
-    { "queueorder",      3, 4, ctrl_queueorder,      false, 3, "try|hold|release|delete|reroute|approve|reject id [hosts|reason]" },
-    { "reload",          1, 1, ctrl_reload,          false, 1, "" },
-    { "removedlist",     1, 1, ctrl_removedlist,     false, 0, "" },
-    { "restart",         1, 1, ctrl_restart,         false, 1, "" },
-    { "tlscaadd",        1, 1, ctrl_tlscaadd,        false, 1, "" },
-    { "tlscadel",        2, 2, ctrl_tlscadel,        false, 1, "fingerprint" },
-    { "tlsdel",          2, 2, ctrl_tlsdel,          false, 1, "host" },
-    { "tlslist",         1, 1, ctrl_tlslist,         false, 0, "" },
-    { "tlsorder",        1, 1, ctrl_tlsorder,        false, 1, "" },
-    { "tlsrequest",      2, PARAMETERS_MAX, ctrl_tlsrequest, false, 8, "server|host [name...]" },
-    { "tlsself",         2, PARAMETERS_MAX, ctrl_tlsself, false, 8, "server|host [name...]" },
-    { "tlsset",          2, 2, ctrl_tlsset,          false, 1, "server|host" },
-    { "undelete",        2, 2, ctrl_undelete,        true,  1, "id of removedlist" },
-    { "useradd",         5, 5, ctrl_useradd,         true,  2, "domain user password U|M" },
-    { "userauth",        4, 4, ctrl_userauth,        false, 0, "domain user password" },
-    { "userdel",         3, 3, ctrl_userdel,         true,  2, "domain user" },
-    { "usergetmproc",    3, 4, ctrl_usergetmproc,    false, 0, "domain user [U|D|DU]" },
-    { "userlist",        1, 3, ctrl_userlist,        false, 0, "[domain [user]]" },
-    { "userpasswd",      4, 4, ctrl_userpasswd,      true,  2, "domain user password" },
-    { "usersetmproc",    3, 4, ctrl_usersetmproc,    false, 3, "domain user [U|D]" },
-    { "userstat",        3, 3, ctrl_userstat,        false, 0, "domain user" },
-    { "uservars",        3, 3, ctrl_uservars,        false, 0, "domain user" },
-    { "uservarsset",     5, PARAMETERS_MAX, ctrl_uservarsset, true, 2, "domain user name value..." },
-};
-/* clang-format on */
-const size_t ctrl_command_count = ARRAY_LEN(ctrl_commands);
 
 enum { CTRL_LOGIN, CTRL_READY };
 
