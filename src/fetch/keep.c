@@ -15,6 +15,10 @@
 #include "sys/metrics.h"
 
 #define CHUNK_BYTES ((size_t)128 * 1024)
+/* What goes through the commit log for certain (sys/commit.c): one message, and all of a batch.
+ */
+#define LOGGED_BYTES ((uint64_t)40 * 1024)
+#define LOGGED_BATCH_BYTES ((uint64_t)1 << 20)
 #define RULES (ADDRESS_LOOSE_DOTS | ADDRESS_QUOTED | ADDRESS_UTF8)
 
 /* One message of a batch. */
@@ -41,7 +45,8 @@ struct batch {
     fetch_queued_fn *queued;
     struct arrival *all;
     size_t count;
-    char *chunk; /* CHUNK_BYTES */
+    char *chunk;     /* CHUNK_BYTES */
+    uint64_t logged; /* octets for mailboxes */
 };
 
 static void not_taken(struct batch *b, struct arrival *m, enum fate fate, const char *why)
@@ -334,6 +339,18 @@ static enum rc begin_mailbox(struct batch *b, struct arrival *m, struct err *e)
     return rc == RC_OK ? write_message(b, m, base, e) : rc;
 }
 
+/* In a mailbox a message can be seen and removed before it is remembered. The commit log tells
+ * that it was there; what doesn't go through the log goes through the queue, which is ours
+ * alone.
+ */
+static bool may_be_seen(struct batch *b, const struct arrival *m)
+{
+    if (m->octets > LOGGED_BYTES || b->logged + m->octets > LOGGED_BATCH_BYTES)
+        return false;
+    b->logged += m->octets;
+    return true;
+}
+
 /* Pop3SyncErrorAccount gets what can't be delivered as the link says. */
 static bool to_error_account(struct batch *b, struct arrival *m)
 {
@@ -361,7 +378,8 @@ static void begin_put(struct batch *b, struct arrival *m)
     }
     m->tag = memory_tag(v->folder, v->link.user, m->uidl, str_from_c(m->digest), &b->mem);
     if (rc == RC_OK)
-        rc = v->into_mailbox && !lost ? begin_mailbox(b, m, &e) : begin_queue(b, m, &e);
+        rc = v->into_mailbox && !lost && may_be_seen(b, m) ? begin_mailbox(b, m, &e)
+                                                           : begin_queue(b, m, &e);
     if (rc == RC_OK) {
         memory_intend(v->memory, m->uidl, str_from_c(m->digest), m->name);
         return;
@@ -456,7 +474,7 @@ enum rc visit_take_batch(struct visit *v, int fd, fetch_queued_fn *queued, struc
         if (b.all[i].fate == 0)
             begin_put(&b, &b.all[i]);
         fresh[i] = b.all[i].fate == 0;
-        large = large || (fresh[i] && b.all[i].octets > CHUNK_BYTES / 2);
+        large = large || (fresh[i] && b.all[i].octets > LOGGED_BYTES);
     }
     if (rc == RC_OK)
         rc = large ? memory_sync(v->memory, e) : memory_write(v->memory, e);

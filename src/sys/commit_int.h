@@ -260,6 +260,7 @@ struct recover_name {
     int64_t put_at, gone_at; /* stamps of the last put and the last removal; -1: none */
     bool aborted;            /* the last removal is an ABORT */
     const char *found;       /* where a folder was seen to have it, NULL: nowhere */
+    bool taken;              /* it was there, and another role has removed it */
 };
 
 struct recovery {

@@ -155,7 +155,7 @@ static enum rc replay_put(struct recovery *r, const struct recover_item *item,
     enum rc rc = RC_OK;
     if (!gone && item->stamp == name->put_at)
         rc = recover_put(r, item, e);
-    bool counts = gone ? !name->aborted : name->found != NULL;
+    bool counts = gone ? !name->aborted : name->found != NULL || name->taken;
     if (rc == RC_OK && counts && item->tag.n > 0 && on_tag != NULL)
         rc = on_tag(ctx, item->tag, item->path, e);
     return rc;

@@ -178,6 +178,7 @@ static enum rc finish_put(struct recovery *r, const struct recover_item *item,
     if (name->found != NULL) {
         r->report.already_there++;
     } else if (!file_holds(item->tmp, content)) {
+        name->taken = true; /* renamed, then removed by another role */
         r->report.taken++;
     } else if (io_rename(item->tmp, item->path) < 0) {
         return err_sys(e, "restore %s", item->path);

@@ -188,9 +188,9 @@ def faults(root, acked, tried, removed, removing):
 
 
 def queue_is_empty(root):
-    """No entry waits (the state of other files in queue/ doesn't matter)."""
+    """No entry waits (the state of other files in queue/ doesn't matter; `hikyaku verify` removes a journal without its entry)."""
     return not [p for p in glob.glob(os.path.join(glob.escape(root), "queue", "**"), recursive=True)
-                if os.path.isfile(p) and not os.path.basename(p).startswith(".")]
+                if os.path.isfile(p) and not os.path.basename(p).startswith(".") and not p.endswith(".journal")]
 
 
 def free_port_refuses(port):

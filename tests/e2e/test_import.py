@@ -237,7 +237,7 @@ INSERT INTO `hm_messages` (`messageid`,`messageaccountid`,`messagefolderid`,`mes
                                  env=dict(os.environ, HIKYAKU_KILL=f"import:{n}"))
             done = out.returncode == 0
             n += 1
-        self.assertGreater(n, 15)
+        self.assertGreater(n, 10)
         self.assertEqual(len(self.stored()), 4)
         self.assertEqual(len(self.stored(folder=".Sent.2025")), 1)
 
