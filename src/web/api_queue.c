@@ -346,6 +346,7 @@ void api_queue_message(struct web *w)
         return;
     struct message *m = mem_new(sizeof(*m));
     if (!open_entry(w, &m->mem, &m->entry, &frozen)) {
+        arena_release(&m->mem);
         mem_free(&m);
         return;
     }

@@ -96,6 +96,7 @@ class Peer:
     def start(self):
         script = f"""set -e
 mount -t overlay overlay -o lowerdir={self.root}/usr:/usr /usr
+mount -t overlay overlay -o lowerdir={self.root}/etc:/etc /etc
 mount --bind {self.scratch}/passwd /etc/passwd
 mount --bind {self.scratch}/group /etc/group
 mount -t tmpfs tmpfs /var/spool

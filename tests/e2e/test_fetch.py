@@ -97,8 +97,14 @@ class Fetching(unittest.TestCase):
                 self.assertEqual(sorted(far.taken), ["u1", "u2", "u3"])
                 self.assertEqual(far.count("DELE"), 0)
 
-    def test_asked_for(self):
+    def only_when_asked(self):
+        read = "queue info: settings read again"
+        before = self.server.log_text().count(read)
         self.server.set(FetchInterval="0")
+        self.assertTrue(wait_until(lambda: self.server.log_text().count(read) > before))
+
+    def test_asked_for(self):
+        self.only_when_asked()
         try:
             with Source([("u1", mail("one"))]) as far:
                 self.links([link(far)])
@@ -117,7 +123,7 @@ class Fetching(unittest.TestCase):
         return done.returncode, done.stdout + done.stderr
 
     def test_command(self):
-        self.server.set(FetchInterval="0")
+        self.only_when_asked()
         try:
             with Source([("u1", mail("one"))]) as far, Source([("u1", mail("two"))]) as other:
                 self.links([link(far), link(other, account="bob"), link(far, "CLR,Bogus", account="carol")])
