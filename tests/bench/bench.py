@@ -28,6 +28,22 @@ DOMAIN = "load.example"
 PASSWORD = "load-password"
 USERS = 50
 HZ = os.sysconf("SC_CLK_TCK")
+TRUE = "int main(void) { return 0; }\n"
+# A program that stays: says yes to each job. The id comes first in it.
+STAYS = r'''
+#include <stdio.h>
+#include <string.h>
+int main(void)
+{
+    static char line[100000];
+    while (fgets(line, sizeof(line), stdin) != NULL) {
+        size_t n = strspn(line + 6, "0123456789");
+        printf("{\"id\":%.*s,\"code\":0}\n", (int)n, line + 6);
+        fflush(stdout);
+    }
+    return 0;
+}
+'''
 
 
 def free_port():
@@ -341,30 +357,43 @@ class Bench:
                 shutil.rmtree(server.root)
 
     def filters(self):
-        print("\n## Filters of messages (messages a second; CPU of the server and its programs, ms a message; 10 sessions, 1 KB)\n")
-        print("| filters.in.tab | messages/s | CPU |")
-        print("|---|---|---|", flush=True)
-        true = os.path.join(self.folder, "true")
-        with open(true + ".c", "w", encoding="utf-8") as f:
-            f.write("int main(void) { return 0; }\n")
-        subprocess.run(["cc", "-O2", "-static", "-o", true, true + ".c"], check=True)
-        os.chmod(true, 0o755)
+        print("\n## Filters (10 sessions, 1 KB; CPU of the server and its programs, ms a message)\n")
+        print("| table | lines | messages/s | runs/s | CPU |")
+        print("|---|---|---|---|---|", flush=True)
+        true, stays = (os.path.join(self.folder, name) for name in ("true", "stays"))
+        for path, text in ((true, TRUE), (stays, STAYS)):
+            with open(path + ".c", "w", encoding="utf-8") as f:
+                f.write(text)
+            subprocess.run(["cc", "-O2", "-static", "-o", path, path + ".c"], check=True)
         server = Hikyaku(self.program, self.folder)
-        table = os.path.join(server.root, "filters.in.tab")
         os.makedirs(os.path.join(server.root, "filters"), exist_ok=True)
-        with open(os.path.join(server.root, "filters", "f.tab"), "w", encoding="utf-8") as f:
-            f.write(f'"{true}"\t"@@FILE"\n')
-        rows = [("empty", ""), ("for others", f'"*"\t"nobody@{DOMAIN}"\t"0.0.0.0/0"\t"0.0.0.0/0"\t"f.tab"\n'),
-                ("a compiled program", '"*"\t"*"\t"0.0.0.0/0"\t"0.0.0.0/0"\t"f.tab"\n')]
+
+        def write(name, text):
+            path = os.path.join(server.root, name)
+            with open(path + ".new", "w", encoding="utf-8") as f:
+                f.write(text)
+            os.rename(path + ".new", path)
+        every = '"{}"\t"{}"\t"0.0.0.0/0"\t"0.0.0.0/0"\t"f.tab"\n'
+        runs, jobs = f'"{true}"\t"@@FILE"\n', f'"!persist=2"\t"{stays}"\n'
+        rows = [  # table, its text, lines of programs, a name for them
+            ("filters.in.tab", "", 0, "none"),
+            ("filters.in.tab", every.format("*", "nobody@" + DOMAIN), 0, "for others"),
+            ("filters.in.tab", runs, 1, "a compiled program"), ("filters.in.tab", runs, 10, "the same"),
+            ("filters.in.tab", jobs, 1, "a persistent one"), ("filters.in.tab", jobs, 10, "the same"),
+            ("filters.post-data.tab", runs, 1, "a compiled program"), ("filters.post-data.tab", runs, 10, "the same"),
+            ("filters.post-data.tab", jobs, 1, "a persistent one"), ("filters.post-data.tab", jobs, 10, "the same"),
+            ("filters.post-rcpt.tab", runs, 50, "a compiled program"), ("filters.post-rcpt.tab", jobs, 50, "a persistent one"),
+        ]
         try:
-            for name, text in rows:
-                with open(table + ".new", "w", encoding="utf-8") as f:
-                    f.write(text)
-                os.rename(table + ".new", table)
+            for table, text, lines, name in rows:
+                write("filters/f.tab", text * lines)
+                write(table, every.format("*", "*") if table == "filters.in.tab" and lines else text * max(lines, 1))
                 time.sleep(2)
-                results = [self.one_delivery(server, 10, 1024, 3000 // (3 if self.quick else 1)) for _ in range(self.runs)]
-                print(f"| {name} | {statistics.median(r[0] for r in results):.0f} | {statistics.median(r[1] for r in results):.2f} |",
-                      flush=True)
+                count = 3000 // (3 if self.quick else 1) // (1 if lines < 10 else 5)
+                results = [self.one_delivery(server, 10, 1024, count) for _ in range(self.runs)]
+                rate, cpu = (statistics.median(r[i] for r in results) for i in (0, 1))
+                print(f"| {table} | {lines}: {name} | {rate:.0f} | {rate * lines:.0f} | {cpu:.2f} |", flush=True)
+                write(table, "")
         finally:
             server.stop()
             shutil.rmtree(server.root)
