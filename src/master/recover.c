@@ -51,6 +51,12 @@ static enum rc take_spool(struct err *e)
     return rc;
 }
 
+static void say_orphan(void *ctx, const char *path)
+{
+    (void)ctx;
+    log_info(EV("removed from the queue: its message is gone"), KS("file", str_from_c(path)));
+}
+
 enum rc recover_tag(void *ctx, struct str tag, const char *final_path, struct err *e)
 {
     enum rc rc = RC_OK;
@@ -68,6 +74,8 @@ int recover_main(void)
         rc = clear_pop3_locks(&e);
     if (rc == RC_OK)
         rc = take_spool(&e);
+    if (rc == RC_OK)
+        rc = spool_find_orphans(true, say_orphan, NULL, &e);
     if (rc != RC_OK) {
         log_error(EV("recovery failed"), KE(&e));
         return 1;

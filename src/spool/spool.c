@@ -433,10 +433,15 @@ enum rc spool_remove_frozen(struct str id, struct err *e)
     return folder_sync("queue/frozen", e);
 }
 
+static struct str aside_path(struct str id, struct arena *a)
+{
+    return arena_printf(a, "queue/damaged/%.*s", STR_ARG(id));
+}
+
 enum rc spool_set_aside(struct str id, struct str reason, struct err *e)
 {
     struct arena mem AUTO_RELEASE_ARENA = { 0 };
-    struct str aside = arena_printf(&mem, "queue/damaged/%.*s", STR_ARG(id));
+    struct str aside = aside_path(id, &mem);
     log_error(EV("queue entry set aside"), KS("id", id), KS("reason", reason),
               KS("file", aside));
     if (io_rename(spool_path(id, &mem).p, aside.p) < 0)
@@ -464,15 +469,16 @@ enum rc spool_recover_tag(void *ctx, struct str tag, const char *final_path, str
     return append(id, "done", recipient, 0, STR("recovered"), e);
 }
 
-/* What belongs to an entry, by its name. */
-static bool is_orphan(const char *folder, struct str name)
+/* What belongs to an entry, by its name, and the entry is in none of the places it may be on
+ * its way to or from: a move takes the journal first. */
+static bool is_orphan(struct str name)
 {
     struct arena mem AUTO_RELEASE_ARENA = { 0 };
     size_t dot = str_find(name, '.');
     struct str id = str_head(name, dot);
     bool belongs = str_ends(name, STR(".journal")) || str_ends(name, STR(".body"));
-    return belongs && spool_id_is_valid(id) &&
-           !file_exists(arena_printf(&mem, "%s/%.*s", folder, STR_ARG(id)).p);
+    return belongs && spool_id_is_valid(id) && !file_exists(spool_path(id, &mem).p) &&
+           !file_exists(frozen_path(id, "", &mem).p) && !file_exists(aside_path(id, &mem).p);
 }
 
 static enum rc find_orphans(const char *folder, bool repair, void (*fn)(void *, const char *),
@@ -485,7 +491,7 @@ static enum rc find_orphans(const char *folder, bool repair, void (*fn)(void *, 
     enum rc rc = folder_exists(folder) ? folder_open(folder, &f, e) : RC_OK;
     while (rc == RC_OK && folder_next(f, &name, &type)) {
         const char *path = arena_printf(&mem, "%s/%.*s", folder, STR_ARG(name)).p;
-        if (type != DT_REG || !is_orphan(folder, name))
+        if (type != DT_REG || !is_orphan(name))
             continue;
         fn(ctx, path);
         if (repair && io_unlink(path) < 0)

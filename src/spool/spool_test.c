@@ -260,6 +260,36 @@ static void scan_is_oldest_first(void **state)
     assert_int_equal(str_find_str(buf_str(&ids), STR("not")), SIZE_MAX);
 }
 
+static void count_orphan(void *ctx, const char *path)
+{
+    assert_true(str_ends(str_from_c(path), STR(".journal")));
+    ++*(unsigned *)ctx;
+}
+
+static void only_journals_without_entry_are_orphans(void **state)
+{
+    (void)state;
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct err e = { .text = "" };
+    unsigned count = 0;
+    struct str stays = queue_for(amy_and_ben, 1, MESSAGE, &a);
+    struct str moving = queue_for(amy_and_ben, 1, MESSAGE, &a);
+    struct str gone = queue_for(amy_and_ben, 1, MESSAGE, &a);
+    struct str ids[] = { stays, moving, gone };
+    for (size_t i = 0; i < ARRAY_LEN(ids); i++)
+        write_file(spool_journal_path(ids[i], &a).p, "");
+    const char *frozen = arena_printf(&a, "queue/frozen/%.*s", STR_ARG(moving)).p;
+    must(folder_make("queue/frozen", 0700, &e), &e);
+    assert_int_equal(rename(spool_path(moving, &a).p, frozen),
+                     0); /* its journal is on the way */
+    assert_int_equal(unlink(spool_path(gone, &a).p), 0);
+    must(spool_find_orphans(true, count_orphan, &count, &e), &e);
+    assert_int_equal(count, 1);
+    assert_true(file_exists(spool_journal_path(stays, &a).p));
+    assert_true(file_exists(spool_journal_path(moving, &a).p));
+    assert_false(file_exists(spool_journal_path(gone, &a).p));
+}
+
 static void ids(void **state)
 {
     (void)state;
@@ -287,6 +317,7 @@ int main(void)
         cmocka_unit_test(altered_heads_are_refused),
         cmocka_unit_test(put_fails_whole),
         cmocka_unit_test(scan_is_oldest_first),
+        cmocka_unit_test(only_journals_without_entry_are_orphans),
         cmocka_unit_test(ids),
     };
     return cmocka_run_group_tests_name("spool", tests, group_setup, group_teardown);
