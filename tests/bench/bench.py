@@ -3,10 +3,12 @@
 
     bench.py PROGRAM [--quick] [--journal] [part ...]
 
-Parts: deliver, filters, relay, queue, lists, takeover, large, pop3, fetch, gates, idle, memory, useradd, full (mailbox of many
-messages). Each figure is the median of three runs (one with --quick). Needs root, for the peers and for --journal, which measures on
-an ext4 with a journal in a loop-mounted file. Everything listens on loopback only.
+Parts: deliver, filters, relay, queue, lists, takeover, large, pop3, fetch, gates, idle, memory, useradd, web (the API
+with 100,000 accounts), full (mailbox of many messages). Each figure is the median of three runs (one with --quick). Needs root, for the peers
+and for --journal, which measures on an ext4 with a journal in a loop-mounted file. Everything listens on loopback only.
 """
+import http.client
+import json
 import os
 import pwd
 import re
@@ -112,7 +114,7 @@ class Hikyaku:
 
     def __init__(self, program, folder, accounts=0, relay=None, queued=0):
         self.root = os.path.join(folder, "hikyaku")
-        self.ports = {s: free_port() for s in ("smtp", "smtps", "submission", "pop3", "pop3s", "ctrl")}
+        self.ports = {s: free_port() for s in ("smtp", "smtps", "submission", "pop3", "pop3s", "ctrl", "http")}
         command = [program, "init", "--mailroot", self.root, "--domain", DOMAIN, "--admin", "a:" + PASSWORD]
         for i in range(USERS):
             command += ["--user", f"u{i}:{PASSWORD}"]
@@ -823,6 +825,67 @@ class Bench:
                 # Deleted at the end: ext4 without a journal is slow for a while after deletions.
                 os.rename(server.root, os.path.join(self.folder, "made-" + scheme))
 
+    def web(self):
+        accounts = 100000 // (10 if self.quick else 1)
+        print(f"\n## The API behind the pages, with {accounts} accounts (seconds, from asking to the whole answer)\n")
+        print("| what | middle | slowest |\n|---|---|---|", flush=True)
+        server = Hikyaku(self.program, self.folder, accounts)
+        fields = {"X-Hikyaku": "1", "Content-Type": "application/json"}
+
+        def ask(method, path, body=None, good=(200, 201, 204)):
+            connection = http.client.HTTPConnection("127.0.0.1", server.ports["http"], timeout=300)
+            connection.request(method, "/api/v1" + path, None if body is None else json.dumps(body), fields)
+            answer = connection.getresponse()
+            text = answer.read()
+            if answer.status not in good:
+                raise RuntimeError(f"{method} {path}: {answer.status} {text[:200]}")
+            if answer.headers.get("Set-Cookie"):
+                fields["Cookie"] = answer.headers["Set-Cookie"].split(";")[0]
+            connection.close()
+            return json.loads(text) if text else None
+
+        def timed(name, calls):
+            spent = []
+            for call in calls:
+                began = time.monotonic()
+                call()
+                spent.append(time.monotonic() - began)
+            print(f"| {name} | {statistics.median(spent):.2f} | {max(spent):.2f} |", flush=True)
+
+        def change(i):
+            now = ask("GET", f"/tables/mailusers.tab?offset={accounts // 2 + i}&limit=1")
+            row = now["rows"][0]
+            ask("PATCH", "/tables/mailusers.tab", {"version": now["version"], "changes": [
+                {"op": "set", "line": row["line"], "old": row["values"], "values": [*row["values"][:3], str(700000 + i), *row["values"][4:]]}]})
+
+        def put_back():
+            last = max(r["id"] for r in ask("GET", "/removed"))
+            ask("POST", f"/removed/{last}")
+
+        def bring(round_number):
+            text = "".join(f"{DOMAIN}\tbrought{round_number}x{i}\tlong-password\n" for i in range(1000))
+            job = ask("POST", "/import/users", {"text": text, "mode": "merge", "test": False}, good=(200, 201, 202))
+            while not ask("GET", f"/jobs/{job['job']}")["state"] == "running":
+                time.sleep(0.05)
+        try:
+            time.sleep(2)
+            ask("POST", "/session", {"name": "a", "password": PASSWORD})
+            rounds = range(self.runs)
+            timed("first 100 accounts", [lambda: ask("GET", "/users?limit=100")] * 5)
+            timed("search among all", [lambda i=i: ask("GET", f"/users?limit=100&search=son0{i}77") for i in range(5)])
+            timed("one account", [lambda i=i: ask("GET", f"/users/{DOMAIN}/person00{i}123") for i in range(5)])
+            timed("100 rows in the middle of mailusers.tab", [lambda: ask("GET", f"/tables/mailusers.tab?offset={accounts // 2}&limit=100")] * 5)
+            timed("a row there read and changed", [lambda i=i: change(i) for i in range(5)])
+            timed("a new account", [lambda i=i: ask("POST", "/users", {"domain": DOMAIN, "name": f"new{i}"}) for i in range(5)])
+            timed("a new password", [lambda i=i: ask("PUT", f"/users/{DOMAIN}/person00{i}123/password", {"password": "another-secret"})
+                                     for i in range(5)])
+            timed("an account removed", [lambda i=i: ask("DELETE", f"/users/{DOMAIN}/new{i}") for i in rounds])
+            timed("one brought back", [put_back for _ in rounds])
+            timed("1,000 accounts from a text", [lambda i=i: bring(i) for i in rounds])
+        finally:
+            server.stop()
+            shutil.rmtree(server.root)
+
     def full(self):
         count = 100000 if self.quick else 1000000
         print(f"\n## Into a mailbox that holds {count} messages (10 sessions, 1 KB)\n")
@@ -862,7 +925,7 @@ def main():
         return 2
     program = os.path.abspath(words[0])
     flags = [w for w in words[1:] if w.startswith("--")]
-    parts = [w for w in words[1:] if not w.startswith("--")] or ["deliver", "filters", "relay", "queue", "lists", "takeover", "large", "pop3", "fetch", "gates", "idle", "memory", "useradd", "full"]
+    parts = [w for w in words[1:] if not w.startswith("--")] or ["deliver", "filters", "relay", "queue", "lists", "takeover", "large", "pop3", "fetch", "gates", "idle", "memory", "useradd", "web", "full"]
     if os.geteuid() != 0:
         print("the peers need root; run `sudo make bench`")
         return 1
