@@ -30,7 +30,7 @@ HARDEN := -fno-common -fstack-protector-strong -fPIE
 
 OPT_release := -O2 -g -D_FORTIFY_SOURCE=2
 OPT_san     := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-OPT_debug   := -O0 -g -DHIKYAKU_DEBUG
+OPT_debug   := -O1 -g -D_FORTIFY_SOURCE=2 -DHIKYAKU_DEBUG
 OPT_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 OPT_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 CFLAGS  := -std=c17 -D_GNU_SOURCE -DHIKYAKU_VERSION='"$(VERSION)"' $(OPT_$(BUILD)) $(WARN) $(HARDEN) \
@@ -115,8 +115,7 @@ run: ## build, make a demo MailRoot in demo/, serve on high ports of loopback
 test: ## build with sanitizers, run every test
 	@tools/install-deps test
 	@$(MAKE) --no-print-directory BUILD=san all unit
-	@$(MAKE) --no-print-directory BUILD=release all build/release/test/sys/seal_test
-	@$(MAKE) --no-print-directory BUILD=debug all
+	@$(MAKE) --no-print-directory BUILD=debug all build/debug/test/sys/seal_test
 	@$(MAKE) --no-print-directory $(NODE_TESTS)
 	@python3 tests/run.py all
 
@@ -132,7 +131,6 @@ test-unit: ## only the unit tests
 	@python3 tests/run.py unit
 test-e2e: ## only the end-to-end tests
 	@$(MAKE) --no-print-directory BUILD=san all
-	@$(MAKE) --no-print-directory BUILD=release all
 	@$(MAKE) --no-print-directory $(NODE_TESTS)
 	@python3 tests/run.py e2e
 test-tsan: ## the unit tests under ThreadSanitizer

@@ -115,11 +115,11 @@ def run_module(path):
 
 
 def run_folders(folders):
-    """One file more at a time than there are processors: most tests wait most of the time."""
+    """Two files more at a time than there are processors: most tests wait most of the time."""
     files = [p for folder in folders for p in sorted(glob.glob(os.path.join(HERE, folder, "test_*.py")))]
     rank = {name: i for i, name in enumerate(LONGEST)}
     files.sort(key=lambda p: rank.get(os.path.basename(p)[:-3], len(rank)))
-    with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count() + 1) as pool:
+    with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count() + 2) as pool:
         return [sum(column) for column in zip(*pool.map(run_module, files))]
 
 
@@ -129,8 +129,8 @@ def main():
     passed = failed = skipped = 0
     if what in ("all", "unit"):
         passed, failed = run_units(build)
-        if what == "all" or os.path.isdir(os.path.join(ROOT, "build/release/test")):
-            p, f = run_units("build/release")  # what only an unsanitized program can show
+        if what == "all" or os.path.isdir(os.path.join(ROOT, "build/debug/test")):
+            p, f = run_units("build/debug")  # what only an unsanitized program can show
             passed, failed = passed + p, failed + f
     folders = {"all": ["e2e", "crash"], "e2e": ["e2e"], "crash": ["crash"]}.get(what)
     if folders:

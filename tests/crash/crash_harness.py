@@ -21,7 +21,7 @@ SETTINGS = {"MaxSessionsPerAddress": 0, "WorkerThreads": 2, "TraceDays": 0}
 LARGE = 300000
 
 
-SECONDS_MAX = int(os.environ.get("KILL_SECONDS", "40"))  # a test spends on kills
+SECONDS_MAX = int(os.environ.get("KILL_SECONDS", "25"))  # a test spends on kills
 
 
 def kill_points(count, most):
