@@ -126,6 +126,11 @@ class Pages(unittest.TestCase):
     def test_queue(self):
         self.went_well("queue")
 
+    def test_on_trial(self):
+        self.went_well("on_trial")
+        addresses = [row[0] for row in self.rows("smtprelay.tab")]
+        self.assertTrue("192.0.2.61" in addresses and "192.0.2.62" not in addresses, addresses)
+
     def test_restart(self):
         self.went_well("restart")
 

@@ -20,6 +20,7 @@ import { Domains } from "./pages/domains";
 import { Emergency } from "./pages/emergency";
 import { Explain } from "./pages/explain";
 import { Filters } from "./pages/filters";
+import { History, HistoryPage } from "./pages/history";
 import { ListPage } from "./pages/list";
 import { Lists } from "./pages/lists";
 import { LogPage, Logs } from "./pages/logs";
@@ -40,6 +41,7 @@ import { Warnings } from "./pages/warnings";
 import { names, path } from "./router";
 import { isDelegate, isOwner, load, mayWrite, session, signOut } from "./session";
 import { Button, FormDialog, Link, Notices, Page, TextField, notice } from "./ui/parts";
+import { Trials } from "./ui/trial";
 
 type Row = { path: string; name: Key; page: ComponentType; may?: () => boolean };
 const menu: { name: Key | null; rows: Row[] }[] = [
@@ -76,6 +78,7 @@ const menu: { name: Key | null; rows: Row[] }[] = [
       { path: "/tls", name: "nav.tls", page: Tls },
       { path: "/settings", name: "nav.settings", page: Settings },
       { path: "/tables", name: "nav.tables", page: Tables },
+      { path: "/history", name: "nav.history", page: History, may: mayWrite },
     ],
   },
   {
@@ -115,6 +118,8 @@ function Current() {
   if (domain) return <DomainPage key={path.value} domain={domain[0]!} />;
   const message = names("/messages", 1);
   if (message) return <MessagePage key={path.value} id={message[0]!} />;
+  const change = names("/history", 1);
+  if (change) return <HistoryPage key={path.value} id={change[0]!} />;
   const log = names("/logs", 1);
   if (log) return <LogPage key={path.value} name={log[0]!} />;
   if (path.value === "/block-lists") return <BlockLists />;
@@ -233,6 +238,7 @@ export function App() {
       <div class="frame">
         <Menu />
         <main id="content" tabIndex={-1}>
+          <Trials />
           <Current />
         </main>
       </div>

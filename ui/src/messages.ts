@@ -2,6 +2,7 @@
 import { checks } from "./messages/checks";
 import { delegates } from "./messages/delegates";
 import { frame } from "./messages/frame";
+import { history } from "./messages/history";
 import { mail } from "./messages/mail";
 import { operate } from "./messages/operate";
 import { people } from "./messages/people";
@@ -9,4 +10,4 @@ import { server } from "./messages/server";
 import { tls } from "./messages/tls";
 
 export type Catalogue = Record<string, [en: string, ja: string]>;
-export const messages = { ...frame, ...mail, ...server, ...people, ...operate, ...checks, ...delegates, ...tls };
+export const messages = { ...frame, ...mail, ...server, ...people, ...operate, ...checks, ...delegates, ...tls, ...history };

@@ -73,5 +73,6 @@ export const tls = {
   "acme.failed": ["The last try failed: {why}", "前回は失敗しました: {why}"],
   "acme.order": ["Order now", "今すぐ申請"],
   "acme.settings": ["Settings", "設定"],
-  "error.number.262": ["{detail}", "この証明書は使えません ({detail})"],
+  "error.number.280": ["{detail}", "この証明書は使えません ({detail})"],
+  "error.number.281": ["There is no such certificate.", "その証明書はありません。"],
 } satisfies Catalogue;

@@ -7,6 +7,7 @@ import { mayWrite } from "../session";
 import { Choice } from "../ui/fields";
 import { RestartButton } from "../ui/restart";
 import { Badge, Button, Field, Loaded, Page, notice, problem, useData } from "../ui/parts";
+import { TrialChoice, tried } from "../ui/trial";
 
 type Option = {
   name: string;
@@ -144,7 +145,7 @@ export function Settings() {
   };
   const save = async (now: Options) => {
     try {
-      await patch("/options", { version: now.version, values: changes });
+      await patch("/options", { version: now.version, values: changes, ...tried() });
       setChanges({});
       setWas({});
       notice("good", t("app.saved"));
@@ -209,6 +210,7 @@ export function Settings() {
               {count > 0 && (
                 <div class="save-bar" role="region" aria-label={t("app.save")}>
                   <span>{t("settings.changes", { n: count })}</span>
+                  <TrialChoice />
                   <Button
                     onClick={() => {
                       setChanges({});

@@ -9,6 +9,7 @@ import { editorOf } from "../ui/editors";
 import { ExplainBeside } from "../ui/explain";
 import { tablePage, tableUrl, type Line, type Rows, type Table } from "../ui/table";
 import { TableRows } from "../ui/tablerows";
+import { TrialChoice } from "../ui/trial";
 
 export function TableCard({ table }: { table: Table }) {
   return (
@@ -56,9 +57,14 @@ export function TablePage(props: { path: string }) {
       up={[["/tables", t("nav.tables")]]}
       actions={
         mayWrite() && (
-          <Button kind="primary" onClick={() => setAdding(true)}>
-            {t("tables.new-row")}
-          </Button>
+          <>
+            <Link to={"/history?" + new URLSearchParams({ file: props.path })} class="button">
+              {t("nav.history")}
+            </Link>
+            <Button kind="primary" onClick={() => setAdding(true)}>
+              {t("tables.new-row")}
+            </Button>
+          </>
         )
       }
     >
@@ -67,6 +73,7 @@ export function TablePage(props: { path: string }) {
         {(now) => (
           <>
             <p>{either(now.table)}</p>
+            <TrialChoice />
             <TableRows
               path={props.path}
               now={now}

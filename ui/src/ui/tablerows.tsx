@@ -7,6 +7,7 @@ import { mayWrite } from "../session";
 import { columnHelp, columnName, kindOf } from "./columns";
 import { Choice, type Choices } from "./fields";
 import { Button, FormDialog, Grid, TextField, notice } from "./parts";
+import { tried } from "./trial";
 import { tableUrl, type Change, type Line, type Rows, type Table } from "./table";
 
 export type EditorProps = {
@@ -82,7 +83,7 @@ export function TableRows(props: {
   const columns = Math.max(now.table.kinds.length, ...now.rows.map((r) => r.values.length), 1);
   const change = async (one: Change, version = now.version) => {
     try {
-      await patch(url, { version, changes: [one] });
+      await patch(url, { version, changes: [one], ...tried() });
     } catch (e) {
       if (!(e instanceof ApiError) || e.code !== "changed") throw e;
       again();
