@@ -4,9 +4,10 @@
     bench.py PROGRAM [--quick] [--journal] [part ...]
 
 Parts: deliver, filters, relay, queue, lists, takeover, large, pop3, fetch, gates, idle, memory, useradd, web (the API
-with 100,000 accounts), full (mailbox of many messages). Each figure is the median of three runs (one with --quick). Needs root, for the peers
+with 100,000 accounts), trace (of 1,000,000 messages), full (mailbox of many messages). Each figure is the median of three runs (one with --quick). Needs root, for the peers
 and for --journal, which measures on an ext4 with a journal in a loop-mounted file. Everything listens on loopback only.
 """
+import datetime
 import http.client
 import json
 import os
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
@@ -847,32 +849,39 @@ class Bench:
                 # Deleted at the end: ext4 without a journal is slow for a while after deletions.
                 os.rename(server.root, os.path.join(self.folder, "made-" + scheme))
 
-    def web(self):
-        accounts = 100000 // (10 if self.quick else 1)
-        print(f"\n## The API behind the pages, with {accounts} accounts (seconds, from asking to the whole answer)\n")
-        print("| what | middle | slowest |\n|---|---|---|", flush=True)
-        server = Hikyaku(self.program, self.folder, accounts)
+    @staticmethod
+    def signed_in(server):
+        """What asks the API as the administrator."""
         fields = {"X-Hikyaku": "1", "Content-Type": "application/json"}
 
-        def ask(method, path, body=None, good=(200, 201, 204)):
+        def ask(method, path, body=None):
             connection = http.client.HTTPConnection("127.0.0.1", server.ports["http"], timeout=300)
             connection.request(method, "/api/v1" + path, None if body is None else json.dumps(body), fields)
             answer = connection.getresponse()
             text = answer.read()
-            if answer.status not in good:
+            if answer.status not in (200, 201, 202, 204):
                 raise RuntimeError(f"{method} {path}: {answer.status} {text[:200]}")
             if answer.headers.get("Set-Cookie"):
                 fields["Cookie"] = answer.headers["Set-Cookie"].split(";")[0]
             connection.close()
             return json.loads(text) if text else None
+        ask("POST", "/session", {"name": "a", "password": PASSWORD})
+        return ask
 
-        def timed(name, calls):
-            spent = []
-            for call in calls:
-                began = time.monotonic()
-                call()
-                spent.append(time.monotonic() - began)
-            print(f"| {name} | {statistics.median(spent):.2f} | {max(spent):.2f} |", flush=True)
+    @staticmethod
+    def timed(name, calls):
+        spent = []
+        for call in calls:
+            began = time.monotonic()
+            call()
+            spent.append(time.monotonic() - began)
+        print(f"| {name} | {statistics.median(spent):.2f} | {max(spent):.2f} |", flush=True)
+
+    def web(self):
+        accounts = 100000 // (10 if self.quick else 1)
+        print(f"\n## The API behind the pages, with {accounts} accounts (seconds, from asking to the whole answer)\n")
+        print("| what | middle | slowest |\n|---|---|---|", flush=True)
+        server = Hikyaku(self.program, self.folder, accounts)
 
         def change(i):
             now = ask("GET", f"/tables/mailusers.tab?offset={accounts // 2 + i}&limit=1")
@@ -886,24 +895,59 @@ class Bench:
 
         def bring(round_number):
             text = "domain\tname\tpassword\n" + "".join(f"{DOMAIN}\tbrought{round_number}x{i}\tlong-password\n" for i in range(1000))
-            job = ask("POST", "/import/users", {"text": text, "mode": "merge", "test": False}, good=(200, 201, 202))
+            job = ask("POST", "/import/users", {"text": text, "mode": "merge", "test": False})
             while ask("GET", f"/jobs/{job['job']}")["state"] == "running":
                 time.sleep(0.05)
         try:
             time.sleep(2)
-            ask("POST", "/session", {"name": "a", "password": PASSWORD})
+            ask = self.signed_in(server)
             rounds = range(self.runs)
-            timed("first 100 accounts", [lambda: ask("GET", "/users?limit=100")] * 5)
-            timed("search among all", [lambda i=i: ask("GET", f"/users?limit=100&search=son0{i}77") for i in range(5)])
-            timed("one account", [lambda i=i: ask("GET", f"/users/{DOMAIN}/person00{i}123") for i in range(5)])
-            timed("100 rows in the middle of mailusers.tab", [lambda: ask("GET", f"/tables/mailusers.tab?offset={accounts // 2}&limit=100")] * 5)
-            timed("a row there read and changed", [lambda i=i: change(i) for i in range(5)])
-            timed("a new account", [lambda i=i: ask("POST", "/users", {"domain": DOMAIN, "name": f"new{i}"}) for i in range(5)])
-            timed("a new password", [lambda i=i: ask("PUT", f"/users/{DOMAIN}/person00{i}123/password", {"password": "another-secret"})
+            self.timed("first 100 accounts", [lambda: ask("GET", "/users?limit=100")] * 5)
+            self.timed("search among all", [lambda i=i: ask("GET", f"/users?limit=100&search=son0{i}77") for i in range(5)])
+            self.timed("one account", [lambda i=i: ask("GET", f"/users/{DOMAIN}/person00{i}123") for i in range(5)])
+            self.timed("100 rows in the middle of mailusers.tab", [lambda: ask("GET", f"/tables/mailusers.tab?offset={accounts // 2}&limit=100")] * 5)
+            self.timed("a row there read and changed", [lambda i=i: change(i) for i in range(5)])
+            self.timed("a new account", [lambda i=i: ask("POST", "/users", {"domain": DOMAIN, "name": f"new{i}"}) for i in range(5)])
+            self.timed("a new password", [lambda i=i: ask("PUT", f"/users/{DOMAIN}/person00{i}123/password", {"password": "another-secret"})
                                      for i in range(5)])
-            timed("an account removed", [lambda i=i: ask("DELETE", f"/users/{DOMAIN}/new{i}") for i in rounds])
-            timed("one brought back", [put_back for _ in rounds])
-            timed("1,000 accounts from a text", [lambda i=i: bring(i) for i in rounds])
+            self.timed("an account removed", [lambda i=i: ask("DELETE", f"/users/{DOMAIN}/new{i}") for i in rounds])
+            self.timed("one brought back", [put_back for _ in rounds])
+            self.timed("1,000 accounts from a text", [lambda i=i: bring(i) for i in rounds])
+        finally:
+            server.stop()
+            shutil.rmtree(server.root)
+
+    def trace(self):
+        count, days = 1000000 // (10 if self.quick else 1), 5
+        print(f"\n## The story of one of {count} logged messages, by the API (seconds)\n")
+        print("| asked for | middle | slowest |\n|---|---|---|", flush=True)
+        server = Hikyaku(self.program, self.folder)
+        today = datetime.date.today()
+        for day in range(days):
+            when = today - datetime.timedelta(days=days - day)
+            with open(os.path.join(server.root, "logs", f"trace-{when:%Y%m%d}0000"), "w", encoding="utf-8") as f:
+                for n in range(day * count // days, (day + 1) * count // days):
+                    at = f'"{when} {n // 3600 % 24:02}:{n // 60 % 60:02}:{n % 60:02}.000 +0000"'
+                    f.write(f'{at}\t"smtpd"\t"message accepted"\t"id=5f{n:012}"\t"session=smtp-x{n}"\t"from=s{n % 70000}@past.example"\t'
+                            f'"rcpts=1"\t"rcpt=r{n % 9973}@{DOMAIN}"\t"size=1295"\t"message_id=<m{n}@past.example>"\t"client=192.0.2.{n % 250}"\n'
+                            f'{at}\t"queue"\t"delivered"\t"id=5f{n:012}"\t"rcpt=r{n % 9973}@{DOMAIN}"\t"status=2.0.0"\n')
+        try:
+            while len([n for n in os.listdir(os.path.join(server.root, "logs")) if n.endswith(".index")]) < days:
+                time.sleep(0.5)
+            time.sleep(20 if not self.quick else 3)  # the last one to its end
+            ask = self.signed_in(server)
+
+            def find(about, most=50):
+                found = ask("GET", "/trace?" + urllib.parse.urlencode({"about": about, "limit": most}))
+                if not found["stories"]:
+                    raise RuntimeError(f"{about} isn't found")
+            picks = [count // 7 * i + 3 for i in range(1, 6)]
+            for name, words in (("an id", [f"5f{n:012}" for n in picks]), ("a Message-ID", [f"<m{n}@past.example>" for n in picks]),
+                                ("a sender of 14", [f"s{n % 70000}@past.example" for n in picks]),
+                                ("a recipient of 100", [f"r{n % 9973}@{DOMAIN}" for n in picks]),
+                                ("a client of 4,000", [f"192.0.2.{n % 250}" for n in picks]),
+                                ("a pattern", [f"s{n % 70000}@past.*" for n in picks])):
+                self.timed(name, [lambda w=w: find(w) for w in words])
         finally:
             server.stop()
             shutil.rmtree(server.root)
@@ -947,7 +991,7 @@ def main():
         return 2
     program = os.path.abspath(words[0])
     flags = [w for w in words[1:] if w.startswith("--")]
-    parts = [w for w in words[1:] if not w.startswith("--")] or ["deliver", "filters", "relay", "queue", "lists", "takeover", "large", "pop3", "fetch", "gates", "idle", "memory", "useradd", "web", "full"]
+    parts = [w for w in words[1:] if not w.startswith("--")] or ["deliver", "filters", "relay", "queue", "lists", "takeover", "large", "pop3", "fetch", "gates", "idle", "memory", "useradd", "web", "trace", "full"]
     if os.geteuid() != 0:
         print("the peers need root; run `sudo make bench`")
         return 1

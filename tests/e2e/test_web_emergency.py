@@ -4,6 +4,7 @@ import email
 import email.policy
 import os
 import smtplib
+import time
 import unittest
 
 from harness import DOMAIN, PASSWORD, wait_until
@@ -28,6 +29,12 @@ class Emergency(QueueTest):
     def setUpClass(cls):
         super().setUpClass()
         cls.server.set(PostMaster=f"bob@{DOMAIN}")
+        if FLOOD > 300:  # limits.tab would have stopped it
+            with open(cls.server.path("limits.tab"), "r+b") as f:
+                lines = f.readlines()
+                f.seek(0)
+                f.writelines(b"#" + line for line in lines)
+            time.sleep(5)
 
     def sender(self, account=ALICE):
         rows = self.client.api("GET", "/queue/senders?search=" + account)[1]["rows"]
