@@ -452,17 +452,24 @@ bool options_report_in_japanese(struct str domain)
 
 /* --- certificates ------------------------------------------------------------------------ */
 
+/* path, if it is wanted and there. */
+static const char *trusted(bool wanted, const char *path, struct file_id *out)
+{
+    struct err e;
+    *out = (struct file_id){ .ino = 0 };
+    return wanted && file_id_get(path, out, &e) == RC_OK && out->ino != 0 ? path : NULL;
+}
+
 struct tls_trust options_tls_trust(const struct options *o)
 {
-    return (struct tls_trust){
-        .ca_file = o->ssl_use_certs_file && file_exists("certs.pem") ? "certs.pem" : NULL,
-        .ca_folder = o->ssl_use_certs_dir && folder_exists("certs") ? "certs" : NULL,
-        .depth = (unsigned)o->ssl_max_certs_depth,
-    };
+    struct tls_trust t = { .depth = (unsigned)o->ssl_max_certs_depth };
+    t.ca_file = trusted(o->ssl_use_certs_file, "certs.pem", &t.file);
+    t.ca_folder = trusted(o->ssl_use_certs_dir, "certs", &t.folder);
+    return t;
 }
 
 bool tls_trust_eq(const struct tls_trust *x, const struct tls_trust *y)
 {
-    return (x->ca_file == NULL) == (y->ca_file == NULL) &&
-           (x->ca_folder == NULL) == (y->ca_folder == NULL) && x->depth == y->depth;
+    return file_id_eq(&x->file, &y->file) && file_id_eq(&x->folder, &y->folder) &&
+           x->depth == y->depth;
 }

@@ -9,12 +9,14 @@
 #define CONNECT_TIME (30 * USEC_S)
 #define GREETING_TIME (300 * USEC_S)
 #define COMMAND_TIME (300 * USEC_S)
+#define RETRY_TIME (60 * USEC_S) /* of authorities that couldn't be loaded */
 #define REPLY_LINES_MAX 100u
 #define REPLY_BYTES_MAX ((size_t)4096)
 
-static struct lock tls_lock = LOCK_INIT(LOCK_TLS); /* protects the next two */
+static struct lock tls_lock = LOCK_INIT(LOCK_TLS); /* protects tls_ctx */
 static struct client_tls_ctx *tls_ctx;
-static struct tls_trust trust;
+static struct tls_trust trust; /* of tls_ctx, or what couldn't be loaded until retry_at */
+static usec_t retry_at;        /* 0: it was loaded */
 
 enum rc connection_init(struct err *e)
 {
@@ -27,14 +29,18 @@ void connection_refresh(void)
     struct err e;
     struct tls_trust now = options_tls_trust(conf());
     struct client_tls_ctx *fresh = NULL;
-    if (tls_trust_eq(&now, &trust))
+    if (tls_trust_eq(&now, &trust) && (retry_at == 0 || clock_mono() < retry_at))
         return;
-    if (client_tls_ctx_new(&now, &fresh, &e) != RC_OK)
-        log_error(EV("certificate authorities not usable"), KE(&e));
-    lock_take(&tls_lock);
-    struct client_tls_ctx *before = fresh == NULL ? NULL : tls_ctx;
-    tls_ctx = fresh == NULL ? tls_ctx : fresh;
     trust = now;
+    if (client_tls_ctx_new(&now, &fresh, &e) != RC_OK) {
+        log_error(EV("certificate authorities not usable"), KE(&e));
+        retry_at = clock_mono() + RETRY_TIME;
+        return;
+    }
+    retry_at = 0;
+    lock_take(&tls_lock);
+    struct client_tls_ctx *before = tls_ctx;
+    tls_ctx = fresh;
     lock_drop(&tls_lock);
     client_tls_ctx_put(&before);
 }

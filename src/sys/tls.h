@@ -3,7 +3,7 @@
 #ifndef HIKYAKU_SYS_TLS_H
 #define HIKYAKU_SYS_TLS_H
 
-#include "base/base.h"
+#include "sys/file.h"
 
 struct tls_ctx;
 struct tls;
@@ -15,6 +15,7 @@ struct tls;
 /* Whose certificates are believed, besides the system's authorities. */
 struct tls_trust {
     const char *ca_file, *ca_folder; /* may be NULL */
+    struct file_id file, folder;     /* which ones they were */
     unsigned depth;                  /* longest chain; 0: OpenSSL's */
 };
 /* What a server asks of its clients. */

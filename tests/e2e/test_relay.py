@@ -339,6 +339,13 @@ class Routes(unittest.TestCase):
                 send(server, ["b@good.example"])
                 self.assertTrue(wait_until(lambda: "certificate of" in server.log_text()))
                 self.assertEqual(len(good.messages), 2)
+                with open(server.path("certs.pem"), "wb") as f:
+                    f.write(b"not yet\n")
+                server.set(SSLUseCertsFile="1")
+                self.assertTrue(wait_until(lambda: "certificate authorities not usable" in server.log_text()))
+                with open(pair[0], "rb") as one, open(server.path("certs.pem"), "wb") as f:
+                    f.write(one.read())
+                self.assertTrue(wait_until(lambda: len(good.messages) == 3), server.log_text()[-2000:])
 
 
 class FakeDns:
