@@ -21,7 +21,7 @@
 /* Something worth a word: the file (may be empty) and what about it. Foreign text isn't
  * escaped. */
 typedef void backup_say_fn(void *ctx, struct str file, struct str what);
-/* How far it is; called now and then. */
+/* How far it is; called after each file. */
 typedef void backup_progress_fn(void *ctx, uint64_t files, uint64_t octets);
 struct backup_sink {
     backup_say_fn *say;
@@ -49,6 +49,9 @@ struct backup_report {
 enum rc backup_make(const struct backup_request *r, const struct backup_sink *sink,
                     struct arena *a, struct backup_report *out, struct err *e) CHECK_RESULT;
 
+/* A snapshot inside the MailRoot (the working directory) would be part of the next one. */
+enum rc backup_check_outside(const char *dir, struct err *e) CHECK_RESULT;
+
 /* The names of the snapshots in a folder, oldest first; in a. */
 enum rc backup_list(const char *dir, struct arena *a, struct str **out, size_t *out_count,
                     struct err *e) CHECK_RESULT;
@@ -71,6 +74,9 @@ struct backup_choice {
     struct str folder; /* of the user's Maildir ("Sent"; "INBOX"); empty: all */
     bool leave_queue;  /* everything: not the queue */
 };
+/* "all", "DOMAIN", "USER@DOMAIN" or "USER@DOMAIN/FOLDER"; false: none of these. Pure. */
+bool backup_choice_parse(struct str what, struct backup_choice *out);
+
 struct backup_restored {
     uint64_t files, octets, messages;
     uint64_t present; /* messages that are there already */

@@ -44,6 +44,8 @@ enum rc manifest_parse(struct str text, struct arena *a, struct manifest *out,
                        struct err *e) CHECK_RESULT;
 enum rc manifest_read(const char *snapshot, struct arena *a, struct manifest *out,
                       struct err *e) CHECK_RESULT;
+/* How many files are in it, by its last line; RC_PERM: it has none. */
+enum rc manifest_count(const char *snapshot, uint64_t *out_files, struct err *e) CHECK_RESULT;
 void manifest_release(struct manifest *m);
 /* The next file of a folder's lines; false at the end. Its name is in a. */
 bool manifest_next(struct str *lines, struct arena *a, struct manifest_file *out);

@@ -9,6 +9,7 @@
 #include "backup/backup_int.h"
 #include "conf/tab.h"
 #include <dirent.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -37,9 +38,9 @@ struct making {
 /* Of use to running processes only, or made anew from the rest. */
 static bool is_left_out(const struct making *m, struct str path)
 {
-    static const char *const paths[] = { "hikyaku/commit", "hikyaku/board", "hikyaku/lock",
-                                         "hikyaku/run",    "pop3locks",     "queue/tmp",
-                                         "hikyaku/history" };
+    static const char *const paths[] = { "hikyaku/commit",  "hikyaku/board",  "hikyaku/lock",
+                                         "hikyaku/run",     "pop3locks",      "queue/tmp",
+                                         "hikyaku/history", "hikyaku/backup", ".backup" };
     for (size_t i = 0; i < ARRAY_LEN(paths); i++)
         if (str_eq(path, str_from_c(paths[i])))
             return true;
@@ -64,7 +65,7 @@ static enum rc note_file(struct making *m, const struct manifest_file *f, struct
         return err_temp(e, "4.3.1", "out of memory");
     m->out->files++;
     m->out->octets += f->size;
-    if (m->sink->progress != NULL && m->out->files % 1000 == 0)
+    if (m->sink->progress != NULL)
         m->sink->progress(m->sink->ctx, m->out->files, m->out->octets);
     return m->text.n > FLUSH_BYTES ? flush(m, e) : RC_OK;
 }
@@ -448,6 +449,17 @@ enum rc backup_list(const char *dir, struct arena *a, struct str **out, size_t *
     return rc;
 }
 
+enum rc backup_check_outside(const char *dir, struct err *e)
+{
+    char real[PATH_MAX], root[PATH_MAX];
+    if (realpath(".", root) == NULL || realpath(dir, real) == NULL)
+        return err_sys(e, "look at %s", dir);
+    size_t n = strlen(root);
+    if (strncmp(real, root, n) == 0 && (real[n] == '/' || real[n] == '\0'))
+        return err_perm(e, "5.3.0", "%s lies in the MailRoot", dir);
+    return RC_OK;
+}
+
 /* The newest snapshot whose manifest can be read is what unchanged files are linked to. */
 static enum rc open_former(struct making *m, struct err *e)
 {
@@ -546,6 +558,8 @@ enum rc backup_make(const struct backup_request *r, const struct backup_sink *si
     m.partial = arena_printf(&m.mem, "%s/" PARTIAL, r->dir).p;
     buf_init(&m.text, FLUSH_BYTES * 4);
     enum rc rc = folder_make(r->dir, 0700, e);
+    if (rc == RC_OK)
+        rc = backup_check_outside(r->dir, e);
     if (rc == RC_OK)
         rc = file_lock(arena_printf(&m.mem, "%s/.lock", r->dir).p, false, &lock, e);
     if (rc == RC_OK)

@@ -211,6 +211,29 @@ enum rc manifest_read(const char *snapshot, struct arena *a, struct manifest *ou
     return rc == RC_OK ? rc : err_wrap(e, "%s", path.p);
 }
 
+enum rc manifest_count(const char *snapshot, uint64_t *out_files, struct err *e)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct stat st;
+    char tail[64];
+    const char *path = arena_printf(&a, "%s/manifest", snapshot).p;
+    int fd AUTO_CLOSE = io_open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+    if (fd < 0 || io_fstat(fd, &st) < 0)
+        return err_sys(e, "open %s", path);
+    uint64_t size = (uint64_t)st.st_size, at = size - MIN(size, sizeof(tail));
+    ssize_t n = io_pread(fd, tail, sizeof(tail), at);
+    struct str text = n <= 0 ? STR("") : str_from(tail, (size_t)n), line = STR("");
+    uint64_t folders = 0;
+    size_t last = str_find_str(text, STR("\nend "));
+    if (last != SIZE_MAX) {
+        text = str_skip(text, last + 1);
+        (void)str_cut(&text, '\n', &line);
+    }
+    return parse_end(line, &folders, out_files)
+               ? RC_OK
+               : err_perm(e, "5.3.0", "%s is damaged: it has no end", path);
+}
+
 void manifest_release(struct manifest *m)
 {
     map_release(&m->by_path);

@@ -23,6 +23,21 @@ static void say(const struct restoring *r, struct str path, const char *what)
     r->sink->say(r->sink->ctx, path, str_from_c(what));
 }
 
+bool backup_choice_parse(struct str what, struct backup_choice *out)
+{
+    *out = (struct backup_choice){ STR(""), STR(""), STR(""), false };
+    if (str_eq(what, STR("all")))
+        return true;
+    size_t slash = str_find(what, '/'), at = str_rfind(str_head(what, slash), '@');
+    out->folder = slash == SIZE_MAX ? STR("") : str_skip(what, slash + 1);
+    what = str_head(what, slash);
+    out->user = at == SIZE_MAX ? STR("") : str_head(what, at);
+    out->domain = at == SIZE_MAX ? what : str_skip(what, at + 1);
+    bool named = (slash == SIZE_MAX) == (out->folder.n == 0) && out->domain.n > 0;
+    return named && (out->folder.n == 0 || out->user.n > 0) && !str_has_any(out->folder, "/") &&
+           !str_starts(out->folder, STR("."));
+}
+
 /* --- what is chosen ---------------------------------------------------------------------- */
 
 static bool is_below(struct str path, struct str top)
@@ -117,7 +132,7 @@ static enum rc copy_proved(struct restoring *r, struct str path, const struct ma
     if (octets == f->size && memcmp(sum, f->sum, sizeof(sum)) == 0) {
         r->out->files++;
         r->out->octets += octets;
-        if (r->sink->progress != NULL && r->out->files % 1000 == 0)
+        if (r->sink->progress != NULL)
             r->sink->progress(r->sink->ctx, r->out->files, r->out->octets);
         return RC_OK;
     }

@@ -31,5 +31,7 @@ void control_settle_limits(void);
 /* Looks for changes by hand, takes back what wasn't confirmed in time, keeps the history of
  * tables within its bounds; call every second at least. */
 void control_settle_history(void);
+/* Orders the backup of the day when its time has come; call every second. */
+void control_settle_backup(void);
 
 #endif

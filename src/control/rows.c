@@ -11,6 +11,7 @@ const struct ctrl_command ctrl_commands[] = {
     { "aliaslist",       1, 4, ctrl_aliaslist,       false, 0, "[domain [alias [account]]]" },
     { "as",              3, 3, ctrl_as,              false, 0, "name address" },
     { "audit",           2, 8, ctrl_audit,           false, 7, "act object..." },
+    { "backuporder",     2, 5, ctrl_backuporder,     false, 4, "look|make|stop|verify|restore [backup [all|domain|user@domain[/folder] back|aside]]" },
     { "cfgfileget",      2, 2, ctrl_cfgfileget,      false, 0, "path" },
     { "cfgfileset",      2, 4, ctrl_cfgfileset,      false, 1, "path [SHA-256 of the present file, or none [seconds until it goes back]]" },
     { "custdomget",      2, 2, ctrl_custdomget,      false, 0, "domain" },

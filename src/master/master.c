@@ -4,6 +4,7 @@
  * clients or from roles.
  */
 #include "master/master.h"
+#include "backup/work.h"
 #include "conf/marker.h"
 #include "conf/tab.h"
 #include "conf/tables.h"
@@ -15,8 +16,6 @@
 #include "sys/notify.h"
 #include "sys/trace.h"
 #include "users/guard.h"
-#include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/wait.h>
 
@@ -35,6 +34,7 @@ struct master {
     struct board *board;
     int lock_fd;
     struct running running[ROLE_COUNT];
+    pid_t backup_pid; /* of the process that carries out BACKUP_ORDER_PATH; 0: none */
     int channels[ROLE_COUNT][ROLE_COUNT]; /* [a][b]: a's end of the channel between a and b */
     bool stopping, clean;
     bool again; /* what is being stopped shall be started again */
@@ -54,58 +54,13 @@ usec_t master_next_pause(usec_t before, usec_t lived)
     return MIN(before * 2, PAUSE_LONGEST);
 }
 
-/* The surroundings of a role in a memory file. */
-static enum rc write_env(const struct role_env *env, int *out_fd, struct err *e)
-{
-    int fd = memfd_create("role", MFD_CLOEXEC);
-    if (fd < 0)
-        return err_sys(e, "make memory file");
-    if (io_pwrite(fd, env, sizeof(*env), 0) != (ssize_t)sizeof(*env)) {
-        enum rc rc = err_sys(e, "write memory file");
-        (void)close(fd);
-        return rc;
-    }
-    *out_fd = fd;
-    return RC_OK;
-}
-
 /* Starts `hikyaku role NAME` with the descriptors in env. */
 static enum rc spawn(const struct master *m, const char *name, const struct role_env *env,
                      bool is_control, pid_t *out_pid, struct err *e)
 {
-    const char *argv[600] = { "hikyaku", "role", name };
-    const char *const *words = NULL;
-    size_t count = options_command_words(&words), n = 0;
-    int keep[LISTENERS_MAX + ROLE_COUNT + 8];
-    int env_fd = -1;
-    for (size_t i = 0; i < count && i < 590; i++)
-        argv[3 + i] = words[i];
-    for (size_t i = 0; i < env->listener_count; i++)
-        keep[n++] = env->listeners[i].fd;
-    for (size_t i = 0; i < ROLE_COUNT; i++)
-        if (env->channels[i] >= 0)
-            keep[n++] = env->channels[i];
-    if (env->board_fd >= 0)
-        keep[n++] = env->board_fd;
-    if (env->guard_fd >= 0)
-        keep[n++] = env->guard_fd;
-    if (env->notices_fd >= 0)
-        keep[n++] = env->notices_fd;
-    keep[n] = -1;
-    enum rc rc = write_env(env, &env_fd, e);
-    if (rc != RC_OK)
-        return rc;
-    struct child child = {
-        .argv = argv,
-        .keep_fds = keep,
-        .env_fd = env_fd,
-        .change_user = m->change_user,
-        .uid = is_control ? m->control_uid : m->mail_uid,
-        .gid = is_control ? m->control_gid : m->mail_gid,
-    };
-    rc = child_start(&child, out_pid, e);
-    (void)close(env_fd);
-    return rc;
+    const struct role_user as = { m->change_user, is_control ? m->control_uid : m->mail_uid,
+                                  is_control ? m->control_gid : m->mail_gid };
+    return role_start(name, env, &as, out_pid, e);
 }
 
 /* What a role gets of the master's descriptors: its own listeners and channels. */
@@ -163,14 +118,41 @@ static void role_ended(struct master *m, size_t r, int status)
               KI("restart_in_ms", run->pause / USEC_MS));
 }
 
+/* No channel and no listener. */
+static struct role_env env_of_none(const struct master *m)
+{
+    struct role_env none = m->env;
+    none.listener_count = 0;
+    for (size_t i = 0; i < ROLE_COUNT; i++)
+        none.channels[i] = -1;
+    return none;
+}
+
+/* The order stays until the process has ended, so that there is one at a time. */
+static void start_backup(struct master *m)
+{
+    struct role_env none = env_of_none(m);
+    struct err e;
+    if (m->backup_pid != 0 || m->stopping || !file_exists(BACKUP_ORDER_PATH) ||
+        spawn(m, "backup", &none, true, &m->backup_pid, &e) == RC_OK)
+        return;
+    log_error(EV("backup not started"), KE(&e));
+    (void)io_unlink(BACKUP_ORDER_PATH);
+}
+
 static void reap(struct master *m)
 {
     pid_t pid = 0;
     int status = 0;
-    while (child_reap(&pid, &status))
+    while (child_reap(&pid, &status)) {
+        if (pid == m->backup_pid) {
+            m->backup_pid = 0;
+            (void)io_unlink(BACKUP_ORDER_PATH);
+        }
         for (size_t r = 0; r < role_count; r++)
             if (m->running[r].pid == pid)
                 role_ended(m, r, status);
+    }
 }
 
 /* --- preparing --------------------------------------------------------------------------- */
@@ -329,12 +311,9 @@ static enum rc open_listeners(struct master *m, const int *sockets, size_t socke
 
 static enum rc run_recovery(const struct master *m, struct err *e)
 {
-    struct role_env none = m->env;
+    struct role_env none = env_of_none(m);
     pid_t pid = 0;
     int status = 0;
-    none.listener_count = 0;
-    for (size_t i = 0; i < ROLE_COUNT; i++)
-        none.channels[i] = -1;
     enum rc rc = spawn(m, "recover", &none, false, &pid, e);
     if (rc != RC_OK)
         return rc;
@@ -368,6 +347,7 @@ static enum rc make_files(struct master *m, struct err *e)
     if (rc == RC_OK)
         rc = marker_read(&marker, e);
     (void)io_unlink(".restart"); /* for a server that doesn't run any more */
+    (void)io_unlink(BACKUP_ORDER_PATH);
     if (rc == RC_OK)
         rc = options_load(e);
     if (rc == RC_OK)
@@ -456,6 +436,7 @@ static void look_for_orders(struct master *m)
         begin_stop(m, ".restart", true);
     if (take_order(".reload"))
         tell_roles(m, SIGHUP);
+    start_backup(m);
 }
 
 static void start_due_roles(struct master *m)

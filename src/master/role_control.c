@@ -207,8 +207,10 @@ static void tick(void)
     if (admin_index_due() || users_index_is_stale())
         refresh();
     take_trigger();
-    if (!my_env->alone)
+    if (!my_env->alone) {
         acme_home_tick();
+        control_settle_backup();
+    }
     if (now >= settle_at) {
         admin_settle();
         settle_at = now + SETTLE_EVERY;

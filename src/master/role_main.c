@@ -1,4 +1,5 @@
 /* role_main.c - `hikyaku role NAME`: what the master starts, and what -d runs alone. */
+#include "backup/work.h"
 #include "conf/options.h"
 #include "master/master.h"
 #include "master/recover.h"
@@ -32,7 +33,7 @@ static enum rc env_inherited(struct role_env *env, struct err *e)
 }
 
 /* Alone: its own listeners, no other roles. */
-static enum rc env_alone(struct role_env *env, struct err *e)
+static enum rc env_alone(const char *name, struct role_env *env, struct err *e)
 {
     size_t count = 0;
     *env = (struct role_env){
@@ -40,8 +41,7 @@ static enum rc env_alone(struct role_env *env, struct err *e)
     };
     for (size_t i = 0; i < ROLE_COUNT; i++)
         env->channels[i] = -1;
-    log_warn(EV("role alone in the foreground, not sealed"),
-             KV("role", this_role == NULL ? "recover" : this_role->name));
+    log_warn(EV("role alone in the foreground, not sealed"), KV("role", name));
     if (this_role == NULL || this_role->services[0] == '\0')
         return RC_OK;
     enum rc rc = options_load(e);
@@ -58,15 +58,23 @@ static enum rc env_alone(struct role_env *env, struct err *e)
     return rc;
 }
 
+/* Processes of the master that do one thing and end. */
+static int (*main_of_once(const char *name))(void)
+{
+    return strcmp(name, "recover") == 0  ? recover_main
+           : strcmp(name, "backup") == 0 ? backup_work_main
+                                         : NULL;
+}
+
 int master_role(int argc, char **argv)
 {
     struct role_env env;
     struct err e;
     const char *mailroot = NULL;
     bool alone = argc > 1 && strcmp(argv[1], "-d") == 0;
-    bool recover = argc > 0 && strcmp(argv[0], "recover") == 0;
+    int (*once)(void) = argc > 0 ? main_of_once(argv[0]) : NULL;
     this_role = argc > 0 ? role_by_name(argv[0]) : NULL;
-    if (this_role == NULL && !recover) {
+    if (this_role == NULL && once == NULL) {
         (void)fprintf(stderr, "usage: hikyaku role control|smtpd|access|queue|relay|recover "
                               "[-d] [--mailroot DIR]\n");
         return 2;
@@ -82,9 +90,9 @@ int master_role(int argc, char **argv)
     if (rc == RC_OK && alone && chdir(mailroot == NULL ? options_mailroot() : mailroot) < 0)
         rc = err_sys(&e, "enter MailRoot");
     if (rc == RC_OK)
-        rc = alone ? env_alone(&env, &e) : env_inherited(&env, &e);
-    if (rc == RC_OK && recover)
-        return recover_main();
+        rc = alone ? env_alone(argv[0], &env, &e) : env_inherited(&env, &e);
+    if (rc == RC_OK && once != NULL)
+        return once();
     if (rc == RC_OK)
         rc = role_begin(&env, &e);
     if (rc != RC_OK) {

@@ -51,6 +51,16 @@ bool role_serves(const struct role *r, const char *service);
 /* Takes our own long options off the words; the rest are XMail's. False: wrong usage. */
 bool role_own_options(int *argc, char **argv, const char **mailroot);
 
+/* Whom a process of the master runs as. */
+struct role_user {
+    bool change; /* from root; else it stays what the master is */
+    uid_t uid;
+    gid_t gid;
+};
+/* Starts `hikyaku role NAME` with the descriptors in env (start.c). */
+enum rc role_start(const char *name, const struct role_env *env, const struct role_user *as,
+                   pid_t *out_pid, struct err *e) CHECK_RESULT;
+
 /* --- what the mains share (role_common.c) ------------------------------------------------ */
 
 /* The role of this process. */

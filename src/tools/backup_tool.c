@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define PROGRESS_EVERY 1000u /* files */
+
 static const char backup_usage[] =
     "usage: hikyaku backup DIR [--keep N] [--logs] [--mailroot DIR]\n"
     "       hikyaku backup --list DIR\n"
@@ -62,7 +64,7 @@ static void say(void *ctx, struct str file, struct str what)
 static void progress(void *ctx, uint64_t files, uint64_t octets)
 {
     struct run *r = ctx;
-    if (isatty(STDERR_FILENO) == 0)
+    if (files % PROGRESS_EVERY != 0 || isatty(STDERR_FILENO) == 0)
         return;
     (void)fprintf(stderr, "\r%" PRIu64 " files, %" PRIu64 " MB", files, octets >> 20);
     r->shown = true;
@@ -82,18 +84,6 @@ static char *absolute(const char *path, struct arena *a)
     if (path[0] == '/' || getcwd(here, sizeof(here)) == NULL)
         return arena_c(a, str_from_c(path));
     return arena_c(a, arena_printf(a, "%s/%s", here, path));
-}
-
-/* A snapshot inside the MailRoot would be part of the next one. */
-static enum rc check_outside(const char *dir, struct err *e)
-{
-    char real[PATH_MAX], root[PATH_MAX];
-    if (realpath(".", root) == NULL || realpath(dir, real) == NULL)
-        return err_sys(e, "look at %s", dir);
-    size_t n = strlen(root);
-    if (strncmp(real, root, n) == 0 && (real[n] == '/' || real[n] == '\0'))
-        return err_perm(e, "5.3.0", "%s lies in the MailRoot", dir);
-    return RC_OK;
 }
 
 /* Root becomes the owner where one user has it all; else it stays root and follows no links. */
@@ -158,10 +148,6 @@ static enum rc make(struct run *r, struct arena *a, struct err *e)
     enum rc rc = tool_enter_mailroot(r->mailroot, e);
     if (rc == RC_OK)
         rc = choose_user(&request.careful, e);
-    if (rc == RC_OK)
-        rc = folder_make(r->place, 0700, e);
-    if (rc == RC_OK)
-        rc = check_outside(r->place, e);
     if (rc == RC_OK)
         rc = backup_make(&request, &sink, a, &report, e);
     clear_line(r);
@@ -231,20 +217,12 @@ int tool_backup(int argc, char **argv)
 
 /* --- restore ----------------------------------------------------------------------------- */
 
-static bool parse_choice(struct run *r, struct backup_choice *out)
+static bool parse_choice(const struct run *r, struct backup_choice *out)
 {
-    struct str what = str_from_c(r->what);
-    *out = (struct backup_choice){ STR(""), STR(""), STR(""), r->without_queue };
-    if (str_eq(what, STR("all")))
-        return true;
-    size_t slash = str_find(what, '/'), at = str_rfind(str_head(what, slash), '@');
-    out->folder = slash == SIZE_MAX ? STR("") : str_skip(what, slash + 1);
-    what = str_head(what, slash);
-    out->user = at == SIZE_MAX ? STR("") : str_head(what, at);
-    out->domain = at == SIZE_MAX ? what : str_skip(what, at + 1);
-    bool named = (slash == SIZE_MAX) == (out->folder.n == 0) && out->domain.n > 0;
-    return named && (out->folder.n == 0 || out->user.n > 0) && !r->without_queue &&
-           !str_has_any(out->folder, "/") && !str_starts(out->folder, STR("."));
+    if (!backup_choice_parse(str_from_c(r->what), out))
+        return false;
+    out->leave_queue = r->without_queue;
+    return !r->without_queue || out->domain.n == 0;
 }
 
 static enum rc restore(struct run *r, const struct backup_choice *c,

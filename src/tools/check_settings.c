@@ -1,4 +1,5 @@
 /* check_settings.c - server.tab by the rows of options.def, and the addresses it names. */
+#include "backup/work.h"
 #include "conf/tab.h"
 #include "mail/address.h"
 #include "tools/check_int.h"
@@ -62,6 +63,20 @@ static void check_address(struct check *c, const char *name, struct str value, b
                   "%s is %.*s, which is neither an account nor an alias", name, STR_ARG(value));
 }
 
+static void check_backup(struct check *c, const struct options *o)
+{
+    unsigned minutes = 0;
+    if (o->backup_folder.n > 0 && !str_starts(o->backup_folder, STR("/")))
+        check_say(c, CHECK_ERROR, TABLE, 0, "give it a path that begins with /",
+                  "BackupFolder isn't a path from the root");
+    if (o->backup_time.n > 0 && !backup_time_parse(o->backup_time, &minutes))
+        check_say(c, CHECK_ERROR, TABLE, 0, "give it a time like 03:30",
+                  "BackupTime is no time of a day");
+    if (o->backup_time.n > 0 && o->backup_folder.n == 0)
+        check_say(c, CHECK_WARNING, TABLE, 0, "set it, too",
+                  "BackupTime is set, but BackupFolder isn't: no backups are made");
+}
+
 void check_settings(struct check *c)
 {
     struct tab tab;
@@ -82,4 +97,5 @@ void check_settings(struct check *c)
                   "RootDomain is not set");
     check_address(c, "PostMaster", o->post_master, true);
     check_address(c, "ErrorsAdmin", o->errors_admin, false);
+    check_backup(c, o);
 }

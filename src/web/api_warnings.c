@@ -3,8 +3,10 @@
  * certificates that end, a disk that gets full, log files that grow, who is held, frozen and
  * old mail; and, as a job because it asks for each account, mailboxes that are full.
  */
+#include "backup/work.h"
 #include "conf/logfiles.h"
 #include "conf/options.h"
+#include "conf/tab.h"
 #include "sys/board.h"
 #include "sys/file.h"
 #include "users/limits.h"
@@ -64,6 +66,29 @@ static void look_at_disk(json_t *list)
                           (uint64_t)v.f_favail < 2 * (uint64_t)conf()->min_free_inodes))
         warn(list, "inodes", (uint64_t)v.f_favail <= (uint64_t)conf()->min_free_inodes, STR(""),
              (int64_t)v.f_favail, (int64_t)v.f_files, 0);
+}
+
+/* Work on backups that went wrong (backup/work.h). */
+static void look_at_backups(json_t *list)
+{
+    struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
+    struct tab tab;
+    struct err e;
+    struct str state = STR(""), why = STR("");
+    int64_t seen = 0;
+    if (tab_read(BACKUP_STATE_PATH, &a, &tab, &e) != RC_OK)
+        return;
+    for (size_t i = 0; i < tab.row_count; i++) {
+        struct str name = tab_value(&tab.rows[i], 0), value = tab_value(&tab.rows[i], 1);
+        if (str_eq(name, STR("state")))
+            state = value;
+        else if (str_eq(name, STR("why")))
+            why = value;
+        else if (str_eq(name, STR("seen")) && !str_to_i64(value, &seen))
+            seen = 0;
+    }
+    if (str_eq(state, STR("failed")) || str_eq(state, STR("damaged")))
+        warn(list, "backup", true, why, 0, 0, seen);
 }
 
 /* --- log files ---------------------------------------------------------------------------- */
@@ -211,6 +236,7 @@ void api_warnings(struct web *w)
     json_t *list = json_array();
     look_at_board(list);
     look_at_disk(list);
+    look_at_backups(list);
     look_at_limits(w, list);
     look_at_queue(list);
     look_at_logs(list);

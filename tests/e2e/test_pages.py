@@ -30,7 +30,8 @@ class Pages(unittest.TestCase):
         client.api("POST", "/aliases", {"domain": DOMAIN, "alias": "sales*", "target": "bob"})
         send(cls.server, ["x@far.example"], "Subject: s\r\n\r\n<img src=x onerror=\"document.title=1\">'\"&amp;\r\n")
         done = subprocess.run(["node", "pages.js", f"http://127.0.0.1:{cls.server.ports['http']}", PASSWORD, CHROMIUM],
-                              cwd=FOLDER, capture_output=True, text=True, timeout=600)
+                              cwd=FOLDER, capture_output=True, text=True, timeout=600,
+                              env=dict(os.environ, BACKUPS=os.path.join(cls.server.scratch, "backups")))
         cls.results = {r["name"]: r["problem"] for r in map(json.loads, done.stdout.splitlines())}
         cls.stderr = done.stderr
 
@@ -130,6 +131,10 @@ class Pages(unittest.TestCase):
         self.went_well("on_trial")
         addresses = [row[0] for row in self.rows("smtprelay.tab")]
         self.assertTrue("192.0.2.61" in addresses and "192.0.2.62" not in addresses, addresses)
+
+    def test_backups(self):
+        self.went_well("backups")
+        self.assertEqual(len(os.listdir(os.path.join(self.server.scratch, "backups", "restored"))), 1)
 
     def test_restart(self):
         self.went_well("restart")

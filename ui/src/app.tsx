@@ -9,6 +9,7 @@ import { Accounts } from "./pages/accounts";
 import { Admins } from "./pages/admins";
 import { Aliases } from "./pages/aliases";
 import { Audit } from "./pages/audit";
+import { Backups } from "./pages/backups";
 import { Blocked } from "./pages/blocked";
 import { BlockLists } from "./pages/blocklists";
 import { Bulk } from "./pages/bulk";
@@ -64,6 +65,7 @@ const menu: { name: Key | null; rows: Row[] }[] = [
       { path: "/queue", name: "nav.queue", page: Queue },
       { path: "/trace", name: "nav.trace", page: TracePage },
       { path: "/emergency", name: "nav.emergency", page: Emergency },
+      { path: "/backups", name: "nav.backups", page: Backups, may: isOwner },
       { path: "/logs", name: "nav.logs", page: Logs, may: mayWrite },
     ],
   },

@@ -1,4 +1,5 @@
 // The words of the pages: key: [English, Japanese]. build.mjs looks for gaps.
+import { backups } from "./messages/backups";
 import { checks } from "./messages/checks";
 import { delegates } from "./messages/delegates";
 import { frame } from "./messages/frame";
@@ -10,4 +11,4 @@ import { server } from "./messages/server";
 import { tls } from "./messages/tls";
 
 export type Catalogue = Record<string, [en: string, ja: string]>;
-export const messages = { ...frame, ...mail, ...server, ...people, ...operate, ...checks, ...delegates, ...tls, ...history };
+export const messages = { ...frame, ...mail, ...server, ...people, ...operate, ...checks, ...delegates, ...tls, ...history, ...backups };

@@ -18,7 +18,7 @@ const pages = [
   '/tables/spammers.tab', '/aliases', '/aliases?kind=domain', '/aliases?kind=outside', '/aliases?kind=command', '/bulk', '/removed', '/security',
   '/filters', '/tls', '/settings', '/tables', '/tables/smtprelay.tab', '/history', '/history/1', '/sign-ins', '/setup', '/admins', '/delegates', '/tokens', '/audit',
   '/queue', '/queue?view=messages', '/queue?view=frozen', '/messages/00000000000000',
-  '/trace', '/trace?about=alice', '/logs', '/warnings', '/emergency', '/emergency?account=alice@test.example',
+  '/trace', '/trace?about=alice', '/logs', '/backups', '/warnings', '/emergency', '/emergency?account=alice@test.example',
   '/no-such-page',
 ];
 
@@ -464,6 +464,32 @@ scenarios.on_trial = async (browser) => {
   await page.getByText('The change was taken back.').waitFor();
   await page.getByRole('link', { name: /^taken back by/ }).click();
   await page.getByText('− 192.0.2.62').waitFor();
+  return page;
+};
+
+/** A folder is given, a backup made, a mailbox restored from it. */
+scenarios.backups = async (browser) => {
+  const page = await signIn(await open(browser), '/backups');
+  await page.getByText('There is no folder for backups yet').waitFor();
+  await page.getByRole('main').getByRole('link', { name: 'Settings' }).click();
+  await page.getByLabel('BackupFolder', { exact: true }).fill(process.env.BACKUPS);
+  await save(page);
+  const make = page.getByRole('button', { name: 'Back up now' });
+  await until('the folder has no effect', async () => {
+    await visit(page, '/warnings');
+    await visit(page, '/backups');
+    return make.isVisible();
+  });
+  await make.click();
+  await page.getByRole('heading', { name: 'Backup done' }).waitFor();
+  await page.getByRole('button', { name: 'Restore' }).first().click();
+  await page.getByLabel('What').selectOption({ label: 'a folder of an account' });
+  await page.getByLabel('Address').fill(`alice@${DOMAIN}`);
+  await page.getByLabel('Where to').selectOption({ label: 'aside, into a folder of its own' });
+  await page.getByRole('dialog').getByRole('button', { name: 'Restore' }).click();
+  await page.getByRole('heading', { name: /^Restoring alice.* done$/ }).waitFor();
+  await page.getByRole('heading', { name: 'Restored aside' }).waitFor();
+  page.complaints = page.complaints.filter((c) => !c.includes('409')); // settings count within a second
   return page;
 };
 

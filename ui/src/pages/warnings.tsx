@@ -23,6 +23,7 @@ function place(w: Warning): string {
     tables: "/tables",
     disk: "/logs",
     inodes: "/logs",
+    backup: "/backups",
     log: "/logs?kind=" + w.about,
     addresses: "/security",
     old: "/queue",
