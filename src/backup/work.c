@@ -2,7 +2,6 @@
 #include "backup/work.h"
 #include "backup/backup_int.h"
 #include "conf/options.h"
-#include "conf/tab.h"
 #include <dirent.h>
 #include <unistd.h>
 
@@ -133,6 +132,14 @@ static void progress(void *ctx, uint64_t files, uint64_t octets)
         stop(w);
     if (clock_mono() - w->told > TELL_EVERY)
         tell(w, "running", NULL);
+}
+
+struct str backup_told(const struct tab *state, const char *name)
+{
+    for (size_t i = 0; i < state->row_count; i++)
+        if (str_eq(tab_value(&state->rows[i], 0), str_from_c(name)))
+            return tab_value(&state->rows[i], 1);
+    return STR("");
 }
 
 /* --- what is done ------------------------------------------------------------------------ */

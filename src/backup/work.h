@@ -7,7 +7,7 @@
 #ifndef HIKYAKU_BACKUP_WORK_H
 #define HIKYAKU_BACKUP_WORK_H
 
-#include "base/base.h"
+#include "conf/tab.h"
 
 /*
  * One line of a table: what, SNAPSHOT, WHAT of it, where to, who ordered it; empty where it
@@ -30,6 +30,9 @@
 
 /* The process; its exit code. */
 int backup_work_main(void);
+
+/* A value of BACKUP_STATE_PATH; empty: it isn't told. */
+struct str backup_told(const struct tab *state, const char *name);
 
 /* "03:30" in minutes since midnight; false: it isn't such a time. Pure. */
 bool backup_time_parse(struct str text, unsigned *out_minutes);

@@ -79,9 +79,44 @@ static bool is_due(struct arena *a, struct str *day)
            (file_read(DAILY_PATH, 64, a, &done, NULL, NULL) != RC_OK || !str_eq(done, *day));
 }
 
+static enum rc print_failure(struct str state, struct str why, struct buf *out)
+{
+    if (options_report_in_japanese(conf()->root_domain))
+        return buf_printf(out,
+                          "今日のバックアップは完了しませんでした。\n状態: %.*s\n理由: %.*s\n\n"
+                          "保存先: %.*s\n原因を取り除き、もう一度実行してください。\n",
+                          STR_ARG(state), STR_ARG(why), STR_ARG(conf()->backup_folder));
+    return buf_printf(out,
+                      "The backup of today was not completed.\nState: %.*s\nReason: %.*s\n\n"
+                      "Folder: %.*s\nMend the cause, and make one again.\n",
+                      STR_ARG(state), STR_ARG(why), STR_ARG(conf()->backup_folder));
+}
+
+/* The postmaster hears when the backup of the day ended without being made. */
+static void tell_end(void)
+{
+    struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
+    struct buf text AUTO_RELEASE_BUF;
+    struct tab tab = { .row_count = 0 };
+    struct err e = { .text = "" };
+    buf_init(&text, 8192);
+    enum rc rc = tab_read(BACKUP_STATE_PATH, &a, &tab, &e);
+    struct str state = backup_told(&tab, "state");
+    if (rc == RC_OK && (str_eq(state, STR("done")) || str_eq(state, STR("stopped"))))
+        return;
+    if (rc == RC_OK)
+        rc = print_failure(str_eq(state, STR("failed")) ? state : STR("interrupted"),
+                           backup_told(&tab, "why"), &text);
+    if (rc == RC_OK)
+        rc = letter_write(letter_postmaster(&a), STR("Backup failed"), buf_str(&text), &e);
+    if (rc != RC_OK)
+        log_error(EV("postmaster not told"), KV("about", "backup"), KE(&e));
+}
+
 void control_settle_backup(void)
 {
     static usec_t next_at;
+    static bool awaited; /* the backup of the day is under way */
     struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
     struct str day;
     struct err e = { .text = "" };
@@ -90,12 +125,18 @@ void control_settle_backup(void)
     if (clock_mono() < next_at)
         return;
     next_at = clock_mono() + LOOK_EVERY;
-    if (!is_due(&a, &day) || file_exists(BACKUP_ORDER_PATH))
+    if (file_exists(BACKUP_ORDER_PATH))
+        return;
+    if (awaited)
+        tell_end();
+    awaited = false;
+    if (!is_due(&a, &day))
         return;
     /* Noted first: one that fails isn't tried again and again. */
     enum rc rc = folder_make("hikyaku/backup", 0750, &e);
     if (rc == RC_OK)
         rc = file_replace(DAILY_PATH, day, 0640, &e);
-    if (rc != RC_OK || put_order(values, &e) != ADMIN_OK)
+    awaited = rc == RC_OK && put_order(values, &e) == ADMIN_OK;
+    if (!awaited)
         log_error(EV("backup of the day not ordered"), KE(&e));
 }

@@ -31,7 +31,8 @@ void control_settle_limits(void);
 /* Looks for changes by hand, takes back what wasn't confirmed in time, keeps the history of
  * tables within its bounds; call every second at least. */
 void control_settle_history(void);
-/* Orders the backup of the day when its time has come; call every second. */
+/* Orders the backup of the day when its time has come, and tells the postmaster when it failed;
+ * call every second. */
 void control_settle_backup(void);
 
 #endif

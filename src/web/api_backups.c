@@ -2,7 +2,6 @@
  * (backup/work.h). Orders are commands of the control protocol (routes.c). */
 #include "backup/work.h"
 #include "conf/options.h"
-#include "conf/tab.h"
 #include "sys/file.h"
 #include "web/web_int.h"
 
@@ -43,8 +42,7 @@ static json_t *work(struct arena *a, bool busy)
     if (tab_read(BACKUP_STATE_PATH, a, &tab, &e) != RC_OK || tab.missing)
         return busy ? json_pack("{s:s, s:[]}", "state", "waiting", "notes") : json_null();
     json_t *o = work_json(&tab);
-    const char *state = json_string_value(json_object_get(o, "state"));
-    if (!busy && state != NULL && strcmp(state, "running") == 0)
+    if (!busy && str_eq(backup_told(&tab, "state"), STR("running")))
         (void)json_object_set_new(o, "state", json_string("interrupted"));
     return o;
 }

@@ -6,7 +6,6 @@
 #include "backup/work.h"
 #include "conf/logfiles.h"
 #include "conf/options.h"
-#include "conf/tab.h"
 #include "sys/board.h"
 #include "sys/file.h"
 #include "users/limits.h"
@@ -74,21 +73,14 @@ static void look_at_backups(json_t *list)
     struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
     struct tab tab;
     struct err e;
-    struct str state = STR(""), why = STR("");
     int64_t seen = 0;
     if (tab_read(BACKUP_STATE_PATH, &a, &tab, &e) != RC_OK)
         return;
-    for (size_t i = 0; i < tab.row_count; i++) {
-        struct str name = tab_value(&tab.rows[i], 0), value = tab_value(&tab.rows[i], 1);
-        if (str_eq(name, STR("state")))
-            state = value;
-        else if (str_eq(name, STR("why")))
-            why = value;
-        else if (str_eq(name, STR("seen")) && !str_to_i64(value, &seen))
-            seen = 0;
-    }
+    struct str state = backup_told(&tab, "state");
+    if (!str_to_i64(backup_told(&tab, "seen"), &seen))
+        seen = 0;
     if (str_eq(state, STR("failed")) || str_eq(state, STR("damaged")))
-        warn(list, "backup", true, why, 0, 0, seen);
+        warn(list, "backup", true, backup_told(&tab, "why"), 0, 0, seen);
 }
 
 /* --- log files ---------------------------------------------------------------------------- */

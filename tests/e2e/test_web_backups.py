@@ -12,7 +12,7 @@ from test_web import Client
 class Backups(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.server = Server()
+        cls.server = Server(settings={"PostMaster": f"bob@{DOMAIN}"})
         cls.dir = os.path.join(cls.server.scratch, "kept")
         cls.server.start()
         cls.client = Client(cls.server)
@@ -69,7 +69,7 @@ class Backups(unittest.TestCase):
         path = glob.glob(os.path.join(self.dir, name, "MailRoot", "domains", DOMAIN, "alice", "Maildir", "*", "*"))[0]
         os.unlink(path)
         with open(path, "wb") as f:
-            f.truncate(2 << 30)
+            f.truncate(1 << 30)
         return name
 
     def test_all(self):
@@ -144,9 +144,13 @@ class Backups(unittest.TestCase):
         self.wait_for("interrupted")
 
     def daily(self):
-        before = [b["name"] for b in self.state()["backups"]]
-        self.set(BackupTime="00:00")
-        wait_until(lambda: self.state()["backups"][0]["name"] not in before and not self.state()["busy"])
+        before = {b["name"] for b in self.state()["backups"]}
+        self.set(BackupTime="00:00", BackupFolder=os.path.join(self.server.mailroot, "inside"))
+        wait_until(lambda: len(self.server.mailbox("bob")) == 1)
+        self.assertIn("lies in the MailRoot", self.server.read("bob", self.server.mailbox("bob")[0]).decode())
+        self.set(BackupFolder=self.dir)
+        os.unlink(os.path.join(self.server.mailroot, "hikyaku", "backup", "daily"))
+        wait_until(lambda: not {b["name"] for b in self.state()["backups"]} <= before and not self.state()["busy"])
         now = self.state()
         self.assertEqual((now["work"]["act"], now["work"]["by"], now["work"]["pruned"]), ("make", "", 1))
         self.assertEqual(len(now["backups"]), 2)
