@@ -122,7 +122,7 @@ def check_lengths(path, text, code):
 
 def check_releases(path, code):
     """A buffer with cleanup is made before the first return: the cleanup runs there too."""
-    for m in re.finditer(r"^ +struct buf ([^=;]*) AUTO_RELEASE_BUF[^=;]*;", code, re.M):
+    for m in re.finditer(r"^ +struct buf ([^=;{]*) AUTO_RELEASE_BUF[^=;]*;", code, re.M):
         rest = code[m.end():code.find("\n}", m.end())]
         for name in re.findall(r"\w+", m.group(0).replace("AUTO_RELEASE_BUF", "").replace("struct buf", "")):
             made = re.search(rf"\bbuf_init\(&{name}\b", rest)

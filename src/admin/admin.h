@@ -154,6 +154,30 @@ enum admin_result admin_tls_remove(struct str place, struct err *e);
 enum admin_result admin_tls_trust(struct str pem, struct err *e);
 enum admin_result admin_tls_distrust(struct str fingerprint, struct err *e);
 
+/*
+ * An authority of our own, whose certificates let clients in (SSLWantVerify, SSLWantCert) and
+ * may be this server's: hikyaku/authority/. Its key signs here and goes nowhere. What it issued
+ * stands in issued.tab, what of it is revoked in crl.
+ */
+/* Makes it; its name is what people see in its certificate. */
+enum admin_result admin_authority_make(struct str name, struct err *e);
+struct admin_issued {
+    struct str serial, kind, name; /* "authority", "client", "server" */
+    int64_t begun, ends, revoked;  /* seconds since 1970; revoked 0: it is good */
+};
+/* The authority first, then what it issued. */
+enum admin_result admin_authority_list(struct arena *a, struct admin_issued **out,
+                                       size_t *out_count, struct err *e);
+/* A new key and certificate for a client: the file for its software, in base64 (a secret, in
+ * a). The name is an address of mail; password: 12 octets or more. */
+enum admin_result admin_authority_issue(struct str address, struct str password, unsigned days,
+                                        struct arena *a, struct str *out, struct err *e);
+/* A new key and certificate for a place, as admin_tls_self_signed makes one. */
+enum admin_result admin_authority_sign(struct str place, const struct str *names, size_t count,
+                                       struct err *e);
+/* It counts no more, for connections that begin from now on. */
+enum admin_result admin_authority_revoke(struct str serial, struct err *e);
+
 /* --- taking back ------------------------------------------------------------------------- */
 
 /* A removed account or domain. */

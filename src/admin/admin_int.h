@@ -52,6 +52,14 @@ enum rc accounts_mend(struct err *e) CHECK_RESULT;
 
 /* Completes an installation that a crash interrupted. */
 enum rc tls_mend(struct err *e) CHECK_RESULT;
+/* Makes the list of what is revoked anew, so that it doesn't end. */
+enum rc authority_mend(struct err *e) CHECK_RESULT;
+struct issue;
+/* A key, and a certificate for a place and its names signed by the authority given (ca_cert,
+ * ca_key of `by`; empty: by itself), installed. *out, in a: the certificate. */
+enum admin_result tls_make_pair(struct str place, const struct str *names, size_t count,
+                                const struct issue *by, struct arena *a, struct str *out,
+                                struct err *e);
 
 /* --- removed things (removed.c) ---------------------------------------------------------- */
 

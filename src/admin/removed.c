@@ -384,5 +384,7 @@ enum rc admin_mend(struct err *e)
             log_error(EV("an interrupted change was not completed"), KS("id", ids[i]), KE(e));
     if (rc == RC_OK && tls_mend(e) != RC_OK)
         log_error(EV("an interrupted installation of a certificate was not completed"), KE(e));
+    if (rc == RC_OK && authority_mend(e) != RC_OK)
+        log_error(EV("the list of revoked certificates was not made"), KE(e));
     return rc == RC_OK ? accounts_mend(e) : rc;
 }

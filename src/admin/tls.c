@@ -221,14 +221,13 @@ static enum admin_result check_names(struct work *w, const struct str *names, si
         if (wild)
             list[i] = arena_printf(&w->mem, "*.%.*s", STR_ARG(list[i]));
     }
-    *out = (struct issue){
-        .kind = ISSUE_SERVER, .names = list, .name_count = count, .days = SELF_SIGNED_DAYS
-    };
+    *out = (struct issue){ .kind = ISSUE_SERVER, .names = list, .name_count = count };
     return ADMIN_OK;
 }
 
-enum admin_result admin_tls_self_signed(struct str place, const struct str *names, size_t count,
-                                        struct err *e)
+enum admin_result tls_make_pair(struct str place, const struct str *names, size_t count,
+                                const struct issue *by, struct arena *a, struct str *out,
+                                struct err *e)
 {
     struct work w AUTO_RELEASE_WORK;
     struct issue what;
@@ -238,12 +237,26 @@ enum admin_result admin_tls_self_signed(struct str place, const struct str *name
     enum admin_result result = check_names(&w, names, count, &what, e);
     if (result != ADMIN_OK)
         return result;
+    what.ca_cert = by->ca_cert;
+    what.ca_key = by->ca_key;
+    what.days = by->days;
     enum rc rc = issue_key(&w.key, e);
     if (rc == RC_OK)
         rc = issue_certificate(&what, buf_str(&w.key), &w.cert, e);
     if (rc == RC_OK)
         rc = install_pair(w.place, buf_str(&w.key), buf_str(&w.cert), e);
+    if (rc == RC_OK)
+        *out = arena_str(a, buf_str(&w.cert));
     return rc == RC_OK ? ADMIN_OK : ADMIN_CANT_WRITE;
+}
+
+enum admin_result admin_tls_self_signed(struct str place, const struct str *names, size_t count,
+                                        struct err *e)
+{
+    struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
+    const struct issue itself = { .days = SELF_SIGNED_DAYS };
+    struct str cert;
+    return tls_make_pair(place, names, count, &itself, &a, &cert, e);
 }
 
 enum admin_result admin_tls_request(struct str place, const struct str *names, size_t count,

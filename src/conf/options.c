@@ -465,11 +465,13 @@ struct tls_trust options_tls_trust(const struct options *o)
     struct tls_trust t = { .depth = (unsigned)o->ssl_max_certs_depth };
     t.ca_file = trusted(o->ssl_use_certs_file, "certs.pem", &t.file);
     t.ca_folder = trusted(o->ssl_use_certs_dir, "certs", &t.folder);
+    t.own_crl = trusted(true, OWN_AUTHORITY_CRL, &t.crl);
+    t.own_ca = t.own_crl == NULL ? NULL : OWN_AUTHORITY_CERT;
     return t;
 }
 
 bool tls_trust_eq(const struct tls_trust *x, const struct tls_trust *y)
 {
     return file_id_eq(&x->file, &y->file) && file_id_eq(&x->folder, &y->folder) &&
-           x->depth == y->depth;
+           file_id_eq(&x->crl, &y->crl) && x->depth == y->depth;
 }

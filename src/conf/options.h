@@ -122,7 +122,7 @@ enum conf_origin conf_origin_read(void);
 struct str options_smtp_flags(const struct options *o, const struct ip *ip, uint16_t port);
 
 /* Whose certificates are believed: SSLUseCertsFile, SSLUseCertsDir, as far as certs.pem and
- * certs/ are there. */
+ * certs/ are there, and our own authority. */
 struct tls_trust options_tls_trust(const struct options *o);
 bool tls_trust_eq(const struct tls_trust *x, const struct tls_trust *y);
 

@@ -65,8 +65,8 @@ static bool settings_ask_otherwise(void)
 /* The files that certificates are read from, as they are now. */
 static uint64_t certificates_stamp(void)
 {
-    static const char *const fixed[] = { "server.cert", "server.key", "certs.pem", "certs",
-                                         "tls" };
+    static const char *const fixed[] = { "server.cert", "server.key", "certs.pem",
+                                         "certs",       "tls",        OWN_AUTHORITY_CRL };
     struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
     struct str *places = arena_new_array(&a, struct str, CERTIFICATE_PLACES_MAX);
     size_t count = 0;

@@ -1,6 +1,7 @@
 /* certificate.c - see certificate.h. */
 #include "sys/certificate.h"
 #include "sys/file.h"
+#include "sys/tls_int.h"
 #include <dirent.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -138,20 +139,21 @@ enum rc certificate_read(const char *path, struct str host, struct arena *a,
 
 /* --- texts with certificates -------------------------------------------------------------- */
 
-static X509 *parse(struct str pem)
+bool certificate_read_text(struct str pem, struct arena *a, struct certificate *out)
 {
-    BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
-    X509 *x = bio == NULL ? NULL : PEM_read_bio_X509(bio, NULL, NULL, NULL);
-    BIO_free(bio);
-    ERR_clear_error();
-    return x;
+    X509 *x = tls_certificate_of(pem);
+    bool ok = x != NULL;
+    if (ok)
+        describe(x, STR(""), a, out);
+    X509_free(x);
+    return ok;
 }
 
 bool certificate_first(struct str text, struct arena *a, struct str *out_pem,
                        struct str *out_fingerprint)
 {
     char *p = NULL;
-    X509 *x = parse(text);
+    X509 *x = tls_certificate_of(text);
     BIO *bio = x == NULL ? NULL : BIO_new(BIO_s_mem());
     bool ok = bio != NULL && PEM_write_bio_X509(bio, x) == 1;
     long n = ok ? BIO_get_mem_data(bio, &p) : 0;

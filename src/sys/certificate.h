@@ -20,6 +20,8 @@ struct certificate {
     bool is_for_host;  /* of the one asked about (RFC 6125) */
     unsigned chain;    /* certificates behind it in the file */
 };
+/* The first certificate of a text in PEM; false: there is none. */
+bool certificate_read_text(struct str pem, struct arena *a, struct certificate *out);
 /* Reads the first certificate of a PEM file. RC_PERM: there is none; RC_TEMP: unreadable. */
 enum rc certificate_read(const char *path, struct str host, struct arena *a,
                          struct certificate *out, struct err *e) CHECK_RESULT;

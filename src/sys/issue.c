@@ -18,22 +18,6 @@ static enum rc drain(BIO *bio, struct buf *out)
     return n <= 0 ? RC_TEMP : buf_add(out, p, (size_t)n);
 }
 
-static EVP_PKEY *key_of(struct str pem)
-{
-    BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
-    EVP_PKEY *key = bio == NULL ? NULL : PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
-    BIO_free(bio);
-    return key;
-}
-
-static X509 *certificate_of(struct str pem)
-{
-    BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
-    X509 *x = bio == NULL ? NULL : PEM_read_bio_X509(bio, NULL, NULL, NULL);
-    BIO_free(bio);
-    return x;
-}
-
 enum rc issue_key(struct buf *out, struct err *e)
 {
     EVP_PKEY *key = EVP_EC_gen("P-256");
@@ -183,8 +167,8 @@ enum rc issue_certificate(const struct issue *what, struct str key, struct buf *
                           struct err *e)
 {
     bool self = what->ca_cert.n == 0;
-    EVP_PKEY *own = key_of(key), *signer_key = self ? own : key_of(what->ca_key);
-    X509 *cert = X509_new(), *signer = self ? cert : certificate_of(what->ca_cert);
+    EVP_PKEY *own = tls_key_of(key), *signer_key = self ? own : tls_key_of(what->ca_key);
+    X509 *cert = X509_new(), *signer = self ? cert : tls_certificate_of(what->ca_cert);
     BIO *bio = BIO_new(BIO_s_mem());
     bool ok = own != NULL && signer_key != NULL && cert != NULL && signer != NULL &&
               bio != NULL && fill(what, cert, own, signer, signer_key) &&
@@ -202,7 +186,7 @@ enum rc issue_certificate(const struct issue *what, struct str key, struct buf *
 
 enum rc issue_request(const struct issue *what, struct str key, struct buf *out, struct err *e)
 {
-    EVP_PKEY *own = key_of(key);
+    EVP_PKEY *own = tls_key_of(key);
     X509_REQ *request = X509_REQ_new();
     BIO *bio = BIO_new(BIO_s_mem());
     STACK_OF(X509_EXTENSION) *list =

@@ -63,6 +63,26 @@ static enum rc set_up(SSL_CTX *ssl, const char *cert_path, const char *key_path,
     return RC_OK;
 }
 
+/* --- PEM ---------------------------------------------------------------------------------- */
+
+EVP_PKEY *tls_key_of(struct str pem)
+{
+    BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
+    EVP_PKEY *key = bio == NULL ? NULL : PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
+    BIO_free(bio);
+    ERR_clear_error();
+    return key;
+}
+
+X509 *tls_certificate_of(struct str pem)
+{
+    BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
+    X509 *x = bio == NULL ? NULL : PEM_read_bio_X509(bio, NULL, NULL, NULL);
+    BIO_free(bio);
+    ERR_clear_error();
+    return x;
+}
+
 /* --- certificates of the other side ------------------------------------------------------ */
 
 /* All at once: OpenSSL would read single files later, when the role is sealed. */
@@ -79,15 +99,38 @@ bool tls_trust_load(SSL_CTX *ssl, const struct tls_trust *trust)
     if (trust->depth > 0)
         SSL_CTX_set_verify_depth(ssl, (int)trust->depth);
     return load_system_authorities(ssl) &&
-           (!more || SSL_CTX_load_verify_locations(ssl, trust->ca_file, trust->ca_folder) == 1);
+           (!more ||
+            SSL_CTX_load_verify_locations(ssl, trust->ca_file, trust->ca_folder) == 1) &&
+           (trust->own_ca == NULL ||
+            SSL_CTX_load_verify_locations(ssl, trust->own_ca, NULL) == 1);
+}
+
+/* What our own authority has revoked counts. */
+static bool load_revocations(SSL_CTX *ssl, const char *path)
+{
+    X509_STORE *store = SSL_CTX_get_cert_store(ssl);
+    X509_LOOKUP *lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file());
+    return lookup != NULL && X509_load_crl_file(lookup, path, X509_FILETYPE_PEM) > 0 &&
+           X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK) == 1;
+}
+
+/* Other authorities have no list here. */
+static int lack_of_list_passes(int ok, X509_STORE_CTX *store)
+{
+    if (ok == 1 || X509_STORE_CTX_get_error(store) != X509_V_ERR_UNABLE_TO_GET_CRL)
+        return ok;
+    X509_STORE_CTX_set_error(store, X509_V_OK);
+    return 1;
 }
 
 /* A signer that nobody knows is let pass; dates and all else count. */
 static int take_self_signed(int ok, X509_STORE_CTX *store)
 {
     int why = X509_STORE_CTX_get_error(store);
-    if (ok == 1 || (why != X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT &&
-                    why != X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN))
+    if (ok == 1 || why == X509_V_ERR_UNABLE_TO_GET_CRL)
+        return lack_of_list_passes(ok, store);
+    if ((why != X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT &&
+         why != X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN))
         return ok;
     X509_STORE_CTX_set_error(store, X509_V_OK);
     return 1;
@@ -107,8 +150,9 @@ static enum rc ask_clients(SSL_CTX *ssl, const struct tls_clients *c, struct err
     SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | (c->demand ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
                        !c->verify          ? take_any
                        : c->self_signed_ok ? take_self_signed
-                                           : NULL);
-    return !c->verify || tls_trust_load(ssl, &c->trust)
+                                           : lack_of_list_passes);
+    return !c->verify || (tls_trust_load(ssl, &c->trust) &&
+                          (c->trust.own_crl == NULL || load_revocations(ssl, c->trust.own_crl)))
                ? RC_OK
                : tls_error(e, "certificate authorities");
 }

@@ -12,11 +12,16 @@ struct tls;
  * Nothing but the handshake happens on such a connection. */
 #define TLS_CHALLENGE_FOLDER "hikyaku/acme/alpn"
 
+/* An authority of our own (admin/authority.c). */
+#define OWN_AUTHORITY_CERT "hikyaku/authority/cert"
+#define OWN_AUTHORITY_CRL "hikyaku/authority/crl"
+
 /* Whose certificates are believed, besides the system's authorities. */
 struct tls_trust {
-    const char *ca_file, *ca_folder; /* may be NULL */
-    struct file_id file, folder;     /* which ones they were */
-    unsigned depth;                  /* longest chain; 0: OpenSSL's */
+    const char *ca_file, *ca_folder;  /* may be NULL */
+    const char *own_ca, *own_crl;     /* our own authority, what it revoked; may be NULL */
+    struct file_id file, folder, crl; /* which ones they were */
+    unsigned depth;                   /* longest chain; 0: OpenSSL's */
 };
 /* What a server asks of its clients. */
 struct tls_clients {

@@ -5,6 +5,11 @@
 #include "sys/tls.h"
 
 struct ssl_ctx_st;
+struct x509_st;
+struct evp_pkey_st;
+/* The first of a text in PEM; NULL: there is none. The caller frees it. */
+struct x509_st *tls_certificate_of(struct str pem);
+struct evp_pkey_st *tls_key_of(struct str pem);
 /* The newest OpenSSL error as text for a struct err; empties the queue. RC_TEMP. */
 enum rc tls_error(struct err *e, const char *what);
 /* Loads the authorities that verifying needs; false: OpenSSL's errors say why. */

@@ -63,6 +63,11 @@ static const struct verb verbs[] = {
     { "tls",      "remove",  "tlsdel",          "W",   "",                   "HOST",                "remove a host's certificate and key" },
     { "tls",      "trust",   "tlscaadd",        "F",   "",                   "CERTIFICATE-FILE",    "trust an authority (certs.pem)" },
     { "tls",      "distrust", "tlscadel",       "W",   "",                   "FINGERPRINT",         "trust it no more" },
+    { "tls",      "authority", "camake",        "W",   "",                   "NAME",                "make an authority of our own" },
+    { "tls",      "sign",    "casign",          "W*",  "",                   "PLACE [NAME...]",     "a new key and a certificate from it" },
+    { "tls",      "issued",  "calist",          "",    "serial kind name begun ends revoked", "", "it, and what it issued" },
+    { "tls",      "issue",   "caissue",         "WWP", "line",               "ADDRESS DAYS",        "a client's key and certificate (PKCS #12, base64), under a password" },
+    { "tls",      "revoke",  "carevoke",        "W",   "",                   "SERIAL",              "a certificate of its counts no more" },
     { "undelete", "list",    "removedlist",     "",    "id what when",       "",                    "what can be brought back" },
     { "undelete", "back",    "undelete",        "W",   "",                   "ID",                  "bring it back" },
 };
@@ -356,7 +361,8 @@ static int run(struct call *c)
     if (rc != RC_OK)
         (void)fprintf(stderr, "hikyaku %s: %s\n", c->verb->noun, e.text);
     else if (done && c->made.n > 0)
-        (void)printf("%s has the password %.*s\n", c->words[0], STR_ARG(c->made));
+        (void)fprintf(c->verb->columns != NULL && c->verb->columns[0] != '\0' ? stderr : stdout,
+                      "%s has the password %.*s\n", c->words[0], STR_ARG(c->made));
     client_close(&server);
     if (child > 0)
         (void)child_wait_for(child, clock_mono() + 30 * USEC_S, &status);

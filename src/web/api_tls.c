@@ -3,6 +3,7 @@
 #include "conf/options.h"
 #include "sys/certificate.h"
 #include "sys/file.h"
+#include "sys/tls.h"
 #include "web/web_int.h"
 #include <dirent.h>
 
@@ -279,5 +280,85 @@ void api_tls_trust(struct web *w)
         !web_control(w, WEB_WORDS(STR("tlscaadd")), pem, &answer))
         return;
     w->h.response.status = 204;
+    buf_release(&answer.lines);
+}
+
+/* --- the authority of our own ------------------------------------------------------------- */
+
+void api_tls_signed(struct web *w)
+{
+    struct control_answer answer;
+    if (!ask_with_names(w, STR("casign"), &answer))
+        return;
+    w->h.response.status = 204;
+    buf_release(&answer.lines);
+}
+
+static json_t *issued_json(struct web *w, struct str rows)
+{
+    enum { SERIAL, KIND, NAME, BEGUN, ENDS, REVOKED, COLUMNS };
+    struct str v[COLUMNS];
+    size_t count = 0;
+    json_t *list = json_array();
+    while (web_next_row(&rows, web_mem(w), v, COLUMNS, &count)) {
+        uint64_t begun = 0, ends = 0, revoked = 0;
+        if (count != COLUMNS || !str_to_u64(v[BEGUN], &begun) || !str_to_u64(v[ENDS], &ends) ||
+            !str_to_u64(v[REVOKED], &revoked) || str_eq(v[KIND], STR("authority")))
+            continue;
+        (void)json_array_append_new(
+            list,
+            json_pack("{s:o, s:o, s:o, s:I, s:I, s:I}", "serial", web_str(v[SERIAL]), "kind",
+                      web_str(v[KIND]), "name", web_str(v[NAME]), "begun", (json_int_t)begun,
+                      "ends", (json_int_t)ends, "revoked", (json_int_t)revoked));
+    }
+    return list;
+}
+
+void api_authority(struct web *w)
+{
+    struct certificate *c = arena_new(web_mem(w), sizeof(*c));
+    struct control_answer answer;
+    struct str pem, own, unused;
+    struct err e;
+    if (!file_exists(OWN_AUTHORITY_CERT)) {
+        web_json(w, 200, json_pack("{s:n, s:s, s:[]}", "certificate", "pem", "", "issued"));
+        return;
+    }
+    if (file_read(OWN_AUTHORITY_CERT, STATE_MAX, web_mem(w), &pem, NULL, &e) != RC_OK ||
+        !certificate_first(pem, web_mem(w), &own, &unused) ||
+        !certificate_read_text(own, web_mem(w), c)) {
+        web_fail(w, 500, "failed", "the authority's certificate can't be read");
+        return;
+    }
+    if (!web_control(w, WEB_WORDS(STR("calist")), STR(""), &answer))
+        return;
+    web_json(w, 200,
+             json_pack("{s:o, s:o, s:o}", "certificate", certificate_json(c), "pem",
+                       web_str(own), "issued", issued_json(w, buf_str(&answer.lines))));
+    buf_release(&answer.lines);
+}
+
+void api_authority_issue(struct web *w)
+{
+    struct control_answer answer;
+    const json_t *days = json_object_get(w->body, "days");
+    struct str address, rest, line, file = STR(""), password = web_fresh_password(web_mem(w));
+    size_t count = 0;
+    if (!web_member(w, "address", &address))
+        return;
+    if (!json_is_integer(days)) {
+        web_fail(w, 422, "invalid", "days must be a number");
+        return;
+    }
+    struct str text =
+        arena_printf(web_mem(w), "%" JSON_INTEGER_FORMAT, json_integer_value(days));
+    if (!web_control(w, WEB_WORDS(STR("caissue"), address, text, password), STR(""), &answer))
+        return;
+    rest = buf_str(&answer.lines);
+    while (web_next_row(&rest, web_mem(w), &line, 1, &count))
+        file = arena_printf(web_mem(w), "%.*s%.*s", STR_ARG(file), STR_ARG(line));
+    web_json(w, 200,
+             json_pack("{s:o, s:o}", "file", web_str(file), "password", web_str(password)));
+    mem_wipe(answer.lines.p, answer.lines.cap);
     buf_release(&answer.lines);
 }

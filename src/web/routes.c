@@ -60,6 +60,11 @@ const struct route web_routes[] = {
     { "DELETE", "/api/v1/tls/{place}",      api_command,       RIGHT_WRITE, ROUTE_CONFIRM, 0, "Remove a host's certificate and its key.", NULL, NULL, "tlsdel {place}", NULL },
     { "POST",   "/api/v1/tls/{place}/self-signed", api_tls_self, RIGHT_WRITE, ROUTE_CONFIRM, SMALL, "A new key, and a certificate that it signs itself.", NULL, "names: a list; without it, the place's host", NULL, NULL },
     { "POST",   "/api/v1/tls/{place}/request", api_tls_request, RIGHT_WRITE, ROUTE_CONFIRM, SMALL, "A new key, and a request for a certificate (PKCS #10): request. The key waits for what the authority answers.", NULL, "names: a list; without it, the place's host", NULL, NULL },
+    { "POST",   "/api/v1/tls/{place}/signed", api_tls_signed, RIGHT_WRITE, ROUTE_CONFIRM, SMALL, "A new key, and a certificate from the authority of our own.", NULL, "names: a list; without it, the place's host", NULL, NULL },
+    { "GET",    "/api/v1/authority",        api_authority,     RIGHT_READ,  0, 0,     "The authority of our own: certificate (null: there is none), pem, issued (serial, kind: client or server, name, begun, ends, revoked: seconds since 1970 or 0).", NULL, NULL, NULL, NULL },
+    { "POST",   "/api/v1/authority",        api_command,       RIGHT_WRITE, ROUTE_CONFIRM, SMALL, "Make it.", NULL, "name: what its certificate calls it", "camake .name", NULL },
+    { "POST",   "/api/v1/authority/clients", api_authority_issue, RIGHT_WRITE, ROUTE_CONFIRM, SMALL, "A key and certificate for a client: file (PKCS #12, base64) and its password, both told once.", NULL, "address: whose; days: how long it is good", NULL, NULL },
+    { "DELETE", "/api/v1/authority/issued/{serial}", api_command, RIGHT_WRITE, ROUTE_CONFIRM, 0, "A certificate counts no more.", NULL, NULL, "carevoke {serial}", NULL },
     { "POST",   "/api/v1/tls-authorities",  api_tls_trust,     RIGHT_WRITE, ROUTE_CONFIRM, LARGE, "Trust one more authority (certs.pem).", NULL, "certificate: in PEM", NULL, NULL },
     { "DELETE", "/api/v1/tls-authorities/{fingerprint}", api_command, RIGHT_WRITE, ROUTE_CONFIRM, 0, "Trust it no more.", NULL, NULL, "tlscadel {fingerprint}", NULL },
 

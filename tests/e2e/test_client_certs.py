@@ -1,4 +1,5 @@
 """Certificates of clients: SSLWantVerify, SSLWantCert, SSLAllowSelfSigned, SSLMaxCertsDepth, certs.pem and certs/."""
+import base64
 import os
 import poplib
 import shutil
@@ -8,7 +9,8 @@ import subprocess
 import tempfile
 import unittest
 
-from harness import Server, wait_until
+from harness import DOMAIN, PROGRAM, Server, wait_until
+from test_web import Client
 
 CONFIG = """
 [ca]
@@ -184,6 +186,83 @@ class ClientCerts(unittest.TestCase):
                 self.assertTrue(t.recv(100).startswith(b"220"))
                 self.assertEqual(t.session_reused, i == 1)
                 session = t.session
+
+    def api(self, method, path, body=None, status=200):
+        answer = self.client.api(method, path, body)
+        self.assertEqual(answer[0], status, answer[1])
+        return answer[1]
+
+    def tool(self, *words):
+        return subprocess.run([PROGRAM, "tls", *words, "--mailroot", self.server.mailroot], capture_output=True, text=True, timeout=60,
+                              check=False)
+
+    def taken_in(self, name, text, password):
+        """The file of a client, taken apart by openssl, as files of that name."""
+        with open(self.ca.path(name + ".p12"), "wb") as f:
+            f.write(base64.b64decode(text))
+        for end, word in ((".pem", "-nokeys"), (".key", "-nocerts")):
+            self.ca.openssl("pkcs12", "-in", name + ".p12", "-passin", "pass:" + password, word, "-nodes", "-out", name + end)
+
+    def test_own_authority(self):
+        self.settings(SSLWantCert=0)
+        self.client = Client(self.server)
+        self.assertEqual(self.client.sign_in()[0], 200)
+        self.assertEqual(self.api("GET", "/authority"), {"certificate": None, "pem": "", "issued": []})
+        ann = {"address": f"ann@{DOMAIN}", "days": 30}
+        self.api("POST", "/authority/clients", ann, 404)
+        self.api("POST", "/authority", {"name": ""}, 422)
+        self.api("POST", "/authority", {"name": "飛脚 authority"}, 204)
+        self.api("POST", "/authority", {"name": "another"}, 409)
+        self.assertEqual(os.stat(self.server.path("hikyaku", "authority", "key")).st_mode & 0o777, 0o600)
+        with open(self.ca.path("own.pem"), "w", encoding="ascii") as f:
+            f.write(self.api("GET", "/authority")["pem"])
+        for bad in ({**ann, "address": "ann"}, {**ann, "days": 0}, {**ann, "days": 99999}, {**ann, "days": "x"},
+                    {**ann, "address": f"a,DNS:x@{DOMAIN}"}, {**ann, "address": f"a@{DOMAIN}\r\nx"}):
+            self.api("POST", "/authority/clients", bad, 422)
+        made = self.api("POST", "/authority/clients", ann)
+        self.taken_in("ann", made["file"], made["password"])
+        self.ca.openssl("verify", "-CAfile", "own.pem", "-purpose", "sslclient", "ann.pem")
+        with open(self.ca.path("password"), "w", encoding="ascii") as f:
+            f.write("a-long-password\n")
+        done = self.tool("issue", f"carl@{DOMAIN}", "1", "--generate")
+        self.taken_in("carl", done.stdout, done.stderr.split()[-1])
+        done = self.tool("issue", f"ben@{DOMAIN}", "365", "--password-file", self.ca.path("password"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.taken_in("ben", done.stdout, "a-long-password")
+        self.settings(SSLWantCert=1, SSLWantVerify=1)
+        self.judged(("ann", "ben"), ("good", "wrong", None), ("smtps", "pop3s"))
+
+        context = self.context("ann")  # a session that begins before
+        with socket.create_connection(("127.0.0.1", self.server.ports["smtps"]), 20) as s, context.wrap_socket(s) as t:
+            self.assertTrue(t.recv(100).startswith(b"220"))
+            session = t.session
+        serials = {r["name"]: r["serial"] for r in self.api("GET", "/authority")["issued"]}
+        self.api("DELETE", f"/authority/issued/{serials[ann['address']]}", None, 204)
+        self.api("DELETE", "/authority/issued/00ff", None, 404)
+        self.judged(("ben",), ("ann", "good", None), ("smtps", "pop3s"))
+        with self.assertRaises(OSError), socket.create_connection(("127.0.0.1", self.server.ports["smtps"]), 20) as s, \
+                context.wrap_socket(s, session=session) as t:
+            if t.recv(100) == b"":
+                raise OSError
+        self.settings(SSLWantCert=1, SSLWantVerify=1, SSLUseCertsFile=1)  # others' authorities have no list of that kind
+        self.judged(("good", "ben"), ("ann", "wrong"))
+        row = next(r for r in self.api("GET", "/authority")["issued"] if r["name"] == ann["address"])
+        self.assertGreater(row["revoked"], row["begun"])
+
+        self.settings(SSLWantCert=0)
+        self.api("POST", "/tls/server/signed", {"names": ["mail.test.example"]}, 204)
+        trusting = ssl.create_default_context(cafile=self.ca.path("own.pem"))
+
+        def is_trusted():
+            try:
+                with socket.create_connection(("127.0.0.1", self.server.ports["smtps"]), 20) as s, \
+                        trusting.wrap_socket(s, server_hostname="mail.test.example"):
+                    return True
+            except OSError:
+                return False
+        self.assertTrue(wait_until(is_trusted))
+        self.assertIn("server", self.tool("issued").stdout)
+        self.assertNotIn(made["password"], self.server.log_text())
 
 
 if __name__ == "__main__":

@@ -297,6 +297,19 @@ const scenarios = {
     await page.getByRole('dialog').getByRole('button', { name: 'Self-signed' }).click();
     await page.getByText('Done.').waitFor();
     await page.locator('.certificate').getByText('mx.pages.example').first().waitFor();
+    await page.getByRole('button', { name: 'Make an authority' }).click();
+    await page.getByLabel('Name', { exact: true }).fill('Pages <b>');
+    await page.getByRole('dialog').getByRole('button', { name: 'Make an authority' }).click();
+    await page.getByRole('button', { name: 'Certificate for a client' }).click();
+    await page.getByLabel('Address').fill(`alice@${DOMAIN}`);
+    await page.getByRole('dialog').getByRole('button', { name: 'Certificate for a client' }).click();
+    const download = page.waitForEvent('download');
+    await page.getByRole('button', { name: 'Save the file' }).click();
+    check((await download).suggestedFilename() === `alice@${DOMAIN}.p12`, 'no file came');
+    await page.getByRole('dialog').getByText('Close', { exact: true }).click();
+    await page.getByRole('button', { name: `Revoke – alice@${DOMAIN}` }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Revoke' }).click();
+    await page.getByText(/^revoked /).waitFor();
     page.complaints = page.complaints.filter((c) => !/40[13]|422/.test(c));
     return page;
   },

@@ -5,6 +5,7 @@ import { t, time, type Key } from "../i18n";
 import { route } from "../router";
 import { mayWrite } from "../session";
 import { TextArea } from "../ui/fields";
+import { Authority } from "./authority";
 import { Badge, Button, Dialog, Field, FormDialog, Grid, Link, Loaded, Page, TextField, notice, useData } from "../ui/parts";
 
 type Plain = { subject: string; issuer: string; names: string[]; begins: number; ends: number; key: string; fingerprint: string };
@@ -400,6 +401,7 @@ export function Tls() {
             <Server state={s} onDo={setDoing} />
             <Acme acme={s.acme} again={data.again} />
             <Hosts state={s} onDo={setDoing} />
+            <Authority again={data.again} />
             <Authorities state={s} onDo={setDoing} />
           </>
         )}
