@@ -72,6 +72,7 @@ static int command_version(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    master_filter_test = tool_filter_test_ordered;
     struct str name = str_from_c(argc > 0 ? argv[0] : "");
     size_t slash = str_rfind(name, '/');
     name = slash == SIZE_MAX ? name : str_skip(name, slash + 1);

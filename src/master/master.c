@@ -10,6 +10,7 @@
 #include "conf/tables.h"
 #include "master/recover.h"
 #include "master/roles.h"
+#include "process/process.h"
 #include "store/store.h"
 #include "sys/child.h"
 #include "sys/file.h"
@@ -24,6 +25,12 @@
 #define STABLE_AFTER (60 * USEC_S)
 #define STOP_GRACE (12 * USEC_S)
 
+/* Orders that a process of its own carries out: the file, the process. */
+static const struct {
+    const char *order, *name;
+} works[] = { { BACKUP_ORDER_PATH, "backup" }, { FILTER_TEST_ORDER, "filtertest" } };
+#define WORKS ARRAY_LEN(works)
+
 struct running {
     pid_t pid; /* 0: not running */
     usec_t started, restart_at, pause;
@@ -34,7 +41,7 @@ struct master {
     struct board *board;
     int lock_fd;
     struct running running[ROLE_COUNT];
-    pid_t backup_pid; /* of the process that carries out BACKUP_ORDER_PATH; 0: none */
+    pid_t work_pids[WORKS];               /* of the processes that carry out orders; 0: none */
     int channels[ROLE_COUNT][ROLE_COUNT]; /* [a][b]: a's end of the channel between a and b */
     bool stopping, clean;
     bool again; /* what is being stopped shall be started again */
@@ -129,15 +136,17 @@ static struct role_env env_of_none(const struct master *m)
 }
 
 /* The order stays until the process has ended, so that there is one at a time. */
-static void start_backup(struct master *m)
+static void start_works(struct master *m)
 {
     struct role_env none = env_of_none(m);
     struct err e;
-    if (m->backup_pid != 0 || m->stopping || !file_exists(BACKUP_ORDER_PATH) ||
-        spawn(m, "backup", &none, true, &m->backup_pid, &e) == RC_OK)
-        return;
-    log_error(EV("backup not started"), KE(&e));
-    (void)io_unlink(BACKUP_ORDER_PATH);
+    for (size_t i = 0; i < WORKS; i++) {
+        if (m->work_pids[i] != 0 || m->stopping || !file_exists(works[i].order) ||
+            spawn(m, works[i].name, &none, true, &m->work_pids[i], &e) == RC_OK)
+            continue;
+        log_error(EV("order not carried out"), KV("order", works[i].order), KE(&e));
+        (void)io_unlink(works[i].order);
+    }
 }
 
 static void reap(struct master *m)
@@ -145,10 +154,11 @@ static void reap(struct master *m)
     pid_t pid = 0;
     int status = 0;
     while (child_reap(&pid, &status)) {
-        if (pid == m->backup_pid) {
-            m->backup_pid = 0;
-            (void)io_unlink(BACKUP_ORDER_PATH);
-        }
+        for (size_t i = 0; i < WORKS; i++)
+            if (pid == m->work_pids[i]) {
+                m->work_pids[i] = 0;
+                (void)io_unlink(works[i].order);
+            }
         for (size_t r = 0; r < role_count; r++)
             if (m->running[r].pid == pid)
                 role_ended(m, r, status);
@@ -436,7 +446,7 @@ static void look_for_orders(struct master *m)
         begin_stop(m, ".restart", true);
     if (take_order(".reload"))
         tell_roles(m, SIGHUP);
-    start_backup(m);
+    start_works(m);
 }
 
 static void start_due_roles(struct master *m)

@@ -8,6 +8,10 @@
 int master_serve(int argc, char **argv);
 /* `hikyaku role NAME [-d] ...`: one role; started by the master, or alone with -d. */
 int master_role(int argc, char **argv);
+/* What carries out FILTER_TEST_ORDER (process/process.h), in a process of its own; main sets
+ * it.
+ */
+extern int (*master_filter_test)(void);
 /* `hikyaku status [--mailroot DIR] [--json]`: 0 running, 1 trouble, 3 not running. */
 int master_status(int argc, char **argv);
 

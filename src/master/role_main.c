@@ -58,12 +58,15 @@ static enum rc env_alone(const char *name, struct role_env *env, struct err *e)
     return rc;
 }
 
+int (*master_filter_test)(void);
+
 /* Processes of the master that do one thing and end. */
 static int (*main_of_once(const char *name))(void)
 {
-    return strcmp(name, "recover") == 0  ? recover_main
-           : strcmp(name, "backup") == 0 ? backup_work_main
-                                         : NULL;
+    return strcmp(name, "recover") == 0      ? recover_main
+           : strcmp(name, "backup") == 0     ? backup_work_main
+           : strcmp(name, "filtertest") == 0 ? master_filter_test
+                                             : NULL;
 }
 
 int master_role(int argc, char **argv)

@@ -83,6 +83,18 @@ enum rc program_find(struct str table, uint64_t line, uint64_t sum, struct arena
 /* May a table at this path below the MailRoot name programs? */
 bool program_table_is_good(struct str path);
 
+/* --- a test run that an administrator ordered --------------------------------------------- */
+
+/* The order, JSON: from, to (a list), client, helo, auth. Control writes it, the master starts
+ * a process for it (tools/filter_tool.c) and removes it when that has ended: one at a time. */
+#define FILTER_TEST_ORDER ".filtertest"
+#define FILTER_TEST_FOLDER "hikyaku/filtertest"
+#define FILTER_TEST_MESSAGE "hikyaku/filtertest/message"
+/* JSON: what `hikyaku filter-test --json` says of the message, or "error". The web role reads
+ * it. */
+#define FILTER_TEST_RESULT "hikyaku/filtertest/result"
+#define FILTER_TEST_SECONDS 300u /* then the process is ended */
+
 /* --- which filters (select.c) ------------------------------------------------------------- */
 
 enum filter_way { FILTERS_IN, FILTERS_OUT, FILTER_WAYS };

@@ -138,7 +138,7 @@ static enum rc print_macros(struct testing *t, const struct tested_line *at, int
     return rc == RC_OK ? file_in_memory(text, out_fd, e) : rc;
 }
 
-/* --- what is said ------------------------------------------------------------------------ */
+/* --- what is told ------------------------------------------------------------------------ */
 
 /* Would the line be run? */
 static bool is_reached(const struct testing *t, const struct tested_line *at)
@@ -149,45 +149,55 @@ static bool is_reached(const struct testing *t, const struct tested_line *at)
     return !t->refused && !t->stopped && (at->rcpt == NULL ? any : !at->rcpt->refused);
 }
 
-static void print_line(struct testing *t, const struct tested_line *at)
+json_t *filter_told(struct str text)
 {
+    struct buf plain AUTO_RELEASE_BUF;
+    buf_init(&plain, BUF_MAX_DEFAULT);
+    if (str_is_utf8(text))
+        return json_stringn(text.p, text.n);
+    for (size_t i = 0; i < text.n; i++)
+        buf_must(buf_add_char(&plain, (unsigned char)text.p[i] < 0x80 ? text.p[i] : '?'));
+    return json_stringn(plain.p, plain.n);
+}
+
+static void tell(struct testing *t, const char *name, json_t *value)
+{
+    (void)json_object_set_new(t->now, name, value);
+}
+
+static void tell_line(struct testing *t, const struct tested_line *at)
+{
+    json_t *words = json_array();
+    for (size_t i = 0; i < at->row->count; i++)
+        (void)json_array_append_new(words, filter_told(tab_value(at->row, i)));
     t->any_line = true;
-    (void)printf("%.*s:%u", STR_ARG(at->table), at->row->line);
-    if (at->rcpt != NULL) {
-        (void)printf(" for ");
-        tool_print_text(at->rcpt->given, false);
-    }
-    (void)printf("%s\n ", is_reached(t, at) ? "" : ", not reached");
-    for (size_t i = 0; i < at->row->count; i++) {
-        (void)printf(" \"");
-        tool_print_text(tab_value(at->row, i), false);
-        (void)printf("\"");
-    }
-    (void)printf("\n");
+    t->now =
+        json_pack("{s:o, s:I, s:b, s:o}", "table", filter_told(at->table), "line",
+                  (json_int_t)at->row->line, "reached", (int)is_reached(t, at), "words", words);
+    if (at->rcpt != NULL)
+        tell(t, "for", filter_told(at->rcpt->given));
+    (void)json_array_append_new(t->told, t->now);
 }
 
 void filter_line_skip(struct testing *t, const struct tested_line *at, const char *why)
 {
-    print_line(t, at);
-    (void)printf("  not run: %s\n", why);
+    tell_line(t, at);
+    tell(t, "skipped", json_string(why));
 }
 
-static void print_lines(char sign, struct str text)
+/* The first lines of a text. */
+static void tell_lines(struct testing *t, const char *name, struct str text)
 {
+    json_t *list = json_array();
     struct str line;
-    for (unsigned n = 0; text.n > 0 && str_cut(&text, '\n', &line); n++) {
-        if (n == LINES_SHOWN) {
-            (void)printf("  %c ...\n", sign);
-            return;
-        }
-        (void)printf("  %c ", sign);
-        tool_print_text(tool_first_line(line), false);
-        (void)printf("\n");
-    }
+    for (unsigned n = 0; text.n > 0 && n <= LINES_SHOWN && str_cut(&text, '\n', &line); n++)
+        (void)json_array_append_new(
+            list, n == LINES_SHOWN ? json_string("...") : filter_told(tool_first_line(line)));
+    tell(t, name, list);
 }
 
 /* The lines between the first and the last that differ. */
-static void print_changes(struct str before, struct str after)
+static void tell_changes(struct testing *t, struct str before, struct str after)
 {
     size_t from = 0, tail = 0, most = MIN(before.n, after.n);
     for (size_t i = 0; i < most && before.p[i] == after.p[i]; i++)
@@ -196,20 +206,18 @@ static void print_changes(struct str before, struct str after)
     for (size_t i = 1; i <= most - from && before.p[before.n - i] == after.p[after.n - i]; i++)
         if (i + from == most || before.p[before.n - i - 1] == '\n')
             tail = i;
-    (void)printf("  changes the message, %zu octets to %zu\n", before.n, after.n);
-    print_lines('-', str_head(str_skip(before, from), before.n - from - tail));
-    print_lines('+', str_head(str_skip(after, from), after.n - from - tail));
+    tell(t, "before", json_integer((json_int_t)before.n));
+    tell(t, "after", json_integer((json_int_t)after.n));
+    tell_lines(t, "removed", str_head(str_skip(before, from), before.n - from - tail));
+    tell_lines(t, "added", str_head(str_skip(after, from), after.n - from - tail));
 }
 
 /* FilterFailure. */
-static void print_failure(struct testing *t, const struct tested_line *at, struct str why)
+static void tell_failure(struct testing *t, const struct tested_line *at, struct str why)
 {
     bool passes = str_ieq(conf()->filter_failure, STR("pass"));
-    (void)printf("  fails: ");
-    tool_print_text(why, false);
-    (void)printf("; %s\n", passes       ? "the message goes on as it was"
-                           : at->queued ? "the message waits and is tried again"
-                                        : "the client is told 451, to try again later");
+    tell(t, "fails", filter_told(why));
+    tell(t, "then", json_string(passes ? "pass" : at->queued ? "wait" : "451"));
     t->any_refused = t->any_refused || !passes;
 }
 
@@ -225,8 +233,82 @@ static struct str reply_of(struct testing *t, bool queued)
     return text;
 }
 
-static void print_verdict(struct testing *t, const struct tested_line *at,
-                          enum filter_verdict verdict, bool last)
+static const char *const verdicts[] = {
+    [VERDICT_GO_ON] = "goes-on",
+    [VERDICT_REFUSE] = "refused",
+    [VERDICT_REFUSE_SILENTLY] = "refused-silently",
+    [VERDICT_DROP] = "dropped",
+    [VERDICT_CHANGED] = "changed",
+    [VERDICT_DISCARD] = "discarded",
+    [VERDICT_DEFER] = "deferred",
+};
+
+static void tell_verdict(struct testing *t, const struct tested_line *at,
+                         enum filter_verdict verdict, bool last)
+{
+    struct str reply = STR("");
+    if (run.code <= PROGRAM_CODE_MAX)
+        tell(t, "code", json_integer((json_int_t)run.code));
+    tell(t, "verdict", json_string(verdicts[verdict]));
+    tell(t, "sender_told", json_boolean(verdict == VERDICT_REFUSE && at->queued));
+    if (verdict == VERDICT_REFUSE || verdict == VERDICT_REFUSE_SILENTLY)
+        reply = reply_of(t, at->queued);
+    else if (verdict == VERDICT_DEFER)
+        reply = buf_str(&run.text);
+    tell(t, "reply", filter_told(reply));
+    tell(t, "last", json_boolean(last));
+}
+
+/* --- as text ------------------------------------------------------------------------------ */
+
+static struct str text_of(const json_t *o, const char *name)
+{
+    const json_t *value = json_object_get(o, name);
+    return str_from(json_string_value(value), json_string_length(value));
+}
+
+static void print_lines(char sign, const json_t *list)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *line = json_array_get(list, i);
+        (void)printf("  %c ", sign);
+        tool_print_text(str_from(json_string_value(line), json_string_length(line)), false);
+        (void)printf("\n");
+    }
+}
+
+static void print_head_of(const json_t *o)
+{
+    const json_t *words = json_object_get(o, "words");
+    struct str rcpt = text_of(o, "for");
+    (void)printf("%s:%" JSON_INTEGER_FORMAT, json_string_value(json_object_get(o, "table")),
+                 json_integer_value(json_object_get(o, "line")));
+    if (rcpt.n > 0) {
+        (void)printf(" for ");
+        tool_print_text(rcpt, false);
+    }
+    (void)printf("%s\n ", json_is_true(json_object_get(o, "reached")) ? "" : ", not reached");
+    for (size_t i = 0; i < json_array_size(words); i++) {
+        const json_t *word = json_array_get(words, i);
+        (void)printf(" \"");
+        tool_print_text(str_from(json_string_value(word), json_string_length(word)), false);
+        (void)printf("\"");
+    }
+    (void)printf("\n");
+}
+
+static void print_failure(const json_t *o)
+{
+    struct str then = text_of(o, "then");
+    (void)printf("  fails: ");
+    tool_print_text(text_of(o, "fails"), false);
+    (void)printf("; %s\n", str_eq(then, STR("pass")) ? "the message goes on as it was"
+                           : str_eq(then, STR("wait"))
+                               ? "the message waits and is tried again"
+                               : "the client is told 451, to try again later");
+}
+
+static void print_verdict(const json_t *o)
 {
     static const char *const means[] = {
         [VERDICT_GO_ON] = "goes on",
@@ -237,23 +319,41 @@ static void print_verdict(struct testing *t, const struct tested_line *at,
         [VERDICT_DISCARD] = "taken, and delivered to nobody",
         [VERDICT_DEFER] = "tried again later",
     };
-    struct str reply = STR("");
-    if (run.code <= PROGRAM_CODE_MAX)
-        (void)printf("  code %" PRIu64 ": ", run.code);
-    else
-        (void)printf("  ");
-    (void)printf("%s", means[verdict]);
-    if (verdict == VERDICT_REFUSE && at->queued)
+    struct str verdict = text_of(o, "verdict"), reply = text_of(o, "reply");
+    const json_t *code = json_object_get(o, "code");
+    (void)printf("  ");
+    if (code != NULL)
+        (void)printf("code %" JSON_INTEGER_FORMAT ": ", json_integer_value(code));
+    for (size_t i = 0; i < ARRAY_LEN(means); i++)
+        if (verdicts[i] != NULL && str_eq(verdict, str_from_c(verdicts[i])))
+            (void)printf("%s", means[i]);
+    if (json_is_true(json_object_get(o, "sender_told")))
         (void)printf(", the sender is told");
-    if (verdict == VERDICT_REFUSE || verdict == VERDICT_REFUSE_SILENTLY)
-        reply = reply_of(t, at->queued);
-    else if (verdict == VERDICT_DEFER)
-        reply = buf_str(&run.text);
     if (reply.n > 0) {
         (void)printf(": ");
         tool_print_text(reply, false);
     }
-    (void)printf("%s\n", last ? "; nothing behind it counts" : "");
+    (void)printf("%s\n",
+                 json_is_true(json_object_get(o, "last")) ? "; nothing behind it counts" : "");
+}
+
+void filter_line_print(const json_t *o)
+{
+    print_head_of(o);
+    if (json_object_get(o, "skipped") != NULL)
+        (void)printf("  not run: %.*s\n", STR_ARG(text_of(o, "skipped")));
+    if (json_object_get(o, "verdict") != NULL)
+        print_verdict(o);
+    if (json_object_get(o, "fails") != NULL)
+        print_failure(o);
+    print_lines('|', json_object_get(o, "output"));
+    if (json_object_get(o, "before") != NULL)
+        (void)printf("  changes the message, %" JSON_INTEGER_FORMAT
+                     " octets to %" JSON_INTEGER_FORMAT "\n",
+                     json_integer_value(json_object_get(o, "before")),
+                     json_integer_value(json_object_get(o, "after")));
+    print_lines('-', json_object_get(o, "removed"));
+    print_lines('+', json_object_get(o, "added"));
 }
 
 /* --- a line ------------------------------------------------------------------------------ */
@@ -265,10 +365,10 @@ static void take_change(struct testing *t, const struct tested_line *at, struct 
     struct err e = { .rc = RC_OK };
     buf_init(&after, FILTER_MESSAGE_MAX);
     if (filter_file_read(t->path.p, head, collect, &after, &e) != RC_OK) {
-        print_failure(t, at, str_from_c(e.text));
+        tell_failure(t, at, str_from_c(e.text));
         return;
     }
-    print_changes(t->message, buf_str(&after));
+    tell_changes(t, t->message, buf_str(&after));
     t->message = arena_str(&t->mem, buf_str(&after));
 }
 
@@ -279,10 +379,10 @@ static void conclude(struct testing *t, const struct tested_line *at, struct str
     enum filter_verdict verdict = filter_verdict(run.code, at->queued, &last);
     bool goes_on = verdict == VERDICT_GO_ON || verdict == VERDICT_CHANGED;
     if (verdict == VERDICT_NONE)
-        print_failure(t, at, buf_str(&run.text));
+        tell_failure(t, at, buf_str(&run.text));
     else
-        print_verdict(t, at, verdict, last);
-    print_lines('|', buf_str(&run.output));
+        tell_verdict(t, at, verdict, last);
+    tell_lines(t, "output", buf_str(&run.output));
     if (t->message.p != NULL &&
         (verdict == VERDICT_CHANGED ||
          (verdict == VERDICT_GO_ON && !at->queued && filter_file_is_changed(t->path.p, id))))
@@ -309,7 +409,7 @@ enum rc filter_line_run(struct testing *t, const struct tested_line *at,
                                       .is_message = at->queued,
                                       .macros_fd = -1 };
     struct str head = print_head(t, at);
-    print_line(t, at);
+    tell_line(t, at);
     enum rc rc = write_file(t, head, &id, e);
     if (rc == RC_OK)
         rc = print_macros(t, at, &request.macros_fd, e);

@@ -17,7 +17,7 @@
 static const char usage[] =
     "usage: hikyaku filter-test [--from ADDRESS] [--to ADDRESS]... [--client IP] [--helo "
     "NAME]\n"
-    "         [--auth USER] [--mailroot DIR] FILE...\n"
+    "         [--auth USER] [--json] [--mailroot DIR] FILE...\n"
     "What each line of the filters' tables would do to the message in FILE: those of "
     "sessions,\n"
     "those that filters.in.tab and filters.out.tab choose, and filters among commands.\n"
@@ -33,6 +33,7 @@ struct asked {
     size_t to_count;
     struct str path; /* of FILE */
     bool white_listed, any_refused;
+    json_t *told; /* of each message; NULL: as text */
 };
 
 /* --- lines ------------------------------------------------------------------------------- */
@@ -125,8 +126,6 @@ static enum rc test_message(struct testing *t, struct err *e)
         t->message = accepted;
         rc = test_queued(t, &t->rcpts[i], e);
     }
-    if (rc == RC_OK && !t->any_line)
-        (void)printf("no filter is meant for it\n");
     return rc;
 }
 
@@ -175,9 +174,35 @@ static void add_recipient(struct testing *t, const struct address *given)
     t->any_refused = t->any_refused || r->refused;
     r->given = address_print_bare(given, &t->mem);
     r->real = address_print_bare(&real, &t->mem);
-    (void)printf("  to ");
-    tool_print_text(r->given, false);
-    (void)printf(": %s\n", tool_recipient_kind(r->who.kind));
+}
+
+/* What was found about a message. */
+static json_t *told_json(const struct testing *t, const char *name)
+{
+    json_t *rcpts = json_array();
+    for (size_t i = 0; i < t->rcpt_count; i++)
+        (void)json_array_append_new(
+            rcpts, json_pack("{s:o, s:s}", "address", filter_told(t->rcpts[i].given), "kind",
+                             tool_recipient_kind(t->rcpts[i].who.kind)));
+    return json_pack("{s:o, s:o, s:o, s:O, s:b}", "file", filter_told(str_from_c(name)),
+                     "sender", filter_told(t->scene.sender), "recipients", rcpts, "lines",
+                     t->told, "passes", (int)!t->any_refused);
+}
+
+static void print_told(const struct testing *t, const char *name)
+{
+    (void)printf("%s from ", name);
+    tool_print_text(t->scene.sender.n > 0 ? t->scene.sender : STR("<>"), false);
+    (void)printf("\n");
+    for (size_t i = 0; i < t->rcpt_count; i++) {
+        (void)printf("  to ");
+        tool_print_text(t->rcpts[i].given, false);
+        (void)printf(": %s\n", tool_recipient_kind(t->rcpts[i].who.kind));
+    }
+    for (size_t i = 0; i < json_array_size(t->told); i++)
+        filter_line_print(json_array_get(t->told, i));
+    if (!t->any_line)
+        (void)printf("no filter is meant for it\n");
 }
 
 static enum rc find_recipients(struct testing *t, const struct asked *q, struct err *e)
@@ -224,17 +249,19 @@ static enum rc test_file(struct asked *q, const char *name, struct str text, str
         .login = str_from_c(q->auth == NULL ? "" : q->auth),
         .time = clock_wall(),
     };
+    t.told = json_array();
     enum rc rc = read_message(&t, text, e);
     if (rc == RC_OK)
         rc = find_sender(&t, q, e);
-    if (rc == RC_OK) {
-        (void)printf("%s from ", name);
-        tool_print_text(t.scene.sender.n > 0 ? t.scene.sender : STR("<>"), false);
-        (void)printf("\n");
+    if (rc == RC_OK)
         rc = find_recipients(&t, q, e);
-    }
     if (rc == RC_OK)
         rc = test_message(&t, e);
+    if (rc == RC_OK && q->told != NULL)
+        (void)json_array_append_new(q->told, told_json(&t, name));
+    else if (rc == RC_OK)
+        print_told(&t, name);
+    json_decref(t.told);
     q->any_refused = q->any_refused || t.any_refused;
     arena_release(&t.mem);
     return rc == RC_OK ? rc : err_wrap(e, "%s", name);
@@ -256,19 +283,24 @@ static enum rc look_at_client(struct asked *q, struct err *e)
     return RC_OK;
 }
 
-static enum rc set_up(struct asked *q, struct err *e)
+/* In the MailRoot. */
+static enum rc prepare(struct asked *q, struct err *e)
 {
-    enum rc rc = tool_enter_mailroot(q->mailroot, e);
-    if (rc == RC_OK)
-        rc = tool_become_owner(e);
-    if (rc == RC_OK)
-        rc = options_load(e);
+    enum rc rc = options_load(e);
     log_set_level(LOG_LEVEL_WARN); /* what programs do is told */
     if (rc == RC_OK)
         rc = tool_use_accounts(e);
     if (rc == RC_OK)
         rc = look_at_client(q, e);
     return rc == RC_OK ? filter_run_init(&q->mem, &q->path, e) : rc;
+}
+
+static enum rc set_up(struct asked *q, struct err *e)
+{
+    enum rc rc = tool_enter_mailroot(q->mailroot, e);
+    if (rc == RC_OK)
+        rc = tool_become_owner(e);
+    return rc == RC_OK ? prepare(q, e) : rc;
 }
 
 static int run(struct asked *q, char **names, size_t count)
@@ -284,6 +316,10 @@ static int run(struct asked *q, char **names, size_t count)
     for (size_t i = 0; i < count && rc == RC_OK; i++)
         rc = test_file(q, names[i], texts[i], &e);
     filter_run_end();
+    if (rc == RC_OK && q->told != NULL) {
+        (void)json_dumpf(q->told, stdout, JSON_INDENT(1));
+        (void)printf("\n");
+    }
     (void)fflush(stdout);
     if (rc != RC_OK)
         (void)fprintf(stderr, "hikyaku filter-test: %s\n", e.text);
@@ -299,6 +335,7 @@ int tool_filter_test(int argc, char **argv)
         { "helo", required_argument, NULL, 'h' },
         { "auth", required_argument, NULL, 'a' },
         { "mailroot", required_argument, NULL, 'm' },
+        { "json", no_argument, NULL, 'j' },
         { NULL, 0, NULL, 0 },
     };
     struct asked q = { .client = "127.0.0.1", .helo = "localhost" };
@@ -314,6 +351,8 @@ int tool_filter_test(int argc, char **argv)
     argc++;
     argv--;
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1 && c != '?') {
+        if (c == 'j' && q.told == NULL)
+            q.told = json_array();
         if (c == 't' && q.to_count < RCPTS_MAX)
             q.to[q.to_count++] = optarg;
         for (size_t i = 0; i < ARRAY_LEN(texts); i++)
@@ -325,6 +364,75 @@ int tool_filter_test(int argc, char **argv)
         return 3;
     }
     int code = run(&q, argv + optind, (size_t)(argc - optind));
+    json_decref(q.told);
     arena_release(&q.mem);
     return code;
+}
+
+/* --- by order ----------------------------------------------------------------------------- */
+
+/* A text of the order; NULL: empty or not there. */
+static const char *ordered_text(const json_t *order, const char *name)
+{
+    const char *text = json_string_value(json_object_get(order, name));
+    return text == NULL || text[0] == '\0' ? NULL : text;
+}
+
+static enum rc read_order(struct asked *q, json_t **out_order, struct str *out_message,
+                          struct err *e)
+{
+    struct str text;
+    enum rc rc = file_read(FILTER_TEST_ORDER, FILTER_MESSAGE_MAX, &q->mem, &text, NULL, e);
+    if (rc == RC_OK)
+        rc = file_read(FILTER_TEST_MESSAGE, FILTER_MESSAGE_MAX, &q->mem, out_message, NULL, e);
+    json_t *order = rc == RC_OK ? json_loadb(text.p, text.n, 0, NULL) : NULL;
+    if (rc == RC_OK && order == NULL)
+        rc = err_perm(e, "5.3.0", "the order isn't whole");
+    *out_order = order;
+    if (rc != RC_OK)
+        return rc;
+    const json_t *to = json_object_get(order, "to");
+    q->from = ordered_text(order, "from");
+    q->auth = ordered_text(order, "auth");
+    if (ordered_text(order, "client") != NULL)
+        q->client = ordered_text(order, "client");
+    if (ordered_text(order, "helo") != NULL)
+        q->helo = ordered_text(order, "helo");
+    for (size_t i = 0; i < json_array_size(to) && q->to_count < RCPTS_MAX; i++)
+        q->to[q->to_count++] = json_string_value(json_array_get(to, i));
+    return RC_OK;
+}
+
+static enum rc write_result(json_t *result, struct err *e)
+{
+    char *text = json_dumps(result, JSON_COMPACT);
+    enum rc rc = text == NULL ? err_temp(e, "4.3.1", "no memory for the result")
+                              : file_replace(FILTER_TEST_RESULT, str_from_c(text), 0600, e);
+    free(text);
+    return rc;
+}
+
+int tool_filter_test_ordered(void)
+{
+    struct asked q = { .client = "127.0.0.1", .helo = "localhost", .told = json_array() };
+    struct err e = { .text = "" }, unwritten;
+    struct str message = STR("");
+    json_t *order = NULL;
+    (void)alarm(FILTER_TEST_SECONDS);
+    enum rc rc = read_order(&q, &order, &message, &e);
+    if (rc == RC_OK)
+        rc = prepare(&q, &e);
+    if (rc == RC_OK)
+        rc = test_file(&q, "message", message, &e);
+    filter_run_end();
+    json_t *result = rc == RC_OK ? json_incref(json_array_get(q.told, 0))
+                                 : json_pack("{s:o}", "error", filter_told(str_from_c(e.text)));
+    rc = write_result(result, &unwritten);
+    if (rc != RC_OK)
+        log_error(EV("result of a filter test not written"), KE(&unwritten));
+    json_decref(result);
+    json_decref(order);
+    json_decref(q.told);
+    arena_release(&q.mem);
+    return rc == RC_OK ? 0 : 1;
 }

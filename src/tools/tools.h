@@ -62,6 +62,8 @@ int tool_limits(int argc, char **argv);
 /* `hikyaku filter-test FILE...`: what filters do to messages. 0 all get through; 4 one doesn't;
  * 1 failed; 3 usage. */
 int tool_filter_test(int argc, char **argv);
+/* The test that FILTER_TEST_ORDER orders (process/process.h), in the MailRoot. */
+int tool_filter_test_ordered(void);
 
 /* `hikyaku explain --client IP ...`: what the gates of SMTP say. 0 passed; 4 refused; 1 failed;
  * 3 usage. */

@@ -6,9 +6,10 @@ import subprocess
 import threading
 
 from filter_case import ALICE, BOB, FilterCase
-from harness import DOMAIN, PROGRAM, replace
+from harness import DOMAIN, PROGRAM, replace, wait_until
 from milter import Milter, edit, text
 from test_hooks import SECRET, Hook, http
+from test_web import Client
 
 MESSAGE = f"Return-Path: <x@far.example>\nFrom: y@far.example\nTo: A <{ALICE}>,\n {BOB}\nSubject: t\n\none\n.two\nend\n"
 STAYS = """#!/usr/bin/python3
@@ -139,3 +140,40 @@ class FilterTool(FilterCase):
         self.run_tool("--to", "a@@b", "--from", "", self.file, code=1)
         self.run_tool("/nowhere", code=1)
         self.run_tool(code=3)
+
+    def test_by_order(self):
+        """The same from the browser: control writes the order, the master runs it as a process of its own."""
+        change = self.program("change", 'sed -i s/one/three/ "$1"; echo "$2"; exit 16')
+        slow = self.program("slow", "sleep 2")
+        self.table("post-data", (change, "@@FILE", "@@FROM"))
+        self.rows("filters.in.tab", ("*", BOB, "0.0.0.0/0", "0.0.0.0/0", "b.tab"))
+        self.rows("filters/b.tab", (self.program("no", "exit 6"),))
+        self.server.start()
+        self.server.wait_ready()
+        web = Client(self.server)
+        self.assertEqual(web.sign_in()[0], 200)
+
+        def test(status=202, **body):
+            begun = web.api("POST", "/filter-test", {"message": MESSAGE, **body})
+            self.assertEqual(begun[0], status, begun[1])
+            if status == 202:
+                self.assertTrue(wait_until(lambda: not web.api("GET", "/filter-test")[1]["running"]))
+                return web.api("GET", "/filter-test")[1]["result"]
+        self.assertEqual(web.api("GET", "/filter-test")[1], {"running": False, "result": None})
+        found = test()
+        self.assertEqual((found["sender"], [r["address"] for r in found["recipients"]], found["passes"]),
+                         ("x@far.example", [ALICE, BOB], False))
+        first, second = found["lines"]
+        self.assertEqual((first["table"], first["code"], first["verdict"], first["removed"], first["added"], first["output"]),
+                         ("filters.post-data.tab", 16, "goes-on", ["one"], ["three"], ["x@far.example"]))
+        self.assertEqual((second["for"], second["code"], second["verdict"], second["words"][0][-3:]), (BOB, 6, "refused", "/no"))
+        for bad in ({"client": "x"}, {"to": ["$(touch /tmp/x)@@"]}, {"message": "no fields"}):
+            self.assertIn("error", test(**bad))
+        for bad in ({"message": ""}, {"to": "x"}, {"to": ["a\nb"]}, {"from": "a\tb"}, {"to": ["a@b"] * 51}):
+            test(422, **bad)
+        self.table("post-data", (slow,))
+        self.assertEqual(web.api("POST", "/filter-test", {"message": MESSAGE})[0], 202)
+        test(409)
+        self.assertTrue(wait_until(lambda: not web.api("GET", "/filter-test")[1]["running"]))
+        self.assertEqual(self.server.mailbox("bob"), [])
+

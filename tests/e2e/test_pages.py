@@ -91,6 +91,9 @@ class Pages(unittest.TestCase):
         self.assertEqual(self.rows("filters", "spam.tab"), [["/usr/bin/false"], ["!timeo=60,milter", "inet:127.0.0.1:11332"]])
         self.assertEqual(self.rows("filters.in.tab"), [["*", "*@test.example", "0.0.0.0/0", "0.0.0.0/0", "spam.tab"]])
 
+    def test_filter_test(self):
+        self.went_well("filter_test")
+
     def test_command(self):
         self.went_well("command")
         self.assertEqual(self.rows("domains", DOMAIN, "dave", "mailproc.tab"), [["filter", "0", "30", "/usr/bin/true", "@@FILE"]])

@@ -21,6 +21,7 @@ import { Domains } from "./pages/domains";
 import { Emergency } from "./pages/emergency";
 import { Explain } from "./pages/explain";
 import { Filters } from "./pages/filters";
+import { FilterTest } from "./pages/filtertest";
 import { History, HistoryPage } from "./pages/history";
 import { ListPage } from "./pages/list";
 import { Lists } from "./pages/lists";
@@ -124,6 +125,7 @@ function Current() {
   if (change) return <HistoryPage key={path.value} id={change[0]!} />;
   const log = names("/logs", 1);
   if (log) return <LogPage key={path.value} name={log[0]!} />;
+  if (path.value === "/filter-test" && mayWrite()) return <FilterTest />;
   if (path.value === "/block-lists") return <BlockLists />;
   const dns = names("/domains", 2);
   if (dns && dns[1] === "dns") return <DomainDns key={path.value} domain={dns[0]!} />;

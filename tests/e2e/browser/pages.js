@@ -16,7 +16,7 @@ const pages = [
   '/', '/domains', `/domains/${DOMAIN}`, '/accounts', `/accounts/${DOMAIN}/alice`, '/lists', `/lists/${DOMAIN}/news`,
   `/domains/${DOMAIN}/dns`, '/explain?client=192.0.2.7&service=smtp', '/blocked', '/block-lists',
   '/tables/spammers.tab', '/aliases', '/aliases?kind=domain', '/aliases?kind=outside', '/aliases?kind=command', '/bulk', '/removed', '/security',
-  '/filters', '/tls', '/settings', '/tables', '/tables/smtprelay.tab', '/history', '/history/1', '/sign-ins', '/setup', '/admins', '/delegates', '/tokens', '/audit',
+  '/filters', '/filter-test', '/tls', '/settings', '/tables', '/tables/smtprelay.tab', '/history', '/history/1', '/sign-ins', '/setup', '/admins', '/delegates', '/tokens', '/audit',
   '/queue', '/queue?view=messages', '/queue?view=frozen', '/messages/00000000000000',
   '/trace', '/trace?about=alice', '/logs', '/backups', '/warnings', '/emergency', '/emergency?account=alice@test.example',
   '/no-such-page',
@@ -211,6 +211,16 @@ const scenarios = {
     await page.getByLabel('File', { exact: true }).selectOption('spam.tab');
     await page.getByRole('button', { name: 'Save' }).click();
     await page.getByRole('cell', { name: 'spam.tab', exact: true }).waitFor();
+    return page;
+  },
+
+  async filter_test(browser) {
+    const page = await signIn(await open(browser), '/filters');
+    await page.getByRole('link', { name: 'Try filters with a message' }).click();
+    await page.getByLabel('Recipients').fill(`alice@${DOMAIN}`);
+    await page.getByRole('button', { name: 'Run the filters' }).click();
+    await page.getByText(/^It would(n't)? get through/).waitFor();
+    await page.getByText(`alice@${DOMAIN}`).first().waitFor();
     return page;
   },
 

@@ -132,6 +132,11 @@ export function Filters() {
   return (
     <Page title={t("filters.title")}>
       <p>{t("filters.intro")}</p>
+      {mayWrite() && (
+        <p>
+          <Link to="/filter-test">{t("filter-test.title")}</Link>
+        </p>
+      )}
       {points.map((name) => (
         <Point key={name} name={name} />
       ))}
