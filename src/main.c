@@ -30,6 +30,7 @@ static const struct command_row commands[] = {
     { "explain", tool_explain, "what SMTP would say to a client, and which line decides" },
     { "filter-test", tool_filter_test, "what each filter would do to a message" },
     { "history", tool_history, "who changed which table, how; and taking it back" },
+    { "statistics", tool_statistics, "what the server counted, by hour or day" },
     { "limits", tool_limits, "who is over a limit of limits.tab, and letting go" },
     { "sendmail", tool_sendmail, "take a message from a program (also called sendmail)" },
     { "users", tool_users, "list, add, change and remove accounts" },

@@ -31,6 +31,9 @@ void control_settle_limits(void);
 /* Looks for changes by hand, takes back what wasn't confirmed in time, keeps the history of
  * tables within its bounds; call every second at least. */
 void control_settle_history(void);
+/* Keeps what the board counts, by hour and day; call every second. */
+struct board;
+void control_settle_counts(const struct board *b);
 /* Orders the backup of the day when its time has come, and tells the postmaster when it failed;
  * call every second. */
 void control_settle_backup(void);

@@ -57,6 +57,7 @@ const struct ctrl_command ctrl_commands[] = {
     { "carevoke",        2, 2, ctrl_carevoke,        false, 1, "serial" },
     { "casign",          2, PARAMETERS_MAX, ctrl_casign, false, 8, "server|host [name...]" },
     { "filtertest",      5, PARAMETERS_MAX, ctrl_filtertest, false, 4, "sender client helo auth [recipient...]" },
+    { "statistics",      1, 4, ctrl_statistics,      false, 0, "[hour|day [since [until]]]" },
     { "tlscaadd",        1, 1, ctrl_tlscaadd,        false, 1, "" },
     { "tlscadel",        2, 2, ctrl_tlscadel,        false, 1, "fingerprint" },
     { "tlsdel",          2, 2, ctrl_tlsdel,          false, 1, "host" },

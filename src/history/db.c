@@ -30,7 +30,10 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS file(path TEXT PRIMARY KEY, ino INTEGER, size INTEGER,"
     " mtime INTEGER, edits INTEGER, octets INTEGER);"
     "CREATE TABLE IF NOT EXISTS base(path TEXT PRIMARY KEY, part INTEGER, text BLOB);"
-    "CREATE TABLE IF NOT EXISTS trial(change INTEGER PRIMARY KEY, until INTEGER);";
+    "CREATE TABLE IF NOT EXISTS trial(change INTEGER PRIMARY KEY, until INTEGER);"
+    "CREATE TABLE IF NOT EXISTS counts(unit TEXT, time INTEGER, name TEXT, n INTEGER,"
+    " PRIMARY KEY(unit, time, name)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS counted(name TEXT PRIMARY KEY, start INTEGER, n INTEGER);";
 
 static bool try_open(bool *out_damaged, struct err *e)
 {

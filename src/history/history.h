@@ -74,6 +74,19 @@ struct hunk {
 };
 bool history_hunk_next(struct str *rest, struct hunk *out);
 
+/* --- figures (counts.c) ------------------------------------------------------------------ */
+
+struct board;
+/* Adds what the board's counters grew by since the last call to the present hour and day. A
+ * crash loses what came after it. */
+void history_count(const struct board *b);
+/* begins: of the hour or day, seconds since 1970; name: a member of sys/metrics.def. */
+typedef void history_count_fn(void *ctx, int64_t begins, struct str name, int64_t n);
+/* In order of time; since and until: seconds since 1970. Hours are kept 40 days, days 10
+ * years. */
+enum rc history_counts(bool days, int64_t since, int64_t until, history_count_fn *fn, void *ctx,
+                       struct err *e) CHECK_RESULT;
+
 /* --- taking back (undo.c) ---------------------------------------------------------------- */
 
 /* The texts of the files as they would be without the change, in a; RC_PERM: lines of it were

@@ -210,6 +210,7 @@ static void tick(void)
     if (!my_env->alone) {
         acme_home_tick();
         control_settle_backup();
+        control_settle_counts(role_whole_board());
     }
     if (now >= settle_at) {
         admin_settle();
@@ -337,6 +338,8 @@ static enum rc start(struct err *e)
 
 static void finish(void)
 {
+    if (!my_env->alone)
+        history_count(role_whole_board());
     admin_settle();
     if (engine_sessions(engine) == 0)
         engine_free(&engine);

@@ -358,6 +358,8 @@ static void settle_outcome(struct work *w, const struct outcome *o)
     if (!o->here)
         work_record(entry, o->rcpt, "SMTP", str_from_c(o->reason));
     work_settle(w, o->rcpt, o->outcome, str_from_c(o->reason));
+    if (!o->here && o->outcome == OUTCOME_SENT)
+        metric_add(METRIC_relayed, 1);
 }
 
 /* But those whose success is to be reported: that is done when the attempt ends. */

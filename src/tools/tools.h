@@ -55,6 +55,8 @@ int tool_trace(int argc, char **argv);
 
 /* `hikyaku history [list]|show|undo|confirm`. 0; 1 failed; 3 usage; 4 refused. */
 int tool_history(int argc, char **argv);
+/* `hikyaku statistics`. 0; 1 failed; 3 usage. */
+int tool_statistics(int argc, char **argv);
 
 /* `hikyaku limits [list]|release WHO`. 0; 1 failed; 3 usage; 4 nobody of that name. */
 int tool_limits(int argc, char **argv);

@@ -1,9 +1,13 @@
 """What should be looked at, all together."""
+import collections
 import datetime
+import json
 import os
+import subprocess
+import time
 import unittest
 
-from harness import DOMAIN, wait_until
+from harness import DOMAIN, PROGRAM, wait_until
 from test_relay import send
 from test_web_queue import QueueTest
 
@@ -58,6 +62,38 @@ class Warnings(QueueTest):
         self.assertEqual(status, 202, value)
         found = wait_until(lambda: self.client.api("GET", f"/jobs/{value['job']}")[1].get("result"))
         self.assertEqual([(w["kind"], w["about"], w["of"]) for w in found], [("mailbox-full", f"alice@{DOMAIN}", 1024)])
+
+    def counts(self, step, *tool):
+        if tool:
+            rows = json.loads(subprocess.run([PROGRAM, "statistics", "--json", "--step", step, "--mailroot", self.server.path()],
+                                             capture_output=True, check=True).stdout)
+        else:
+            status, rows, _ = self.client.api("GET", f"/statistics?step={step}")
+            self.assertEqual(status, 200, rows)
+        total = collections.Counter()
+        for row in rows:
+            total.update(row["counts"])
+        return total
+
+    def test_figures(self):
+        before = self.counts("hour")
+        send(self.server, [f"alice@{DOMAIN}"])
+        after = self.counts("hour")
+        self.assertEqual(after["accepted_rcpts"] - before["accepted_rcpts"], 1)
+        self.assertGreater(after["accepted_bytes"], before["accepted_bytes"])
+        send(self.server, ["yes@far.example"])
+        self.assertTrue(wait_until(lambda: self.counts("hour")["relayed"] > before["relayed"]))
+        after = self.counts("hour")
+        self.assertEqual(self.counts("day")["accepted_rcpts"], after["accepted_rcpts"])
+        self.assertEqual(self.counts("day", "tool")["accepted_rcpts"], after["accepted_rcpts"])
+        self.assertEqual(self.client.api("GET", "/statistics?step=week")[0], 422)
+        later = int(time.time()) + 7200
+        self.assertEqual(self.client.api("GET", f"/statistics?from={later}&until={later + 1}")[1], [])
+        self.server.stop()
+        self.server.start()
+        self.assertEqual(self.counts("hour", "tool")["accepted_rcpts"], after["accepted_rcpts"])
+        send(self.server, [f"alice@{DOMAIN}"])
+        self.assertEqual(self.counts("hour", "tool")["accepted_rcpts"], after["accepted_rcpts"] + 1)
 
 
 if __name__ == "__main__":
