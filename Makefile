@@ -56,7 +56,7 @@ $(B)/XMail $(B)/CtrlClnt $(B)/XMCrypt $(B)/MkUsers $(B)/sendmail: $(B)/hikyaku
 	@ln -sf hikyaku $@
 
 # The pages of the web role: bundled with Node, embedded as octets.
-UI := $(wildcard ui/src/*.ts ui/src/*.tsx ui/src/*.css ui/src/*/*.ts ui/src/*/*.tsx ui/public/*) ui/build.mjs ui/messages.mjs
+UI := $(wildcard ui/src/*.ts ui/src/*.tsx ui/src/*.css ui/src/*/*.ts ui/src/*/*.tsx ui/public/*) ui/src/manual.json ui/build.mjs ui/manual.mjs ui/messages.mjs docs/manual.md docs/manual.ja.md
 ui/node_modules/.installed: ui/package-lock.json
 	@echo '  npm   ui'
 	$(Q)cd ui && npm ci --no-audit --no-fund --loglevel=error >/dev/null
@@ -136,6 +136,12 @@ test-e2e: ## only the end-to-end tests
 test-tsan: ## the unit tests under ThreadSanitizer
 	@$(MAKE) --no-print-directory BUILD=tsan unit
 	@BUILD_FOLDER=build/tsan python3 tests/run.py unit
+
+.PHONY: images
+images: ## new pictures of the pages for the manual, docs/images, by the browser tests
+	@$(MAKE) --no-print-directory BUILD=san all $(NODE_TESTS)
+	@mkdir -p docs/images
+	@IMAGES=$(CURDIR)/docs/images python3 tests/run.py e2e test_pages
 
 .PHONY: bench
 bench: ## measure against Postfix and Dovecot in the same run

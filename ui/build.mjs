@@ -6,6 +6,7 @@ import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
+import { manualFiles } from "./manual.mjs";
 import { checkMessages } from "./messages.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -38,6 +39,8 @@ const bundled = await build({
 const files = bundled.outputFiles.map((f) => ({ path: f.path, data: Buffer.from(f.contents) }));
 for (const name of readdirSync(join(here, "public")))
   files.push({ path: "/" + name, data: readFileSync(join(here, "public", name)) });
+const parts = JSON.parse(readFileSync(join(here, "src", "manual.json"), "utf8"));
+files.push(...manualFiles(join(here, "..", "docs"), Object.values(parts)));
 files.sort((a, b) => (a.path < b.path ? -1 : 1));
 
 let text = '/* Made by ui/build.mjs. */\n#include "web/web_int.h"\n\n';

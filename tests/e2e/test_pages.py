@@ -139,6 +139,13 @@ class Pages(unittest.TestCase):
         self.went_well("backups")
         self.assertEqual(len(os.listdir(os.path.join(self.server.scratch, "backups", "restored"))), 1)
 
+    def test_manual(self):
+        self.went_well("manual")
+
+    @unittest.skipUnless(os.environ.get("IMAGES"), "only for new pictures of the manual")
+    def test_images(self):
+        self.went_well("images")
+
     def test_restart(self):
         self.went_well("restart")
 

@@ -27,6 +27,7 @@ import { ListPage } from "./pages/list";
 import { Lists } from "./pages/lists";
 import { LogPage, Logs } from "./pages/logs";
 import { MessagePage } from "./pages/message";
+import { Manual } from "./pages/manual";
 import { Overview } from "./pages/overview";
 import { Queue } from "./pages/queue";
 import { RemovedPage } from "./pages/removed";
@@ -92,12 +93,13 @@ const menu: { name: Key | null; rows: Row[] }[] = [
       { path: "/delegates", name: "delegates.title", page: Delegates, may: isOwner },
       { path: "/tokens", name: "nav.tokens", page: Tokens },
       { path: "/audit", name: "nav.audit", page: Audit, may: mayWrite },
+      { path: "/manual", name: "manual.title", page: Manual },
     ],
   },
 ];
 
 /* What administrators of some domains have of it. */
-const delegated = ["/", "/domains", "/accounts", "/lists", "/aliases", "/sign-ins", "/tokens", "/audit"];
+const delegated = ["/", "/domains", "/accounts", "/lists", "/aliases", "/sign-ins", "/tokens", "/audit", "/manual"];
 const mayOpen = (row: Row) => (row.may?.() ?? true) && (!isDelegate() || delegated.includes(row.path));
 const groups = () => menu.map((g) => ({ ...g, rows: g.rows.filter(mayOpen) })).filter((g) => g.rows.length > 0);
 

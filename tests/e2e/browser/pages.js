@@ -516,6 +516,37 @@ scenarios.backups = async (browser) => {
   return page;
 };
 
+scenarios.manual = async (browser) => {
+  const page = await signIn(await open(browser), '/tls');
+  await page.locator('.manual-link').click();
+  await page.locator('#certificate:focus').waitFor();
+  await page.getByRole('navigation', { name: 'Contents' }).getByRole('link', { name: 'Backup' }).click();
+  await page.locator('#backup:focus').waitFor();
+  return page;
+};
+
+/** Pictures of pages in both languages for the manual: make images. */
+const images = async (browser) => {
+  const shown = {
+    overview: '/', accounts: '/accounts', account: `/accounts/${DOMAIN}/alice`, list: `/lists/${DOMAIN}/news`, queue: '/queue',
+    trace: '/trace?about=alice', explain: '/explain?client=192.0.2.7&service=smtp', filters: '/filters', tls: '/tls', settings: '/settings',
+    warnings: '/warnings', history: '/history',
+  };
+  let page;
+  for (const lang of ['en', 'ja']) {
+    await page?.context().close();
+    page = await signIn(await open(browser, { viewport: { width: 1000, height: 640 }, colorScheme: 'light' }));
+    await page.evaluate((to) => localStorage.setItem('lang', to), lang);
+    await page.reload();
+    for (const [name, path] of Object.entries(shown)) {
+      await visit(page, path);
+      await page.screenshot({ path: `${process.env.IMAGES}/${name}.${lang}.png` });
+    }
+  }
+  return page;
+};
+if (process.env.IMAGES) scenarios.images = images;
+
 /** The last of all: sign-ins end. */
 const restart = async (browser) => {
   const page = await signIn(await open(browser), '/settings');

@@ -84,6 +84,9 @@ export const frame = {
   "signins.end-others": ["Sign out everywhere else", "ほかの端末をすべてサインアウト"],
 
   // what went wrong: by the control protocol's number, else by the API's word
+  "manual.title": ["Manual", "マニュアル"],
+  "manual.link": ["Manual", "マニュアル"],
+  "manual.contents": ["Contents", "目次"],
   "error.network": ["The server can't be reached.", "サーバーに接続できません。"],
   "error.right": ["Your account isn't allowed to do this.", "この操作をする権限がありません。"],
   "error.unknown": ["It doesn't exist (any more).", "見つかりません。すでに削除された可能性があります。"],

@@ -59,11 +59,11 @@ function outcome(l: Told): { kind: "good" | "warn" | "bad" | undefined; text: st
 function Line({ told }: { told: Told }) {
   const { kind, text } = outcome(told);
   return (
-    <section class="card">
-      <h3>
+    <section class="card told">
+      <h2>
         {told.table}:{told.line} {told.for && t("filter-test.for", { address: told.for })}{" "}
         {!told.reached && <Badge>{t("filter-test.not-reached")}</Badge>}
-      </h3>
+      </h2>
       <p>
         <code>{told.words.join(" ")}</code>
       </p>

@@ -4,16 +4,25 @@ import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { ApiError } from "../api";
 import { t, type Key } from "../i18n";
+import manual from "../manual.json";
 import { messages } from "../messages";
-import { follow } from "../router";
+import { follow, path } from "../router";
 
 /** up: where the page belongs to, [path, name], shown above its title. */
+/** What of the manual is about this page: of its path, or of the longest one above it. */
+function manualPart(at: string): string | undefined {
+  const parts: Record<string, string> = manual;
+  for (let base = at; base.length > 1; base = base.slice(0, base.lastIndexOf("/"))) if (parts[base]) return parts[base];
+  return at === "/" ? parts["/"] : undefined;
+}
+
 export function Page(props: {
   title: string;
   up?: [string, string][];
   actions?: ComponentChildren;
   children: ComponentChildren;
 }) {
+  const part = manualPart(path.value);
   useEffect(() => {
     document.title = props.title + " – " + t("app.name");
   }, [props.title]);
@@ -32,7 +41,14 @@ export function Page(props: {
           )}
           <h1>{props.title}</h1>
         </div>
-        {props.actions !== undefined && <div class="actions">{props.actions}</div>}
+        <div class="actions">
+          {props.actions}
+          {part && (
+            <Link to={"/manual?part=" + part} class="manual-link">
+              {t("manual.link")}
+            </Link>
+          )}
+        </div>
       </header>
       {props.children}
     </>
