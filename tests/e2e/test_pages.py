@@ -149,6 +149,9 @@ class Pages(unittest.TestCase):
     def test_restart(self):
         self.went_well("restart")
 
+    def test_statistics(self):
+        self.went_well("statistics")
+
     def test_emergency(self):
         self.went_well("emergency")
 

@@ -38,6 +38,7 @@ import { SignIn } from "./pages/signin";
 import { SignIns } from "./pages/signins";
 import { Tokens } from "./pages/tokens";
 import { TracePage } from "./pages/trace";
+import { Statistics } from "./pages/statistics";
 import { TablePage, Tables } from "./pages/tables";
 import { Tls } from "./pages/tls";
 import { Warnings } from "./pages/warnings";
@@ -64,6 +65,7 @@ const menu: { name: Key | null; rows: Row[] }[] = [
     name: "nav.group.operate",
     rows: [
       { path: "/warnings", name: "nav.warnings", page: Warnings },
+      { path: "/statistics", name: "nav.statistics", page: Statistics },
       { path: "/queue", name: "nav.queue", page: Queue },
       { path: "/trace", name: "nav.trace", page: TracePage },
       { path: "/emergency", name: "nav.emergency", page: Emergency },

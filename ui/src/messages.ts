@@ -8,7 +8,8 @@ import { mail } from "./messages/mail";
 import { operate } from "./messages/operate";
 import { people } from "./messages/people";
 import { server } from "./messages/server";
+import { statistics } from "./messages/statistics";
 import { tls } from "./messages/tls";
 
 export type Catalogue = Record<string, [en: string, ja: string]>;
-export const messages = { ...frame, ...mail, ...server, ...people, ...operate, ...checks, ...delegates, ...tls, ...history, ...backups };
+export const messages = { ...frame, ...mail, ...server, ...people, ...operate, ...checks, ...delegates, ...tls, ...history, ...backups, ...statistics };

@@ -18,7 +18,7 @@ const pages = [
   '/tables/spammers.tab', '/aliases', '/aliases?kind=domain', '/aliases?kind=outside', '/aliases?kind=command', '/bulk', '/removed', '/security',
   '/filters', '/filter-test', '/tls', '/settings', '/tables', '/tables/smtprelay.tab', '/history', '/history/1', '/sign-ins', '/setup', '/admins', '/delegates', '/tokens', '/audit',
   '/queue', '/queue?view=messages', '/queue?view=frozen', '/messages/00000000000000',
-  '/trace', '/trace?about=alice', '/logs', '/backups', '/warnings', '/emergency', '/emergency?account=alice@test.example',
+  '/trace', '/trace?about=alice', '/logs', '/backups', '/warnings', '/statistics', '/emergency', '/emergency?account=alice@test.example',
   '/no-such-page',
 ];
 
@@ -344,6 +344,17 @@ scenarios.queue = async (browser) => {
   await page.getByText('Nothing waits.').waitFor();
   await visit(page, '/audit?search=read-message');
   await page.getByRole('cell', { name: 'asked by its sender' }).waitFor();
+  return page;
+};
+
+/** Figures: pictures, and the same as tables. */
+scenarios.statistics = async (browser) => {
+  const page = await signIn(await open(browser), '/statistics');
+  await page.getByRole('img', { name: /^Logins\. Good: [1-9]/ }).waitFor();
+  await page.getByLabel('Time', { exact: true }).selectOption('60d');
+  const logins = page.locator('section', { has: page.getByRole('heading', { name: 'Logins' }) });
+  await logins.getByText('As a table').click();
+  check((await logins.getByRole('row').count()) >= 2, 'no row in the table of logins');
   return page;
 };
 
