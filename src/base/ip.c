@@ -54,6 +54,24 @@ const char *ip_print(const struct ip *ip, char text[IP_TEXT_BYTES])
     return text;
 }
 
+const char *ip_port_show(const struct ip *ip, uint16_t port, char text[IP_PORT_TEXT_BYTES])
+{
+    char address[IP_TEXT_BYTES];
+    (void)snprintf(text, IP_PORT_TEXT_BYTES, ip_is_v4(ip) ? "%s:%u" : "[%s]:%u",
+                   ip_print(ip, address), port);
+    return text;
+}
+
+struct str ip_port_reshow(struct str written, struct arena *a)
+{
+    struct ip ip;
+    size_t end = str_find(written, ']');
+    if (end == SIZE_MAX || !ip_parse(str_head(written, end + 1), &ip) || !ip_is_v4(&ip))
+        return written;
+    return arena_printf(a, "%.*s%.*s", (int)(end - 1), written.p + 1,
+                        STR_ARG(str_skip(written, end + 1)));
+}
+
 const char *ip_port_print(const struct ip *ip, uint16_t port, char text[IP_PORT_TEXT_BYTES])
 {
     char address[IP_TEXT_BYTES];

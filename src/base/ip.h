@@ -3,6 +3,7 @@
 #ifndef HIKYAKU_BASE_IP_H
 #define HIKYAKU_BASE_IP_H
 
+#include "base/arena.h"
 #include "base/str.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,7 +28,11 @@ bool ip_is_loopback(const struct ip *ip);
 bool ip_eq(const struct ip *a, const struct ip *b);
 /* Text without brackets; returns text. */
 const char *ip_print(const struct ip *ip, char text[IP_TEXT_BYTES]);
-/* "[1.2.3.4]:25" as XMail writes it. */
+/* "1.2.3.4:25", "[2001:db8::1]:25", for people. */
+const char *ip_port_show(const struct ip *ip, uint16_t port, char text[IP_PORT_TEXT_BYTES]);
+/* What ip_port_print wrote, for people; other text as it is. */
+struct str ip_port_reshow(struct str written, struct arena *a);
+/* "[1.2.3.4]:25" as XMail writes it, also for programs and in files. */
 const char *ip_port_print(const struct ip *ip, uint16_t port, char text[IP_PORT_TEXT_BYTES]);
 
 /* A table's address columns: "ip" "netmask", "ip/bits" with mask empty, or "ip" alone (one

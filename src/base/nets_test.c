@@ -24,6 +24,29 @@ static void add(struct nets *t, const char *ip, const char *mask, uint32_t rank)
     nets_add(t, &net, rank);
 }
 
+static void test_shown(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        { "[192.0.2.7]:25", "192.0.2.7:25" },
+        { "[192.0.2.7]", "192.0.2.7" },
+        { "[2001:db8::1]:25", "[2001:db8::1]:25" },
+        { "[x]:25", "[x]:25" },
+        { "192.0.2.7:25", "192.0.2.7:25" },
+        { "]", "]" },
+        { "", "" },
+    };
+    struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
+    char text[IP_PORT_TEXT_BYTES];
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        assert_true(str_eq(ip_port_reshow(str_from_c(rows[i][0]), &a), str_from_c(rows[i][1])));
+    for (size_t i = 0; i < 3; i += 2) {
+        struct ip ip = ip_of(i == 0 ? "192.0.2.7" : "2001:db8::1");
+        assert_string_equal(ip_port_print(&ip, 25, text), rows[i][0]);
+        assert_string_equal(ip_port_show(&ip, 25, text), rows[i][1]);
+    }
+}
+
 static void test_rows(void **state)
 {
     (void)state;
@@ -129,6 +152,7 @@ static void test_like_a_list(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_shown),
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_all),
         cmocka_unit_test(test_like_a_list),

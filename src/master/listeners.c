@@ -41,7 +41,7 @@ static enum rc open_one(const char *service, const struct ip *ip, uint16_t port,
     int sys = errno;
     (void)close(fd);
     errno = sys;
-    enum rc rc = err_sys(e, "%s can't listen on %s", service, ip_port_print(ip, port, text));
+    enum rc rc = err_sys(e, "%s can't listen on %s", service, ip_port_show(ip, port, text));
     if (sys == EACCES && port < 1024 && e != NULL)
         (void)snprintf(e->text, sizeof(e->text),
                        "%s can't listen on %s: ports below 1024 need root or "

@@ -314,7 +314,7 @@ static enum rc open_listeners(struct master *m, const int *sockets, size_t socke
     for (size_t i = 0; i < count; i++) {
         struct board_listener *b = &m->board->listeners[i];
         memcpy(b->service, list[i].service, sizeof(b->service));
-        (void)ip_port_print(&list[i].ip, list[i].port, b->address);
+        (void)ip_port_show(&list[i].ip, list[i].port, b->address);
     }
     return RC_OK;
 }

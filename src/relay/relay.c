@@ -49,7 +49,7 @@ static void log_attempt(const struct attempt *a, const struct target *t)
     unsigned counts[RELAY_PERM + 1] = { 0 };
     char ip[IP_PORT_TEXT_BYTES] = "-";
     if (t != NULL)
-        (void)ip_port_print(&t->ip, t->port, ip);
+        (void)ip_port_show(&t->ip, t->port, ip);
     for (size_t i = 0; i < a->message.count; i++)
         counts[a->message.verdicts[i].state]++;
     log_info(EV("attempt"), KS("id", a->id), KV("server", ip), KS("tls", a->message.tls),

@@ -58,7 +58,8 @@ static bool is_meant(const struct filters *f, const struct spool_entry *entry, s
     }
     usec_t age = clock_wall() - env->received_at;
     return to && reason && matches(print_path(&env->reverse_path, a), f->from) &&
-           matches(env->auth_user, f->auth) && matches(env->client, f->client) &&
+           matches(env->auth_user, f->auth) &&
+           matches(ip_port_reshow(env->client, a), f->client) &&
            age >= (usec_t)f->older_s * USEC_S;
 }
 
@@ -100,7 +101,7 @@ static void print_json(struct run *r, const struct spool_entry *entry, struct ar
     (void)printf(",\"auth\":");
     tool_print_json(env->auth_user);
     (void)printf(",\"client\":");
-    tool_print_json(env->client);
+    tool_print_json(ip_port_reshow(env->client, a));
     (void)printf(",\"recipients\":[");
     for (size_t i = 0; i < env->recipient_count; i++) {
         (void)printf("%s{\"address\":", i > 0 ? "," : "");
@@ -120,7 +121,7 @@ static void show(const struct spool_entry *entry, bool frozen, struct arena *a)
     (void)printf("id        %.*s%s\n", STR_ARG(entry->id), frozen ? " (frozen)" : "");
     (void)printf("received  %s\n", clock_print(env->received_at, text));
     (void)printf("size      %" PRIu64 "\nclient    ", entry->wire_octets);
-    tool_print_text(env->client, false);
+    tool_print_text(ip_port_reshow(env->client, a), false);
     (void)printf("  ");
     tool_print_text(env->helo, false);
     (void)printf("\nlogin     ");

@@ -287,19 +287,19 @@ void api_queue_entry(struct web *w)
         (void)json_array_append_new(history, web_str(l->text));
     const struct envelope *env = &entry.env;
     web_json(w, 200,
-             json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:s, s:b, s:o, s:o}",
-                       "id", web_str(entry.id), "from",
-                       web_str(address_print(&env->reverse_path, a)), "auth",
-                       web_str(env->auth_user), "client", web_str(env->client), "helo",
-                       web_str(env->helo), "via", web_str(entry.via), "received",
-                       (json_int_t)(env->received_at / USEC_S), "next_try",
-                       (json_int_t)(entry.next_try / USEC_S), "size",
-                       (json_int_t)entry.wire_octets, "tries", (json_int_t)entry.tries, "state",
-                       frozen       ? "frozen"
-                       : entry.held ? "held"
-                                    : "waiting",
-                       "moderated", (int)(env->approval.n > 0 && !entry.approved), "recipients",
-                       rcpts_json(&entry, a), "history", history));
+             json_pack(
+                 "{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:s, s:b, s:o, s:o}", "id",
+                 web_str(entry.id), "from", web_str(address_print(&env->reverse_path, a)),
+                 "auth", web_str(env->auth_user), "client",
+                 web_str(ip_port_reshow(env->client, a)), "helo", web_str(env->helo), "via",
+                 web_str(entry.via), "received", (json_int_t)(env->received_at / USEC_S),
+                 "next_try", (json_int_t)(entry.next_try / USEC_S), "size",
+                 (json_int_t)entry.wire_octets, "tries", (json_int_t)entry.tries, "state",
+                 frozen       ? "frozen"
+                 : entry.held ? "held"
+                              : "waiting",
+                 "moderated", (int)(env->approval.n > 0 && !entry.approved), "recipients",
+                 rcpts_json(&entry, a), "history", history));
     spool_close(&entry);
 }
 

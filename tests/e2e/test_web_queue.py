@@ -68,6 +68,7 @@ class Queue(QueueTest):
         whole = self.client.api("GET", f"/queue/{ident}")[1]
         self.assertEqual([(r["address"], r["state"]) for r in whole["recipients"]], [("grey@where.example", "waiting")])
         self.assertIn("greylisted", " ".join(whole["history"]))
+        self.assertRegex(whole["client"], r"^127\.0\.0\.1:\d+$")
 
     def test_filters(self):
         ident = self.deferred("filter.example")
