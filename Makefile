@@ -185,6 +185,8 @@ install: all ## install program, man pages, systemd unit (PREFIX, DESTDIR)
 	install -m 644 $(wildcard man/*.8) $(MANDIR)/man8
 	install -m 644 $(wildcard man/*.5) $(MANDIR)/man5
 	install -m 644 README.md README.ja.md $(wildcard docs/*.md) $(DOCDIR)
+	install -d $(DOCDIR)/images
+	install -m 644 $(wildcard docs/images/*.png) $(DOCDIR)/images
 	install -d $(DOCDIR)/fail2ban
 	install -m 644 packaging/fail2ban/*.conf $(DOCDIR)/fail2ban
 	sed 's|@PREFIX@|$(PREFIX)|g' packaging/hikyaku.service > $(UNITDIR)/hikyaku.service
