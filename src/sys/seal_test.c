@@ -137,7 +137,7 @@ int main(void)
     static const struct CMUnitTest tests[] = { cmocka_unit_test(acts_are_allowed_or_not) };
     if (TRACE_BUILD) {
         (void)printf(
-            "[  SKIPPED ] a sanitizer build is not sealed; that of the release runs too\n");
+            "[  SKIPPED ] a sanitizer build is not sealed; that of another build runs too\n");
         return 0;
     }
     if (mkdtemp(root) == NULL || chdir(root) != 0 || mkdir("inside", 0700) != 0 ||

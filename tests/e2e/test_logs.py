@@ -108,8 +108,8 @@ class LogFiles(unittest.TestCase):
             send(server)
             self.assertEqual([n for n in os.listdir(server.path("logs")) if not n.startswith("trace-")], [])
             server.set(LogFiles="smtp")
-            rows = wait_until(lambda: send(server) or records(server, "smtp"))
-            self.assertEqual([r[9] for r in rows], ["RCPT=OK", "RECV=OK"])
+            wanted = {"RCPT=OK", "RECV=OK"}  # it may begin to count in the middle of a session
+            self.assertTrue(wait_until(lambda: send(server) or {r[9] for r in records(server, "smtp")} == wanted))
 
     def test_unwritable(self):
         """Neither a log file nor a standard error that takes nothing stops the mail."""
