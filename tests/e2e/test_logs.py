@@ -290,6 +290,11 @@ class Metrics(unittest.TestCase):
                 values[name] = int(value)
         return values
 
+    def open_sessions(self, server, role):
+        done = subprocess.run([PROGRAM, "status", "--json", "--mailroot", server.mailroot], capture_output=True, text=True, timeout=60,
+                              check=True)
+        return next(r["sessions"] for r in json.loads(done.stdout)["roles"] if r["name"] == role)
+
     def test_text_format(self):
         """Each name has its HELP and TYPE before its values, which stand together; counters say so in their names."""
         with Server() as server:
@@ -323,6 +328,7 @@ class Metrics(unittest.TestCase):
             send(server)
             send(server, to=("alice", "bob"))
             bad_pop3_login(server, b"alice")
+            self.assertTrue(wait_until(lambda: self.open_sessions(server, "access") == 0))
             held = [socket.create_connection(("127.0.0.1", server.ports["pop3"]), 30) for _ in range(3)]
             answers = [s.recv(200) for s in held]
             self.assertEqual(sorted(a[:4] for a in answers), [b"+OK ", b"+OK ", b"-ERR"])
