@@ -135,7 +135,8 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = { cmocka_unit_test(acts_are_allowed_or_not) };
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    (void)printf("[  SKIPPED ] a sanitizer build isn't sealed; BUILD=debug has this test, too\n");
+    (void)printf(
+        "[  SKIPPED ] a sanitizer build isn't sealed; BUILD=debug has this test, too\n");
     return 0;
 #endif
     if (mkdtemp(root) == NULL || chdir(root) != 0 || mkdir("inside", 0700) != 0 ||
