@@ -99,8 +99,8 @@ void web_json(struct web *w, unsigned status, json_t *value)
     json_decref(value);
 }
 
-static void fail(struct web *w, unsigned status, const char *code, json_t *values,
-                 const char *fmt, va_list ap)
+static void PRINTF(5, 0) fail(struct web *w, unsigned status, const char *code, json_t *values,
+                              const char *fmt, va_list ap)
 {
     char text[512];
     (void)vsnprintf(text, sizeof(text), fmt, ap);
