@@ -55,11 +55,12 @@ enum rc tls_mend(struct err *e) CHECK_RESULT;
 /* Makes the list of what is revoked anew, so that it doesn't end. */
 enum rc authority_mend(struct err *e) CHECK_RESULT;
 struct issue;
+/* Is told of a certificate before it is put in its place. */
+typedef enum admin_result tls_note_fn(struct str pem, struct str place, struct err *e);
 /* A key, and a certificate for a place and its names signed by the authority given (ca_cert,
- * ca_key of `by`; empty: by itself), installed. *out, in a: the certificate. */
+ * ca_key of `by`; empty: by itself), installed. note may be NULL. */
 enum admin_result tls_make_pair(struct str place, const struct str *names, size_t count,
-                                const struct issue *by, struct arena *a, struct str *out,
-                                struct err *e);
+                                const struct issue *by, tls_note_fn *note, struct err *e);
 
 /* --- removed things (removed.c) ---------------------------------------------------------- */
 

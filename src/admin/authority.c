@@ -1,6 +1,7 @@
 /*
  * authority.c - an authority of our own in hikyaku/authority/: key, cert, issued.tab, crl. What
- * a client gets is noted first; crl is made from issued.tab, and made anew at each start.
+ * is issued is noted before it is given out; crl is made from issued.tab, and made anew at each
+ * start.
  */
 #include "sys/authority.h"
 #include "admin/admin_int.h"
@@ -248,17 +249,19 @@ enum admin_result admin_authority_issue(struct str address, struct str password,
     return result;
 }
 
+static enum admin_result note_server(struct str pem, struct str place, struct err *e)
+{
+    return note(pem, STR("server"), place, e);
+}
+
 enum admin_result admin_authority_sign(struct str place, const struct str *names, size_t count,
                                        struct err *e)
 {
     struct arena a = { .head = NULL };
     struct issue by;
-    struct str cert = STR("");
     enum admin_result result = load(&a, &by, e);
     if (result == ADMIN_OK)
-        result = tls_make_pair(place, names, count, &by, &a, &cert, e);
-    if (result == ADMIN_OK)
-        result = note(cert, STR("server"), place, e);
+        result = tls_make_pair(place, names, count, &by, note_server, e);
     arena_wipe(&a);
     return result;
 }

@@ -226,8 +226,7 @@ static enum admin_result check_names(struct work *w, const struct str *names, si
 }
 
 enum admin_result tls_make_pair(struct str place, const struct str *names, size_t count,
-                                const struct issue *by, struct arena *a, struct str *out,
-                                struct err *e)
+                                const struct issue *by, tls_note_fn *note, struct err *e)
 {
     struct work w AUTO_RELEASE_WORK;
     struct issue what;
@@ -243,20 +242,20 @@ enum admin_result tls_make_pair(struct str place, const struct str *names, size_
     enum rc rc = issue_key(&w.key, e);
     if (rc == RC_OK)
         rc = issue_certificate(&what, buf_str(&w.key), &w.cert, e);
-    if (rc == RC_OK)
-        rc = install_pair(w.place, buf_str(&w.key), buf_str(&w.cert), e);
-    if (rc == RC_OK)
-        *out = arena_str(a, buf_str(&w.cert));
-    return rc == RC_OK ? ADMIN_OK : ADMIN_CANT_WRITE;
+    result = rc != RC_OK    ? ADMIN_CANT_WRITE
+             : note == NULL ? ADMIN_OK
+                            : note(buf_str(&w.cert), w.place, e);
+    if (result == ADMIN_OK &&
+        install_pair(w.place, buf_str(&w.key), buf_str(&w.cert), e) != RC_OK)
+        result = ADMIN_CANT_WRITE;
+    return result;
 }
 
 enum admin_result admin_tls_self_signed(struct str place, const struct str *names, size_t count,
                                         struct err *e)
 {
-    struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
     const struct issue itself = { .days = SELF_SIGNED_DAYS };
-    struct str cert;
-    return tls_make_pair(place, names, count, &itself, &a, &cert, e);
+    return tls_make_pair(place, names, count, &itself, NULL, e);
 }
 
 enum admin_result admin_tls_request(struct str place, const struct str *names, size_t count,

@@ -23,7 +23,7 @@ static enum rc put_order(struct ctrl *c, struct err *e)
     json_decref(order);
     if (content == NULL)
         return err_temp(e, "4.3.1", "no memory for the order");
-    enum rc rc = file_replace(FILTER_TEST_ORDER, str_from_c(content), 0600, e);
+    enum rc rc = file_replace(FILTER_TEST_ORDER, str_from_c(content), 0640, e);
     free(content);
     return rc;
 }
@@ -32,11 +32,11 @@ static enum admin_result take(struct ctrl *c, struct str content, struct err *e)
 {
     if (file_exists(FILTER_TEST_ORDER))
         return ADMIN_TEST_BUSY;
-    enum rc rc = folder_make(FILTER_TEST_FOLDER, 0700, e);
+    enum rc rc = folder_make(FILTER_TEST_FOLDER, 0770, e);
     if (rc == RC_OK)
         rc = file_remove(FILTER_TEST_RESULT, e);
     if (rc == RC_OK)
-        rc = file_replace(FILTER_TEST_MESSAGE, content, 0600, e);
+        rc = file_replace(FILTER_TEST_MESSAGE, content, 0640, e);
     if (rc == RC_OK)
         rc = put_order(c, e);
     return rc == RC_OK ? ADMIN_OK : ADMIN_CANT_WRITE;

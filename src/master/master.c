@@ -25,10 +25,13 @@
 #define STABLE_AFTER (60 * USEC_S)
 #define STOP_GRACE (12 * USEC_S)
 
-/* Orders that a process of its own carries out: the file, the process. */
+/* Orders that a process of its own carries out: the file, the process, and whether it runs as
+ * the MailRoot's owner; else as the runner role does. */
 static const struct {
     const char *order, *name;
-} works[] = { { BACKUP_ORDER_PATH, "backup" }, { FILTER_TEST_ORDER, "filtertest" } };
+    bool as_owner;
+} works[] = { { BACKUP_ORDER_PATH, "backup", true },
+              { FILTER_TEST_ORDER, "filtertest", false } };
 #define WORKS ARRAY_LEN(works)
 
 struct running {
@@ -142,7 +145,7 @@ static void start_works(struct master *m)
     struct err e;
     for (size_t i = 0; i < WORKS; i++) {
         if (m->work_pids[i] != 0 || m->stopping || !file_exists(works[i].order) ||
-            spawn(m, works[i].name, &none, true, &m->work_pids[i], &e) == RC_OK)
+            spawn(m, works[i].name, &none, works[i].as_owner, &m->work_pids[i], &e) == RC_OK)
             continue;
         log_error(EV("order not carried out"), KV("order", works[i].order), KE(&e));
         (void)io_unlink(works[i].order);
@@ -357,7 +360,8 @@ static enum rc make_files(struct master *m, struct err *e)
     if (rc == RC_OK)
         rc = marker_read(&marker, e);
     (void)io_unlink(".restart"); /* for a server that doesn't run any more */
-    (void)io_unlink(BACKUP_ORDER_PATH);
+    for (size_t i = 0; i < WORKS; i++)
+        (void)io_unlink(works[i].order);
     if (rc == RC_OK)
         rc = options_load(e);
     if (rc == RC_OK)

@@ -93,7 +93,7 @@ bool program_table_is_good(struct str path);
 /* JSON: what `hikyaku filter-test --json` says of the message, or "error". The web role reads
  * it. */
 #define FILTER_TEST_RESULT "hikyaku/filtertest/result"
-#define FILTER_TEST_SECONDS 300u /* then the process is ended */
+#define FILTER_TEST_TIME (300 * USEC_S) /* lines behind it aren't run */
 
 /* --- which filters (select.c) ------------------------------------------------------------- */
 

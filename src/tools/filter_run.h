@@ -25,6 +25,7 @@ struct testing {
     bool white_listed;
     bool refused, stopped; /* what follows isn't reached; in this table and those beside it */
     bool any_refused, any_line;
+    usec_t until; /* lines aren't run behind this moment; 0: there is none */
     json_t *told; /* of each line, what came of it */
     json_t *now;  /* the line under way; in told */
 };

@@ -148,6 +148,8 @@ class FilterTool(FilterCase):
         self.table("post-data", (change, "@@FILE", "@@FROM"))
         self.rows("filters.in.tab", ("*", BOB, "0.0.0.0/0", "0.0.0.0/0", "b.tab"))
         self.rows("filters/b.tab", (self.program("no", "exit 6"),))
+        with open(self.server.path(".filtertest"), "w", encoding="ascii") as f:
+            f.write("{}")  # left by a server that doesn't run any more: not carried out
         self.server.start()
         self.server.wait_ready()
         web = Client(self.server)
@@ -176,4 +178,5 @@ class FilterTool(FilterCase):
         test(409)
         self.assertTrue(wait_until(lambda: not web.api("GET", "/filter-test")[1]["running"]))
         self.assertEqual(self.server.mailbox("bob"), [])
+        self.assertEqual(os.listdir(self.server.path("hikyaku/filtertest")), ["result"])  # nobody's mail stays there
 
