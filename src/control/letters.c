@@ -5,55 +5,18 @@
 #include "conf/options.h"
 #include "control/control_int.h"
 #include "mail/date.h"
+#include "mail/encoded.h"
 #include "sys/file.h"
 #include "sys/io.h"
 
 #define LETTER_MAX ((size_t)128 << 10)
 #define LINE_MAX_OCTETS 990u /* RFC 5322 2.1.1 */
-#define WORD_OCTETS 45u      /* in an encoded word: 60 characters (RFC 2047 2) */
 
 struct str letter_postmaster(struct arena *a)
 {
     const struct options *o = conf();
     return o->post_master.n > 0 ? o->post_master
                                 : arena_printf(a, "postmaster@%.*s", STR_ARG(o->root_domain));
-}
-
-static enum rc put_base64(struct str s, struct buf *out)
-{
-    static const char digits[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    enum rc rc = RC_OK;
-    for (size_t i = 0; i < s.n && rc == RC_OK; i += 3) {
-        uint32_t v = 0;
-        char four[4];
-        for (size_t k = 0; k < 3; k++)
-            v = v << 8 | (i + k < s.n ? (unsigned char)s.p[i + k] : 0);
-        for (size_t k = 0; k < 4; k++)
-            four[k] = i + k <= s.n ? digits[v >> (18 - 6 * k) & 63] : '=';
-        rc = buf_add(out, four, 4);
-    }
-    return rc;
-}
-
-/* As it is, or as encoded words (RFC 2047), none of which cuts a character. */
-static enum rc put_subject(struct str s, struct buf *out)
-{
-    enum rc rc = buf_add_str(out, STR("Subject:"));
-    if (str_is_ascii(s))
-        return rc == RC_OK ? buf_printf(out, " %.*s\r\n", STR_ARG(s)) : rc;
-    while (s.n > 0 && rc == RC_OK) {
-        size_t n = MIN(s.n, (size_t)WORD_OCTETS);
-        while (n < s.n && n > 1 && ((unsigned char)s.p[n] & 0xc0) == 0x80)
-            n--;
-        rc = buf_add_str(out, STR(" =?UTF-8?B?"));
-        if (rc == RC_OK)
-            rc = put_base64(str_head(s, n), out);
-        s = str_skip(s, n);
-        if (rc == RC_OK)
-            rc = buf_add_str(out, s.n > 0 ? STR("?=\r\n") : STR("?="));
-    }
-    return rc == RC_OK ? buf_add_str(out, STR("\r\n")) : rc;
 }
 
 static enum rc put_text(struct str text, struct buf *out)
@@ -81,9 +44,11 @@ static enum rc print(struct str to, struct str subject, struct str text, struct 
                    "Date: %s\r\n",
                    STR_ARG(to), STR_ARG(from), STR_ARG(to), date_print(clock_wall(), date));
     if (rc == RC_OK)
-        rc = put_subject(subject, out);
+        rc = buf_add_str(out, STR("Subject:"));
     if (rc == RC_OK)
-        rc = buf_add_str(out, STR("Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n"
+        rc = encoded_print(subject, out);
+    if (rc == RC_OK)
+        rc = buf_add_str(out, STR("\r\nAuto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n"
                                   "Content-Type: text/plain; charset=utf-8\r\n"
                                   "Content-Transfer-Encoding: 8bit\r\n\r\n"));
     return rc == RC_OK ? put_text(text, out) : rc;

@@ -1,6 +1,7 @@
 /* dsn.c - see dsn.h. */
 #include "mail/dsn.h"
 #include "mail/date.h"
+#include "mail/encoded.h"
 
 /* What is said to people, in a language. */
 struct words {
@@ -78,28 +79,6 @@ static bool is_ascii_report(const struct dsn *d)
     return ascii;
 }
 
-/* A subject in UTF-8 as encoded words (RFC 2047). */
-static enum rc print_subject(const char *text, struct buf *out)
-{
-    static const char digits[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    struct str s = str_from_c(text);
-    if (str_is_ascii(s))
-        return buf_printf(out, "Subject: %s\n", text);
-    enum rc rc = buf_add_str(out, STR("Subject: =?UTF-8?B?"));
-    for (size_t i = 0; i < s.n && rc == RC_OK; i += 3) { /* our subjects fit into one word */
-        uint32_t v = 0;
-        size_t n = MIN(s.n - i, (size_t)3);
-        for (size_t k = 0; k < 3; k++)
-            v = v << 8 | (k < n ? (unsigned char)s.p[i + k] : 0);
-        char four[4];
-        for (size_t k = 0; k < 4; k++)
-            four[k] = k <= n ? digits[v >> (18 - 6 * k) & 63] : '=';
-        rc = buf_add(out, four, 4);
-    }
-    return rc == RC_OK ? buf_add_str(out, STR("?=\n")) : rc;
-}
-
 static enum rc print_header(const struct dsn *d, const struct words *w, struct str boundary,
                             bool ascii, struct buf *out)
 {
@@ -110,10 +89,12 @@ static enum rc print_header(const struct dsn *d, const struct words *w, struct s
         "Auto-Submitted: auto-replied\nMIME-Version: 1.0\n",
         date_print(d->now, date), STR_ARG(d->from), STR_ARG(d->to), STR_ARG(d->message_id));
     if (rc == RC_OK)
-        rc = print_subject(w->subject[d->recipients[0].action], out);
+        rc = buf_add_str(out, STR("Subject:"));
+    if (rc == RC_OK)
+        rc = encoded_print(str_from_c(w->subject[d->recipients[0].action]), out);
     if (rc == RC_OK)
         rc = buf_printf(out,
-                        "Content-Type: multipart/report; report-type=%sdelivery-status;\n"
+                        "\nContent-Type: multipart/report; report-type=%sdelivery-status;\n"
                         "\tboundary=\"%.*s\"\n%s\n",
                         d->is_utf8 ? "global-" : "", STR_ARG(boundary),
                         ascii ? "" : "Content-Transfer-Encoding: 8bit\n");

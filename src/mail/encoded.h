@@ -1,0 +1,18 @@
+/* encoded.h - text in UTF-8 as a header and a body can carry it everywhere (RFC 2045, RFC
+ * 2047). Lines end in LF. Pure. */
+#ifndef HIKYAKU_MAIL_ENCODED_H
+#define HIKYAKU_MAIL_ENCODED_H
+
+#include "base/base.h"
+
+/* Octets as base64, without lines. Fails only as buf_add does. */
+enum rc base64_print(struct str octets, struct buf *out) CHECK_RESULT;
+/* The same in lines of 76 characters (RFC 2045 6.8). */
+enum rc base64_print_lines(struct str octets, struct buf *out) CHECK_RESULT;
+
+/* A value of an unstructured field, with the blank before it, without the line end: ASCII as it
+ * is, other text as encoded words, folded, none of which cuts a character (RFC 2047 5).
+ * Controls become blanks. Fails only as buf_add does. */
+enum rc encoded_print(struct str text, struct buf *out) CHECK_RESULT;
+
+#endif
