@@ -226,7 +226,8 @@ enum admin_result admin_account_remove(struct str domain, struct str name, struc
     const struct str any = { NULL, 0 };
     const struct row_match user = row_of(&account),
                            plain = { { account.domain, any, account.name }, 3 },
-                           full = { { any, any, address }, 3 };
+                           full = { { any, any, address }, 3 },
+                           member = { { any, account.domain, account.name }, 3 };
     enum rc rc = removal_begin(address, &r, e);
     if (rc == RC_OK)
         rc = removal_rows(r, USERS_TABLE, &user, e);
@@ -236,6 +237,8 @@ enum admin_result admin_account_remove(struct str domain, struct str name, struc
         rc = removal_rows(r, "aliases.tab", &full, e);
     if (rc == RC_OK)
         rc = removal_rows(r, "pop3links.tab", &user, e);
+    if (rc == RC_OK)
+        rc = removal_rows(r, "groupmembers.tab", &member, e);
     if (rc == RC_OK)
         removal_folder(r, account.folder);
     if (rc != RC_OK) {

@@ -36,6 +36,8 @@ enum admin_result admin_domain_remove(struct str domain, struct err *e)
         rc = removal_rows(r, tables[i], &own, e);
     if (rc == RC_OK)
         rc = removal_rows(r, "aliasdomain.tab", &real, e);
+    if (rc == RC_OK)
+        rc = removal_rows(r, "groupmembers.tab", &real, e);
     if (rc == RC_OK) {
         removal_folder(r, arena_printf(&a, "domains/%.*s", STR_ARG(name)));
         removal_folder(r, arena_printf(&a, "cmdaliases/%.*s", STR_ARG(name)));

@@ -157,7 +157,8 @@ static void follow(const struct tab *list)
 {
     for (size_t i = 0; i < list->row_count; i++) {
         const struct tab_row *line = &list->rows[i];
-        if (!is_line(line, "row", 3) || str_eq(line->values[1], STR("pop3links.tab")))
+        if (!is_line(line, "row", 3) || str_eq(line->values[1], STR("pop3links.tab")) ||
+            str_eq(line->values[1], STR("groupmembers.tab")))
             continue;
         enum rc rc = RC_AGAIN;
         if (line->count >= 4 && str_eq(line->values[1], STR("mailusers.tab")))

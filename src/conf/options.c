@@ -432,6 +432,12 @@ struct str options_smtp_flags(const struct options *o, const struct ip *ip, uint
     return best.p == NULL ? STR("") : best;
 }
 
+struct str options_server_name(void)
+{
+    const struct options *o = conf();
+    return o->smtp_server_domain.n > 0 ? o->smtp_server_domain : o->root_domain;
+}
+
 bool options_report_in_japanese(struct str domain)
 {
     struct str rest = conf()->report_language, word;

@@ -126,6 +126,8 @@ struct str options_smtp_flags(const struct options *o, const struct ip *ip, uint
 struct tls_trust options_tls_trust(const struct options *o);
 bool tls_trust_eq(const struct tls_trust *x, const struct tls_trust *y);
 
+/* How this server calls itself: SmtpServerDomain, else RootDomain. */
+struct str options_server_name(void);
 /* ReportLanguage ("en", "ja", and "ja:example.jp" for a domain): is what people of this domain
  * are told written in Japanese? */
 bool options_report_in_japanese(struct str domain);

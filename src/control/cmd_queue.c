@@ -142,14 +142,12 @@ enum admin_result ctrl_frozgetmsg(struct ctrl *c, struct err *e)
     enum admin_result result = open_frozen(c, &entry, e);
     if (result != ADMIN_OK)
         return result;
-    const struct options *o = conf();
     char date[DATE_TEXT_BYTES];
     c->has_text = true;
     enum rc rc = buf_printf(
         &c->text, "%.*s;%.*s;%s\n%.*s\n%.*s\nMAIL FROM:%.*s\nRCPT TO:%.*s\n<<MAIL-DATA>>\n",
         STR_ARG(entry.env.client), STR_ARG(entry.env.server),
-        date_print(entry.env.received_at, date),
-        STR_ARG(o->smtp_server_domain.n > 0 ? o->smtp_server_domain : o->root_domain),
+        date_print(entry.env.received_at, date), STR_ARG(options_server_name()),
         STR_ARG(entry.id), STR_ARG(path_text(&entry.env.reverse_path, a)),
         STR_ARG(path_text(&entry.env.recipients[failed_one(&entry)].resolved, a)));
     if (rc == RC_OK)

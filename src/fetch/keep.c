@@ -225,12 +225,6 @@ static const char *find_rcpts(struct batch *b, struct arrival *m)
 
 /* --- what is written --------------------------------------------------------------------- */
 
-static struct str our_name(void)
-{
-    const struct options *o = conf();
-    return o->smtp_server_domain.n > 0 ? o->smtp_server_domain : o->root_domain;
-}
-
 static uint64_t wire_octets(struct str text)
 {
     uint64_t n = text.n;
@@ -258,7 +252,7 @@ static enum rc print_front(struct batch *b, struct arrival *m, struct str id, st
     if (rc == RC_OK)
         rc = buf_printf(
             out, "Received: from %.*s by %.*s\n\twith %s (%.*s)\n\tid %.*s%s%.*s%s;\n\t%s\n",
-            STR_ARG(l->host), STR_ARG(our_name()),
+            STR_ARG(l->host), STR_ARG(options_server_name()),
             l->imap                       ? "IMAPS"
             : l->tls == LINK_IMPLICIT_TLS ? "POP3S"
                                           : "POP3",

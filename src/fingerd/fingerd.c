@@ -21,9 +21,8 @@ static struct str default_domain(void)
 static void record(const struct session *s, struct str query)
 {
     char client[IP_TEXT_BYTES], time[CLOCK_TEXT_BYTES];
-    const struct options *o = conf();
     const struct str values[] = {
-        o->smtp_server_domain.n > 0 ? o->smtp_server_domain : o->root_domain,
+        options_server_name(),
         default_domain(),
         str_from_c(ip_print(&s->client_ip, client)),
         str_from_c(clock_print(clock_wall(), time)),

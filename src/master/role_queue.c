@@ -223,7 +223,7 @@ static void every_second(void)
         queue_rescan(queue);
     if (seconds % 3600 == 1) {
         logfile_trace_expire();
-        queue_expire_views();
+        queue_expire_files();
     }
     queue_take_local(queue);
     fetch_home_tick();

@@ -100,6 +100,10 @@ static const struct {
     { "lredirect", COMMAND_LREDIRECT, false, true },
     { "smtprelay", COMMAND_SMTPRELAY, false, true },
     { "smtp", COMMAND_SMTP, false, false },
+    { "messageid", COMMAND_MESSAGEID, false, false },
+    { "copy", COMMAND_COPY, false, true },
+    { "notice", COMMAND_NOTICE, false, true },
+    { "autoreply", COMMAND_AUTOREPLY, false, false },
 };
 
 static const char *parse_program(const struct tab_row *row, struct proc_command *c)
@@ -141,17 +145,29 @@ const char *proc_command_parse(const struct tab_row *row, struct proc_command *o
     c.program.count = row->count - 1;
     if (commands[i].has_arguments && tab_value(row, 1).n == 0)
         return "no argument";
-    const char *why = commands[i].is_program ? parse_program(row, &c) : NULL;
+    struct autoreply ignored;
+    const char *why = commands[i].is_program        ? parse_program(row, &c)
+                      : c.kind == COMMAND_AUTOREPLY ? autoreply_parse(&c.program, &ignored)
+                                                    : NULL;
     if (why == NULL)
         *out = c;
     return why;
 }
 
-const char *proc_command_misfit(enum command_kind kind, bool in_mailproc)
+bool proc_command_goes_along(enum command_kind kind)
 {
-    if (kind == COMMAND_MAILBOX && !in_mailproc)
+    return kind >= COMMAND_MESSAGEID;
+}
+
+const char *proc_command_misfit(enum command_kind kind, struct str table)
+{
+    bool is_group = str_starts(table, STR("groups/"));
+    bool is_mailproc = str_starts(table, STR("domains/"));
+    if (is_group)
+        return proc_command_goes_along(kind) ? NULL : "not a command for a group";
+    if ((kind == COMMAND_MAILBOX || proc_command_goes_along(kind)) && !is_mailproc)
         return "there is no mailbox here";
-    if (kind == COMMAND_SMTP && in_mailproc)
+    if (kind == COMMAND_SMTP && is_mailproc)
         return "smtp is for custom domains and command aliases";
     return NULL;
 }

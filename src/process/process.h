@@ -61,6 +61,10 @@ enum command_kind {
     COMMAND_LREDIRECT,
     COMMAND_SMTPRELAY,
     COMMAND_SMTP,
+    COMMAND_MESSAGEID, /* from here on ours: they go along with what becomes of the mail */
+    COMMAND_COPY,
+    COMMAND_NOTICE,
+    COMMAND_AUTOREPLY,
 };
 struct proc_command {
     enum command_kind kind;
@@ -70,10 +74,26 @@ struct proc_command {
 /* As program_line_parse. */
 const char *proc_command_parse(const struct tab_row *row, struct proc_command *out);
 
-/* NULL, or the reason why such a command doesn't stand in mailproc.tab (else: in the file of a
- * custom domain or a command alias). */
-const char *proc_command_misfit(enum command_kind kind, bool in_mailproc);
+/* Commands that decide nothing: where there are no others, the mailbox follows. */
+bool proc_command_goes_along(enum command_kind kind);
+/* NULL, or the reason why such a command doesn't stand in that table (a path below the
+ * MailRoot). */
+const char *proc_command_misfit(enum command_kind kind, struct str table);
 
+/* "autoreply" "first day" "last day" "days" "subject" "line of the text"...: a day as
+ * base/day.h has it, or empty; nobody is answered twice within that number of days. */
+struct autoreply {
+    struct str first, last;
+    unsigned days;
+    struct str subject; /* empty: made of the message's */
+    const struct str *lines;
+    size_t count;
+};
+#define AUTOREPLY_LINES_MAX 200u
+#define AUTOREPLY_LINE_MAX ((size_t)900) /* octets */
+#define AUTOREPLY_DAYS_MAX 366u
+/* NULL, or the reason why the words of the line say no such thing. Words are the line's. */
+const char *autoreply_parse(const struct program_line *line, struct autoreply *out);
 /* The program that a line of the table names, if it still has that sum. Tables that don't hold
  * programs are refused (RC_PERM), whoever asks; RC_TEMP: the line isn't there any more. table:
  * a path below the MailRoot. Words are in a. */

@@ -146,6 +146,18 @@ static void commands(void **state)
         { "\"lredirect\"\t\"c\"", true, COMMAND_LREDIRECT, false, 0, 0, 1 },
         { "\"smtprelay\"\t\"#h:25,NeedTLS=1\"", true, COMMAND_SMTPRELAY, false, 0, 0, 1 },
         { "\"smtp\"", true, COMMAND_SMTP, false, 0, 0, 0 },
+        { "\"messageid\"", true, COMMAND_MESSAGEID, false, 0, 0, 0 },
+        { "\"copy\"", false, COMMAND_COPY, false, 0, 0, 0 },
+        { "\"notice\"\t\"a@b\"", true, COMMAND_NOTICE, false, 0, 0, 1 },
+        { "\"autoreply\"\t\"2026-08-01\"\t\"\"\t\"7\"\t\"s\"\t\"text\"", true,
+          COMMAND_AUTOREPLY, false, 0, 0, 5 },
+        { "\"autoreply\"\t\"2026-02-30\"\t\"\"\t\"7\"\t\"s\"\t\"text\"", false,
+          COMMAND_AUTOREPLY, false, 0, 0, 0 },
+        { "\"autoreply\"\t\"\"\t\"\"\t\"0\"\t\"s\"\t\"text\"", false, COMMAND_AUTOREPLY, false,
+          0, 0, 0 },
+        { "\"autoreply\"\t\"\"\t\"\"\t\"7\"\t\"s\"", false, COMMAND_AUTOREPLY, false, 0, 0, 0 },
+        { "\"autoreply\"\t\"\"\t\"\"\t\"7\"\t\"s\"\t\"\xff\"", false, COMMAND_AUTOREPLY, false,
+          0, 0, 0 },
         { "\"rm\"\t\"-rf\"", false, COMMAND_SMTP, false, 0, 0, 0 },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -55,14 +55,12 @@ void work_record(const struct spool_entry *entry, size_t i, const char *medium,
                  struct str reply)
 {
     struct arena a AUTO_RELEASE_ARENA = { 0 };
-    const struct options *o = conf();
     const struct envelope_recipient *r = &entry->env.recipients[i];
     if (!logfile_is_on(LOGFILE_SMAIL))
         return;
-    logfile_add_delivery(o->smtp_server_domain.n > 0 ? o->smtp_server_domain : o->root_domain,
-                         entry->id, address_print(&entry->env.reverse_path, &a),
-                         address_print(&r->address, &a), medium,
-                         address_print(&r->resolved, &a), reply);
+    logfile_add_delivery(
+        options_server_name(), entry->id, address_print(&entry->env.reverse_path, &a),
+        address_print(&r->address, &a), medium, address_print(&r->resolved, &a), reply);
 }
 
 void work_journal_failed(const struct spool_entry *entry, const struct err *e)

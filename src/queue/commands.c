@@ -7,11 +7,6 @@
 
 #define EXIT_STOP 16u /* of an external program: what is behind it isn't done */
 
-struct step {
-    struct proc_command command;
-    struct str table;
-    uint64_t number;
-};
 struct plan {
     struct step *steps;
     size_t count, room;
@@ -39,7 +34,7 @@ static void read_table(struct subject *s, struct str table, struct plan *p)
         const char *why = proc_command_parse(&tab.rows[i], &step->command);
         unsigned nth = 0;
         if (why == NULL)
-            why = proc_command_misfit(step->command.kind, s->who.kind == RECIPIENT_ACCOUNT);
+            why = proc_command_misfit(step->command.kind, table);
         if (why != NULL) {
             subject_failed(
                 s, arena_printf(&s->mem, "%.*s line %u", STR_ARG(table), tab.rows[i].line),
@@ -106,8 +101,29 @@ static bool parse_target(const struct subject *s, struct str word, struct arena 
     return address_parse(address_print(&here, a), rules, a, out, NULL) == RC_OK;
 }
 
-static void sent_on(struct subject *s, const struct step *step, const char *medium, enum rc rc,
-                    const struct err *e)
+bool step_addresses(struct subject *s, const struct step *step, struct address **out,
+                    size_t *out_count)
+{
+    const struct program_line *line = &step->command.program;
+    struct address *to = arena_new_array(&s->mem, struct address, line->count + 1);
+    size_t count = 0;
+    for (size_t i = 0; i < line->count; i++) {
+        if (line->words[i].n == 0 || parse_target(s, line->words[i], &s->mem, &to[count])) {
+            count += line->words[i].n > 0;
+            continue;
+        }
+        subject_failed(s,
+                       arena_printf(&s->mem, "%.*s line %u", STR_ARG(step->table), line->line),
+                       STR("not an address"));
+        return false;
+    }
+    *out = to;
+    *out_count = count;
+    return true;
+}
+
+void step_made(struct subject *s, const struct step *step, const char *medium, enum rc rc,
+               const struct err *e)
 {
     if (rc != RC_OK) {
         subject_end(s, rc == RC_PERM ? OUTCOME_PERM : OUTCOME_TEMP, e->dsn,
@@ -121,23 +137,15 @@ static void sent_on(struct subject *s, const struct step *step, const char *medi
 
 static void redirect(struct subject *s, const struct step *step)
 {
-    const struct program_line *line = &step->command.program;
     bool as_local = step->command.kind == COMMAND_LREDIRECT;
     struct err e = { .rc = RC_OK };
-    struct address *to = arena_new_array(&s->mem, struct address, line->count + 1);
+    struct address *to = NULL;
     size_t count = 0;
-    for (size_t i = 0; i < line->count; i++) {
-        if (line->words[i].n == 0)
-            continue;
-        if (!parse_target(s, line->words[i], &s->mem, &to[count++])) {
-            subject_failed(
-                s, arena_printf(&s->mem, "%.*s line %u", STR_ARG(step->table), line->line),
-                STR("not an address"));
-            return;
-        }
-    }
-    enum rc rc = part_redirect(s, step->number, to, count, as_local ? &s->recipient : NULL, &e);
-    sent_on(s, step, as_local ? "LREDIR" : "REDIR", rc, &e);
+    if (!step_addresses(s, step, &to, &count))
+        return;
+    enum rc rc = part_redirect(s, step->number, to, count,
+                               as_local ? PART_OF_RECIPIENT : PART_OF_SENDER, &e);
+    step_made(s, step, as_local ? "LREDIR" : "REDIR", rc, &e);
 }
 
 static void relay(struct subject *s, const struct step *step)
@@ -151,7 +159,7 @@ static void relay(struct subject *s, const struct step *step)
                   ? line->words[i]
                   : arena_printf(&s->mem, "%.*s;%.*s", STR_ARG(via), STR_ARG(line->words[i]));
     enum rc rc = part_relay(s, step->number, via, &e);
-    sent_on(s, step, plain ? "SMTP" : "RLYS", rc, &e);
+    step_made(s, step, plain ? "SMTP" : "RLYS", rc, &e);
 }
 
 /* True: stop here. */
@@ -177,8 +185,42 @@ static bool run_step(struct subject *s, const struct step *step, uint64_t stop_s
     case COMMAND_SMTP:
         relay(s, step);
         return false;
+    case COMMAND_MESSAGEID:
+    case COMMAND_COPY:
+    case COMMAND_NOTICE:
+    case COMMAND_AUTOREPLY:
+        step_go_along(s, step);
+        return false;
     }
     BUG("kind of command");
+}
+
+/* Before what becomes of the mail: what changes it; after that: what goes along. */
+static int rank(const struct step *step)
+{
+    if (step->command.kind == COMMAND_MESSAGEID)
+        return 0;
+    return proc_command_goes_along(step->command.kind) ? 2 : 1;
+}
+
+/* Puts the steps in their order. Where none says what becomes of the mail, its mailbox does. */
+static void arrange(struct subject *s, struct plan *p)
+{
+    struct step *sorted = arena_new_array(&s->mem, struct step, p->count + 1);
+    size_t n = 0, of_rank = 0;
+    for (int r = 0; r <= 2; r++) {
+        for (size_t i = of_rank = 0; i < p->count; i++) {
+            if (rank(&p->steps[i]) != r)
+                continue;
+            sorted[n++] = p->steps[i];
+            of_rank++;
+        }
+        if (r == 1 && of_rank == 0)
+            sorted[n++] = (struct step){ .command = { .kind = COMMAND_MAILBOX },
+                                         .number = program_step(STR("mailbox"), 0, 0) };
+    }
+    p->steps = sorted;
+    p->count = n;
 }
 
 void subject_command(struct subject *s, const struct str *tables, size_t count)
@@ -187,8 +229,8 @@ void subject_command(struct subject *s, const struct str *tables, size_t count)
     bool is_account = s->who.kind == RECIPIENT_ACCOUNT;
     for (size_t i = 0; i < count && s->fate == FATE_NONE; i++)
         read_table(s, tables[i], &p);
-    if (s->fate == FATE_NONE && p.count == 0 && is_account)
-        into_mailbox(s, 0, true);
+    if (s->fate == FATE_NONE && is_account)
+        arrange(s, &p);
     if (s->fate == FATE_NONE && p.count == 0 && !is_account)
         subject_end(s, OUTCOME_DROPPED, "2.0.0", STR("there are no commands for it"));
     bool stop = spool_step_is_done(s->entry, s->i, p.stop_step);

@@ -92,8 +92,7 @@ static struct str name_of(struct subject *s, const struct program_order *o)
     return arena_printf(&s->mem, "%.*s line %u", STR_ARG(o->table), o->line->line);
 }
 
-/* The entry that holds the changed message is the record of it. */
-static void end_changed(struct subject *s, struct str id)
+void subject_go_on_as(struct subject *s, struct str id)
 {
     subject_end(s, OUTCOME_PASSED, "2.0.0",
                 arena_printf(&s->mem, "%s%.*s", QUEUE_GOES_ON_AS, STR_ARG(id)));
@@ -105,7 +104,7 @@ static void take_change(struct subject *s, const struct program_order *o, uint64
     struct err e = { .rc = RC_OK };
     struct str id = STR("");
     if (part_changed(s, step, &stop_step, last ? 1 : 0, &id, &e) == RC_OK)
-        end_changed(s, id);
+        subject_go_on_as(s, id);
     else
         subject_failed(s, name_of(s, o), str_from_c(e.text));
 }
@@ -122,7 +121,7 @@ bool subject_run_filter(struct subject *s, const struct program_order *o, uint64
 {
     struct str text, id = part_id(s, step, &s->mem);
     if (spool_exists(id)) { /* a crash came before this entry said so */
-        end_changed(s, id);
+        subject_go_on_as(s, id);
         return true;
     }
     uint64_t code = subject_run(s, o, true, &text);

@@ -76,8 +76,7 @@ static enum rc put(struct lmail *f, struct str *out_id, struct err *e)
     struct arena *a = &f->mem;
     struct buf front AUTO_RELEASE_BUF;
     struct spool_put *spool = NULL;
-    const struct options *o = conf();
-    struct str server = o->smtp_server_domain.n > 0 ? o->smtp_server_domain : o->root_domain;
+    struct str server = options_server_name();
     struct str message = lmail_clean(f->message, a);
     char date[DATE_TEXT_BYTES];
     bool eight_bit = !str_is_ascii(message), utf8 = false;
@@ -118,10 +117,8 @@ static enum rc put(struct lmail *f, struct str *out_id, struct err *e)
 static void record(struct str file, struct str id)
 {
     char time[CLOCK_TEXT_BYTES];
-    const struct options *o = conf();
-    const struct str values[] = { o->smtp_server_domain.n > 0 ? o->smtp_server_domain
-                                                              : o->root_domain,
-                                  file, id, str_from_c(clock_print(clock_wall(), time)) };
+    const struct str values[] = { options_server_name(), file, id,
+                                  str_from_c(clock_print(clock_wall(), time)) };
     logfile_add(LOGFILE_LMAIL, values, ARRAY_LEN(values));
 }
 

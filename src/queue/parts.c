@@ -25,11 +25,10 @@ static struct envelope part_envelope(const struct subject *s)
     return env;
 }
 
-enum rc part_changed(struct subject *s, uint64_t step, const uint64_t *more, size_t more_count,
-                     struct str *out_id, struct err *e)
+/* The put of an entry that goes on behind the step, and behind `more`. */
+static enum rc begin_changed(struct subject *s, uint64_t step, const uint64_t *more,
+                             size_t more_count, struct spool_put **out, struct err *e)
 {
-    struct spool_put *put = NULL;
-    struct str id = part_id(s, step, &s->mem), ignored;
     struct envelope env = part_envelope(s);
     struct str done = spool_steps_print(s->entry, s->i, &s->mem);
     env.steps =
@@ -37,9 +36,14 @@ enum rc part_changed(struct subject *s, uint64_t step, const uint64_t *more, siz
     for (size_t i = 0; i < more_count; i++)
         env.steps = arena_printf(&s->mem, "%.*s,%" PRIx64, STR_ARG(env.steps), more[i]);
     env.via = s->entry->via.n > 0 ? s->entry->via : s->entry->env.via;
-    enum rc rc = spool_adopt_begin(id, &env, &put, e);
-    if (rc == RC_OK)
-        rc = view_read(s, put, e);
+    return spool_adopt_begin(part_id(s, step, &s->mem), &env, out, e);
+}
+
+/* rc: of writing into it. */
+static enum rc end_changed(struct subject *s, uint64_t step, struct spool_put *put, enum rc rc,
+                           struct str *out_id, struct err *e)
+{
+    struct str id = part_id(s, step, &s->mem), ignored;
     if (rc != RC_OK) {
         spool_put_abort(&put);
         return rc;
@@ -48,9 +52,39 @@ enum rc part_changed(struct subject *s, uint64_t step, const uint64_t *more, siz
     if (rc != RC_OK)
         return rc;
     log_info(EV("changed by a filter"), KS("id", id), KS("about", s->entry->id),
-             KS("rcpt", address_print(&env.recipients[0].address, &s->mem)));
+             KS("rcpt", address_print(&s->entry->env.recipients[s->i].address, &s->mem)));
     *out_id = id;
     return RC_OK;
+}
+
+enum rc part_changed(struct subject *s, uint64_t step, const uint64_t *more, size_t more_count,
+                     struct str *out_id, struct err *e)
+{
+    struct spool_put *put = NULL;
+    enum rc rc = begin_changed(s, step, more, more_count, &put, e);
+    if (rc == RC_OK)
+        rc = view_read(s, put, e);
+    return end_changed(s, step, put, rc, out_id, e);
+}
+
+static enum rc put_text(struct spool_put *put, struct str text, struct err *e)
+{
+    uint64_t wire = text.n;
+    for (size_t i = 0; i < text.n; i++)
+        wire += text.p[i] == '\n';
+    return spool_put_write(put, text, wire, e);
+}
+
+enum rc part_with_field(struct subject *s, uint64_t step, struct str field, struct str *out_id,
+                        struct err *e)
+{
+    struct spool_put *put = NULL;
+    enum rc rc = begin_changed(s, step, NULL, 0, &put, e);
+    if (rc == RC_OK)
+        rc = put_text(put, field, e);
+    if (rc == RC_OK)
+        rc = spool_copy(s->entry, 0, put, e);
+    return end_changed(s, step, put, rc, out_id, e);
 }
 
 /* --- sent on ------------------------------------------------------------------------------ */
@@ -94,7 +128,7 @@ static enum rc put_part(struct subject *s, struct str id, const struct envelope 
         own.n > 0 ? arena_printf(&s->mem, "Delivered-To: %.*s\n", STR_ARG(own)) : STR("");
     enum rc rc = spool_adopt_begin(id, env, &put, e);
     if (rc == RC_OK && front.n > 0)
-        rc = spool_put_write(put, front, front.n + 1, e);
+        rc = put_text(put, front, e);
     if (rc == RC_OK)
         rc = spool_copy(s->entry, 0, put, e);
     if (rc == RC_OK)
@@ -123,28 +157,59 @@ static enum rc send_on(struct subject *s, uint64_t step, struct envelope *env, s
     return rc;
 }
 
-enum rc part_redirect(struct subject *s, uint64_t step, const struct address *to, size_t count,
-                      const struct address *as, struct err *e)
+/* As its recipients, these addresses; notify, orcpt: of all of them. */
+static void set_recipients(struct subject *s, struct envelope *env, const struct address *to,
+                           size_t count, unsigned notify, struct str orcpt)
 {
-    struct envelope env = part_envelope(s);
-    const struct envelope_recipient *old = &s->entry->env.recipients[s->i];
     struct envelope_recipient *rcpts =
         arena_new_array(&s->mem, struct envelope_recipient, count);
     for (size_t i = 0; i < count; i++) {
         rcpts[i] = (struct envelope_recipient){ .address = to[i],
                                                 .resolved = users_meaning(&to[i], &s->mem),
-                                                .notify = as == NULL ? old->notify : 0,
-                                                .orcpt = as == NULL ? old->orcpt : STR("") };
-        env.smtputf8 = env.smtputf8 || rcpts[i].resolved.needs_utf8;
+                                                .notify = notify,
+                                                .orcpt = orcpt };
+        env->smtputf8 = env->smtputf8 || rcpts[i].resolved.needs_utf8;
     }
-    env.recipients = rcpts;
-    env.recipient_count = count;
-    if (as != NULL && !env.reverse_path.is_null) { /* reports stay reports */
-        env.reverse_path = *as;
+    env->recipients = rcpts;
+    env->recipient_count = count;
+}
+
+enum rc part_redirect(struct subject *s, uint64_t step, const struct address *to, size_t count,
+                      enum part_sender from, struct err *e)
+{
+    struct envelope env = part_envelope(s);
+    const struct envelope_recipient *old = env.recipients;
+    bool kept = from == PART_OF_SENDER;
+    set_recipients(s, &env, to, count, kept ? old->notify : 0, kept ? old->orcpt : STR(""));
+    if (!kept && !env.reverse_path.is_null) { /* reports stay reports */
+        env.reverse_path =
+            from == PART_OF_RECIPIENT ? s->recipient : (struct address){ .is_null = true };
         env.envid = STR("");
         env.ret = RET_NOT_GIVEN;
     }
     return send_on(s, step, &env, address_print(&s->recipient, &s->mem), e);
+}
+
+enum rc part_letter(struct subject *s, uint64_t step, const struct address *to, size_t count,
+                    struct str text, struct err *e)
+{
+    struct envelope env = part_envelope(s);
+    struct spool_put *put = NULL;
+    struct str id = part_id(s, step, &s->mem), ignored;
+    env.part_step = step;
+    env.reverse_path = (struct address){ .is_null = true };
+    env.auth_user = env.envid = STR("");
+    env.smtputf8 = env.body_8bit = false;
+    set_recipients(s, &env, to, count, NOTIFY_NEVER, STR(""));
+    if (spool_exists(id))
+        return RC_OK;
+    enum rc rc = spool_adopt_begin(id, &env, &put, e);
+    if (rc == RC_OK)
+        rc = put_text(put, text, e);
+    if (rc == RC_OK)
+        return spool_put_commit(&put, &s->mem, &ignored, e);
+    spool_put_abort(&put);
+    return rc;
 }
 
 enum rc part_relay(struct subject *s, uint64_t step, struct str via, struct err *e)

@@ -1,5 +1,5 @@
 /* processing.h - filters and commands for one recipient of an entry: what processing.c,
- * filter.c, commands.c, view.c, part.c and programs.c share. */
+ * filter.c, commands.c, along.c, view.c, parts.c and programs.c share. */
 #ifndef HIKYAKU_QUEUE_PROCESSING_H
 #define HIKYAKU_QUEUE_PROCESSING_H
 
@@ -61,6 +61,8 @@ struct subject {
 /* The recipient's fate is decided. text: of the reason. */
 void subject_end(struct subject *s, enum queue_outcome outcome, const char *status,
                  struct str text);
+/* The message goes on in an entry of its own, which is the record of its change. */
+void subject_go_on_as(struct subject *s, struct str id);
 /* FilterFailure: passes, or the recipient waits. */
 void subject_failed(struct subject *s, struct str what, struct str why);
 /* Notes that a step is done. False: it couldn't be noted, so the recipient waits. sync: before
@@ -80,6 +82,28 @@ uint64_t subject_run(struct subject *s, const struct program_order *o, bool wait
 /* The commands of these tables, one after the other; without any: its mailbox (commands.c). */
 void subject_command(struct subject *s, const struct str *tables, size_t count);
 
+/* A command of a table, and the number of it as a step. */
+struct step {
+    struct proc_command command;
+    struct str table;
+    uint64_t number;
+};
+/* The arguments of the line as addresses; a domain alone keeps the user. False: one is none,
+ * and the recipient waits. */
+bool step_addresses(struct subject *s, const struct step *step, struct address **out,
+                    size_t *out_count);
+/* What the step made of the message stands in the queue (rc, e), or it couldn't be made: medium
+ * of XMail's smail log. */
+void step_made(struct subject *s, const struct step *step, const char *medium, enum rc rc,
+               const struct err *e);
+/* A command that goes along with what becomes of the mail (along.c). */
+void step_go_along(struct subject *s, const struct step *step);
+
+/* May the account answer this sender now? Then it is noted that it did: nobody is answered
+ * twice within that number of days, and few in all (replied.c). */
+#define REPLIED_FOLDER "hikyaku/replied"
+bool replied_may(const struct account *account, struct str sender, unsigned days, usec_t now);
+
 /* --- the file that programs see (view.c) -------------------------------------------------- */
 
 /* Written, or still as it was written. */
@@ -95,6 +119,8 @@ struct str view_rejection(struct subject *s);
  * of it. */
 enum rc view_read(struct subject *s, struct spool_put *put, struct err *e) CHECK_RESULT;
 void view_release(struct view *v);
+/* Removes files of the folder that are older than that (seconds since 1970). */
+void folder_expire(const char *path, int64_t oldest);
 
 /* --- entries made of it (parts.c) --------------------------------------------------------- */
 
@@ -103,9 +129,17 @@ enum rc part_changed(struct subject *s, uint64_t step, const uint64_t *more, siz
                      struct str *out_id, struct err *e) CHECK_RESULT;
 /* The id of what that step makes. In a. */
 struct str part_id(const struct subject *s, uint64_t step, struct arena *a);
-/* Sent on to other addresses; with `as` that is the sender. RC_PERM: it loops. */
+/* The message with this field (and its line end) in front, in an entry of its own, which goes
+ * on behind the step. */
+enum rc part_with_field(struct subject *s, uint64_t step, struct str field, struct str *out_id,
+                        struct err *e) CHECK_RESULT;
+/* Sent on to other addresses, by this sender. RC_PERM: it loops. */
+enum part_sender { PART_OF_SENDER, PART_OF_RECIPIENT, PART_OF_NOBODY };
 enum rc part_redirect(struct subject *s, uint64_t step, const struct address *to, size_t count,
-                      const struct address *as, struct err *e) CHECK_RESULT;
+                      enum part_sender from, struct err *e) CHECK_RESULT;
+/* Another message, with the null sender; nobody hears whether it came. */
+enum rc part_letter(struct subject *s, uint64_t step, const struct address *to, size_t count,
+                    struct str text, struct err *e) CHECK_RESULT;
 /* The same recipient, by way of these servers. */
 enum rc part_relay(struct subject *s, uint64_t step, struct str via,
                    struct err *e) CHECK_RESULT;

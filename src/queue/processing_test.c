@@ -179,11 +179,69 @@ static void filters_decide(void **state)
     }
 }
 
+#define ADDRESSED "To: ben@x.test\nSubject: x\n\nhello\n"
+
+/* What goes along with a delivery: the mailbox follows by itself, each is done once, and a
+ * sender isn't answered again. */
+static void all_goes_along(void **state)
+{
+    (void)state;
+    static const char *const ben[] = { "ben", NULL };
+    write_file("domains/x.test/ben/mailproc.tab",
+               "\"autoreply\"\t\"\"\t\"\"\t\"7\"\t\"away\"\t\"until May\"\n"
+               "\"notice\"\t\"phone@far.test\"\n\"copy\"\t\"amy@x.test\"\n"
+               "\"messageid\"\n");
+    for (unsigned i = 0; i < 2; i++) {
+        struct arena a AUTO_RELEASE_ARENA = { 0 };
+        struct str reason;
+        struct str id = queue_for(ben, clock_wall(), ADDRESSED, &a);
+        size_t before = messages_of("ben");
+        notified = 0;
+        assert_int_equal(process(id, &reason, &a), OUTCOME_PASSED);
+        size_t at = str_find_str(reason, STR(QUEUE_GOES_ON_AS));
+        assert_int_not_equal(at, SIZE_MAX);
+        struct str next = str_skip(reason, at + sizeof(QUEUE_GOES_ON_AS) - 1);
+        assert_int_equal(messages_of("ben"), before);
+        assert_int_equal(notified, 0);
+        for (unsigned k = 0; k < 2; k++) {
+            assert_int_equal(process(next, &reason, &a), OUTCOME_SENT);
+            assert_int_equal(messages_of("ben"), before + 1);
+            assert_int_equal(notified, i == 0 ? 3 : 2);
+        }
+    }
+}
+
+/* Only what decides keeps mail out of the mailbox. */
+static void mailboxes_follow(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *mailproc;
+        size_t delivered;
+    } rows[] = {
+        { "\"copy\"\t\"amy@x.test\"\n", 1 },
+        { "\"mailbox\"\n\"copy\"\t\"amy@x.test\"\n", 1 },
+        { "\"redirect\"\t\"amy@x.test\"\n\"copy\"\t\"amy@x.test\"\n", 0 },
+        { "\"copy\"\t\"ben@x.test\"\n", 1 },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct arena a AUTO_RELEASE_ARENA = { 0 };
+        struct str reason;
+        write_file("domains/x.test/ben/mailproc.tab", rows[i].mailproc);
+        size_t before = messages_of("ben");
+        (void)process(entry_for_ben(&a), &reason, &a);
+        assert_int_equal(messages_of("ben") - before, rows[i].delivered);
+        assert_true(notified >= 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(commands_are_done_once, each_setup),
         cmocka_unit_test_setup(parts_wait, each_setup),
+        cmocka_unit_test_setup(all_goes_along, each_setup),
+        cmocka_unit_test_setup(mailboxes_follow, each_setup),
         cmocka_unit_test_setup(filters_decide, each_setup),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);

@@ -81,8 +81,9 @@ struct queue_run {
 typedef bool queue_run_fn(const struct queue_run *r);
 void queue_set_runner(queue_run_fn *run);
 void queue_ran(uint64_t number, uint64_t code, struct str text);
-/* Removes files that programs were given and that a crash left behind; call now and then. */
-void queue_expire_views(void);
+/* Removes files that programs were given and that a crash left behind, and what is known of
+ * answers that are long ago; call now and then. */
+void queue_expire_files(void);
 /* A runner process takes programs; one before it won't answer any more. */
 void queue_runner_ready(struct queue *q);
 

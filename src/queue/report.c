@@ -14,12 +14,6 @@
 #define STORY_BYTES ((size_t)64 * 1024)
 #define REPORT_MAX ((size_t)32 << 20)
 
-static struct str host_name(void)
-{
-    const struct options *o = conf();
-    return o->smtp_server_domain.n > 0 ? o->smtp_server_domain : o->root_domain;
-}
-
 static struct str postmaster(struct arena *a)
 {
     const struct options *o = conf();
@@ -189,11 +183,11 @@ enum rc report_send(const struct spool_entry *entry, enum report_kind kind, cons
     bool whole =
         kind == REPORT_FAILURE && env->ret == RET_FULL && entry->message_octets <= WHOLE_MAX;
     struct dsn d = {
-        .server = host_name(),
+        .server = options_server_name(),
         .from = master,
         .to = address_print(&to, &a),
         .envid = env->envid,
-        .message_id = message_id_new(host_name(), &a),
+        .message_id = message_id_new(options_server_name(), &a),
         .queue_id = entry->id,
         .arrived = env->received_at,
         .now = clock_wall(),

@@ -22,8 +22,7 @@ static struct filter_scene scene_of(const struct subject *s, struct arena *a)
     return (struct filter_scene){
         .client = env->client,
         .server = env->server,
-        .domain =
-            conf()->smtp_server_domain.n > 0 ? conf()->smtp_server_domain : conf()->root_domain,
+        .domain = options_server_name(),
         .id = s->entry->id,
         .ref = env->part_of,
         .login = env->auth_user,
@@ -142,22 +141,28 @@ void view_release(struct view *v)
     v->there = false;
 }
 
-void queue_expire_views(void)
+void folder_expire(const char *path, int64_t oldest)
 {
     struct arena a AUTO_RELEASE_ARENA = { 0 };
     struct folder *f = NULL;
     struct str name;
     struct stat st;
     unsigned char type = 0;
-    int64_t oldest = clock_wall() / USEC_S - VIEW_LIFE_S;
-    if (folder_open(FOLDER, &f, NULL) != RC_OK)
+    if (folder_open(path, &f, NULL) != RC_OK)
         return;
     while (folder_next(f, &name, &type)) {
-        const char *path = arena_printf(&a, FOLDER "/%.*s", STR_ARG(name)).p;
-        if (io_lstat(path, &st) == 0 && !S_ISDIR(st.st_mode) && st.st_mtim.tv_sec < oldest)
-            (void)io_unlink(path);
+        const char *file = arena_printf(&a, "%s/%.*s", path, STR_ARG(name)).p;
+        if (io_lstat(file, &st) == 0 && !S_ISDIR(st.st_mode) && st.st_mtim.tv_sec < oldest)
+            (void)io_unlink(file);
     }
     folder_close(&f);
+}
+
+void queue_expire_files(void)
+{
+    int64_t now = clock_wall() / USEC_S;
+    folder_expire(FOLDER, now - VIEW_LIFE_S);
+    folder_expire(REPLIED_FOLDER, now - (int64_t)AUTOREPLY_DAYS_MAX * 86400);
 }
 
 /* --- reading ------------------------------------------------------------------------------ */

@@ -115,9 +115,7 @@ static enum rc command(struct connection *c, struct str line, struct arena *a,
 static struct str our_name(void)
 {
     const struct options *o = conf();
-    return o->helo_domain.n > 0          ? o->helo_domain
-           : o->smtp_server_domain.n > 0 ? o->smtp_server_domain
-                                         : o->root_domain;
+    return o->helo_domain.n > 0 ? o->helo_domain : options_server_name();
 }
 
 static void take_keyword(struct connection *c, struct str line)

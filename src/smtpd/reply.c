@@ -67,6 +67,5 @@ enum step smtp_trouble(struct smtp *c, const char *what, const struct err *e)
 
 struct str smtp_domain(void)
 {
-    const struct options *o = conf();
-    return o->smtp_server_domain.n > 0 ? o->smtp_server_domain : o->root_domain;
+    return options_server_name();
 }

@@ -61,18 +61,18 @@ static void check_commands(void *ctx, const char *path)
     struct arena a AUTO_RELEASE_ARENA = { 0 };
     struct check *c = ctx;
     struct tab tab;
-    bool is_mailproc = str_starts(str_from_c(path), STR("domains/"));
     if (tab_read(path, &a, &tab, NULL) != RC_OK)
         return;
+    bool has_mailbox = proc_command_misfit(COMMAND_COPY, str_from_c(path)) == NULL;
     if (tab.row_count == 0)
         check_say(c, CHECK_NOTE, path, 0, "put lines into it, or remove it",
-                  is_mailproc ? "it has no command, so mail goes into the mailbox"
+                  has_mailbox ? "it has no command, so mail goes into the mailbox"
                               : "it has no command, so mail is dropped");
     for (size_t i = 0; i < tab.row_count; i++) {
         struct proc_command command;
         const char *why = proc_command_parse(&tab.rows[i], &command);
         if (why == NULL)
-            why = proc_command_misfit(command.kind, is_mailproc);
+            why = proc_command_misfit(command.kind, str_from_c(path));
         if (why != NULL)
             check_say(c, CHECK_ERROR, path, tab.rows[i].line, held, "%s", why);
         else if (command.kind == COMMAND_EXTERNAL || command.kind == COMMAND_FILTER)
@@ -105,7 +105,7 @@ void check_programs(struct check *c)
                                             "filters.post-data.tab" };
     static const char *const commands[] = { "domains/x/mailproc.tab",
                                             "domains/x/x/mailproc.tab", "custdomains/x.tab",
-                                            "cmdaliases/x/x.tab" };
+                                            "cmdaliases/x/x.tab", "groups/x.tab" };
     static const char *const logins[] = { "smtpextauth.tab", "userauth/pop3/x.tab" };
     struct map files = { .fold = false };
     for (size_t i = 0; i < ARRAY_LEN(sessions); i++)

@@ -2,6 +2,8 @@
  * settings.c - what an account's own tables say: user.tab, and whether its mail needs the
  * processing of mailproc.tab.
  */
+#include "base/clock.h"
+#include "base/day.h"
 #include "conf/tab.h"
 #include "users/users.h"
 
@@ -44,7 +46,11 @@ size_t users_command_tables(const struct recipient *who, struct arena *a,
     if (who->kind == RECIPIENT_ACCOUNT) {
         out[0] = arena_printf(a, "domains/%.*s/mailproc.tab", STR_ARG(account->domain));
         out[1] = arena_printf(a, "%.*s/mailproc.tab", STR_ARG(account->folder));
-        return 2;
+        struct str groups[USERS_GROUPS_MAX];
+        size_t n = users_groups(account, day_of(clock_wall(), a), a, groups);
+        for (size_t i = 0; i < n; i++)
+            out[2 + i] = arena_printf(a, "groups/%.*s.tab", STR_ARG(groups[i]));
+        return 2 + n;
     }
     if (who->kind == RECIPIENT_CMDALIAS)
         out[0] = arena_printf(a, "cmdaliases/%.*s/%.*s.tab", STR_ARG(target->domain),

@@ -133,12 +133,21 @@ bool users_external_alias(const struct address *ext, struct arena *a,
 /* user.tab of the account (missing variables: XMail's defaults). RC_TEMP: unreadable. */
 enum rc users_options(const struct account *account, struct arena *a, struct user_options *out,
                       struct err *e) CHECK_RESULT;
+/* The groups of an account that are in force on that day (base/day.h), by id, as
+ * groupmembers.tab has them, in a; further ones don't count. How many. */
+#define USERS_GROUPS_MAX 8u
+size_t users_groups(const struct account *account, struct str today, struct arena *a,
+                    struct str out[USERS_GROUPS_MAX]);
+/* Could it be the id of a group: lower case letters, digits, "-" behind the first? */
+#define USERS_GROUP_ID_MAX 40u
+bool users_group_id_is_good(struct str id);
+
 /* The tables whose commands are meant for what an address means, in their order, below the
  * MailRoot. How many. In a. */
-#define USERS_COMMAND_TABLES 2u
+#define USERS_COMMAND_TABLES (2u + USERS_GROUPS_MAX)
 size_t users_command_tables(const struct recipient *who, struct arena *a,
                             struct str out[USERS_COMMAND_TABLES]);
-/* Does its own or its domain's mailproc.tab ask for more than the mailbox? */
+/* Does its own or its domain's mailproc.tab, or a group, ask for more than the mailbox? */
 bool users_needs_processing(const struct account *account, struct arena *a);
 
 /* --- passwords (specification 1, section 3) ---------------------------------------------- */
