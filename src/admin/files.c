@@ -62,6 +62,7 @@ static void make_parent(struct str parent, struct arena *a)
                             : STR("");
     struct err e;
     if (!str_eq(parent, STR("custdomains")) && !str_eq(parent, STR("filters")) &&
+        !str_eq(parent, STR("groups")) &&
         (domain.n == 0 || str_find(domain, '/') != SIZE_MAX || !users_domain_is_local(domain)))
         return;
     if (domain.n > 0 && folder_make("cmdaliases", 0750, &e) != RC_OK)

@@ -110,6 +110,11 @@ static bool is_line(const struct tab_row *row, const char *kind, size_t least)
     return row->count >= least && str_eq(row->values[0], str_from_c(kind));
 }
 
+static bool is_membership(const struct tab_row *line)
+{
+    return line->count >= 3 && str_eq(line->values[1], STR("groupmembers.tab"));
+}
+
 /* The rows a "drop" line means. */
 static struct row_match match_of(const struct tab_row *line)
 {
@@ -158,7 +163,7 @@ static void follow(const struct tab *list)
     for (size_t i = 0; i < list->row_count; i++) {
         const struct tab_row *line = &list->rows[i];
         if (!is_line(line, "row", 3) || str_eq(line->values[1], STR("pop3links.tab")) ||
-            str_eq(line->values[1], STR("groupmembers.tab")))
+            is_membership(line))
             continue;
         enum rc rc = RC_AGAIN;
         if (line->count >= 4 && str_eq(line->values[1], STR("mailusers.tab")))
@@ -253,6 +258,15 @@ enum rc admin_removed_list(struct arena *a, struct admin_removed **out, size_t *
 
 /* --- bringing back ----------------------------------------------------------------------- */
 
+/* Is it a row of a group that was removed meanwhile? */
+static bool has_lost_its_group(const struct tab_row *line, struct arena *a)
+{
+    const struct row_match group = { { line->values[2] }, 1 };
+    bool found = false;
+    return is_membership(line) &&
+           (table_find("groups.tab", &group, a, NULL, &found, NULL) != RC_OK || !found);
+}
+
 /* Does the account or domain exist again? */
 static enum admin_result may_return(const struct tab *list, struct arena *a, struct err *e)
 {
@@ -261,7 +275,7 @@ static enum admin_result may_return(const struct tab *list, struct arena *a, str
         bool found = false;
         if (is_line(line, "folder", 3) && folder_exists(arena_c(a, line->values[1])))
             return ADMIN_EXISTS;
-        if (!is_line(line, "row", 3))
+        if (!is_line(line, "row", 3) || is_membership(line))
             continue;
         struct row_match key = { { line->values[2], line->count > 3 ? line->values[3]
                                                                     : (struct str){ NULL, 0 } },
@@ -291,7 +305,7 @@ static enum admin_result bring_back(struct str id, const struct tab *list, struc
     for (size_t i = 0; i < list->row_count && result == ADMIN_OK; i++) {
         const struct tab_row *line = &list->rows[i];
         bool found = false;
-        if (!is_line(line, "row", 3))
+        if (!is_line(line, "row", 3) || has_lost_its_group(line, &a))
             continue;
         const char *path = arena_c(&a, line->values[1]);
         struct row_match whole = { .count = MIN(line->count - 2, (size_t)COLUMNS_MAX) };

@@ -5,8 +5,6 @@
  */
 #include "conf/tab.h"
 
-#define VALUES_MAX ((size_t)256) /* on one line */
-
 /* --- encodings --------------------------------------------------------------------------- */
 
 static bool is_sjis_lead(unsigned char c)
@@ -161,14 +159,14 @@ struct builder {
     struct arena *a;
     struct buf rows;     /* struct tab_row */
     struct buf problems; /* struct tab_problem */
-    struct str values[VALUES_MAX];
+    struct str values[TAB_VALUES_MAX];
 };
 
 static enum rc add_line(struct builder *b, struct str line, unsigned number, struct err *e)
 {
     size_t count = 0;
     struct err why;
-    if (tab_parse_line(line, b->a, b->values, VALUES_MAX, &count, &why) != RC_OK) {
+    if (tab_parse_line(line, b->a, b->values, TAB_VALUES_MAX, &count, &why) != RC_OK) {
         struct tab_problem problem = { number, arena_str(b->a, str_from_c(why.text)) };
         return buf_add(&b->problems, &problem, sizeof(problem)) == RC_OK
                    ? RC_OK
@@ -277,7 +275,7 @@ static enum rc print_value(struct buf *b, struct str value)
  */
 static bool reads_back(struct str line, const struct str *values, size_t count)
 {
-    if (line.n > TAB_LINE_MAX || count > VALUES_MAX)
+    if (line.n > TAB_LINE_MAX || count > TAB_VALUES_MAX)
         return false;
     if (str_is_utf8(line))
         return true;

@@ -33,9 +33,10 @@ struct tab {
     const struct tab_problem *problems;
 };
 
-/* Largest table read (octets) and longest line. */
+/* Largest table read (octets), longest line, most values on it. */
 #define TAB_FILE_MAX ((size_t)256 << 20)
 #define TAB_LINE_MAX ((size_t)1 << 20)
+#define TAB_VALUES_MAX ((size_t)256)
 
 /* Parses one line (no line end) into at most max values in a. Blank and comment lines: 0
  * values. RC_PERM with the reason for a malformed line. */

@@ -12,7 +12,6 @@
 #include <time.h>
 
 #define LINES_MOST 100u /* of one change; the rest is counted */
-#define VALUES_MAX 64u
 #define RECORD_MAX ((size_t)1 << 20)
 
 static json_t *changes; /* of the command under way; NULL: none is recorded */
@@ -29,10 +28,10 @@ static json_t *text_json(struct str s)
 static json_t *line_json(const struct table_row *row, struct str line)
 {
     struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
-    struct str values[VALUES_MAX];
+    struct str values[TAB_VALUES_MAX];
     size_t count = 0;
     json_t *list = json_array();
-    if (tab_parse_line(str_trim(line), &a, values, VALUES_MAX, &count, NULL) != RC_OK)
+    if (tab_parse_line(str_trim(line), &a, values, TAB_VALUES_MAX, &count, NULL) != RC_OK)
         count = 0;
     for (size_t i = 0; i < count; i++)
         (void)json_array_append_new(list, tables_is_secret(row, i) ? json_string("********")

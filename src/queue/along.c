@@ -61,7 +61,7 @@ static void copy(struct subject *s, const struct step *step)
     struct err e = { .rc = RC_OK };
     if (!step_addresses(s, step, &to, &count))
         return;
-    enum rc rc = part_redirect(s, step->number, to, count, PART_OF_NOBODY, &e);
+    enum rc rc = part_redirect(s, step->number, to, count, PART_COPY, &e);
     if (rc == RC_PERM) { /* a copy that loops isn't the sender's matter */
         log_warn(EV("no copy"), KS("id", s->entry->id), KE(&e));
         (void)subject_note(s, step->number, false);

@@ -245,7 +245,9 @@ static void finish(struct work *w)
     struct spool_entry *entry = w->entry;
     size_t unreported = count_state(entry, DELIVERY_FAILED),
            failed = unreported + count_state(entry, DELIVERY_REPORTED);
-    bool freeze = failed > 0 && !conf()->remove_spool_errors;
+    enum envelope_along along = entry->env.goes_along;
+    bool freeze = failed > 0 && along != ALONG_LETTER &&
+                  (!conf()->remove_spool_errors || along == ALONG_COPY);
     if (unreported > 0) { /* the report could not be made: again, soon */
         w->out->again = true;
         w->out->due = w->now + 60 * USEC_S;

@@ -20,6 +20,7 @@ static struct envelope part_envelope(const struct subject *s)
     env.part_step = 0;
     env.approval = env.via = env.steps = STR("");
     env.is_processed = true;
+    env.goes_along = ALONG_NOT;
     env.recipients = &s->entry->env.recipients[s->i];
     env.recipient_count = 1;
     return env;
@@ -179,11 +180,12 @@ enum rc part_redirect(struct subject *s, uint64_t step, const struct address *to
 {
     struct envelope env = part_envelope(s);
     const struct envelope_recipient *old = env.recipients;
-    bool kept = from == PART_OF_SENDER;
+    bool kept = from != PART_OF_RECIPIENT;
     set_recipients(s, &env, to, count, kept ? old->notify : 0, kept ? old->orcpt : STR(""));
+    if (from == PART_COPY)
+        env.goes_along = ALONG_COPY;
     if (!kept && !env.reverse_path.is_null) { /* reports stay reports */
-        env.reverse_path =
-            from == PART_OF_RECIPIENT ? s->recipient : (struct address){ .is_null = true };
+        env.reverse_path = s->recipient;
         env.envid = STR("");
         env.ret = RET_NOT_GIVEN;
     }
@@ -197,6 +199,7 @@ enum rc part_letter(struct subject *s, uint64_t step, const struct address *to, 
     struct spool_put *put = NULL;
     struct str id = part_id(s, step, &s->mem), ignored;
     env.part_step = step;
+    env.goes_along = ALONG_LETTER;
     env.reverse_path = (struct address){ .is_null = true };
     env.auth_user = env.envid = STR("");
     env.smtputf8 = env.body_8bit = false;

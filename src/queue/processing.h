@@ -133,8 +133,8 @@ struct str part_id(const struct subject *s, uint64_t step, struct arena *a);
  * on behind the step. */
 enum rc part_with_field(struct subject *s, uint64_t step, struct str field, struct str *out_id,
                         struct err *e) CHECK_RESULT;
-/* Sent on to other addresses, by this sender. RC_PERM: it loops. */
-enum part_sender { PART_OF_SENDER, PART_OF_RECIPIENT, PART_OF_NOBODY };
+/* Sent on to other addresses. RC_PERM: it loops. */
+enum part_sender { PART_OF_SENDER, PART_OF_RECIPIENT, PART_COPY };
 enum rc part_redirect(struct subject *s, uint64_t step, const struct address *to, size_t count,
                       enum part_sender from, struct err *e) CHECK_RESULT;
 /* Another message, with the null sender; nobody hears whether it came. */

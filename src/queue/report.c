@@ -168,7 +168,8 @@ enum rc report_send(const struct spool_entry *entry, enum report_kind kind, cons
     for (size_t i = 0; i < env->recipient_count; i++)
         if (which[i] && (double_bounce || is_wanted(&env->recipients[i], kind)))
             fill(entry, i, kind, relayed[i], &a, &list[n++]);
-    if (n == 0 || (double_bounce && (kind != REPORT_FAILURE || !conf()->remove_spool_errors)))
+    if (n == 0 || env->goes_along != ALONG_NOT ||
+        (double_bounce && (kind != REPORT_FAILURE || !conf()->remove_spool_errors)))
         return RC_OK;
     struct address to = env->reverse_path, from = { .is_null = true };
     struct str master = postmaster(&a);

@@ -76,7 +76,11 @@ static enum rc add_processed(struct buf *out, const struct envelope *env)
         rc = add_word(out, env->via);
     if (rc == RC_OK)
         rc = buf_add_char(out, ' ');
-    return rc == RC_OK ? add_word(out, env->steps) : rc;
+    if (rc == RC_OK)
+        rc = add_word(out, env->steps);
+    if (rc == RC_OK && env->goes_along != ALONG_NOT)
+        rc = buf_add_str(out, env->goes_along == ALONG_COPY ? STR(" copy") : STR(" letter"));
+    return rc;
 }
 
 struct str envelope_size_text(uint64_t octets, uint64_t wire_octets, struct arena *a)
@@ -187,12 +191,16 @@ static bool parse_hex(struct str word, uint64_t *out)
 
 static bool parse_processed(struct str rest, struct arena *a, struct envelope *env)
 {
-    struct str step, via = STR("-"), steps = STR("-");
+    struct str step, via = STR("-"), steps = STR("-"), along = STR("");
     if (rest.p == NULL || !str_cut(&rest, ' ', &step))
         return true;
     (void)str_cut(&rest, ' ', &via);
     (void)str_cut(&rest, ' ', &steps);
+    (void)str_cut(&rest, ' ', &along);
     env->is_processed = true;
+    env->goes_along = str_eq(along, STR("copy"))     ? ALONG_COPY
+                      : str_eq(along, STR("letter")) ? ALONG_LETTER
+                                                     : ALONG_NOT;
     env->via = word_value(via, a);
     env->steps = word_value(steps, a);
     return parse_hex(step, &env->part_step);

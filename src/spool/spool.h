@@ -19,6 +19,10 @@ enum notify {
 /* RET of MAIL FROM (RFC 3461 4.3). */
 enum dsn_return { RET_NOT_GIVEN, RET_HEADERS, RET_FULL };
 
+/* What goes along with a delivery: nobody is told when it fails. A copy is kept then, a letter
+ * (an answer, a notice) isn't. */
+enum envelope_along { ALONG_NOT, ALONG_COPY, ALONG_LETTER };
+
 struct envelope_recipient {
     struct address address;  /* as given in RCPT TO */
     struct address resolved; /* the account, or the address elsewhere, that it means */
@@ -42,6 +46,7 @@ struct envelope {
     struct str approval; /* it waits for a moderator, who knows this word; empty: not */
     /* Made by the processing of that recipient, not by a mailing list: */
     bool is_processed;
+    enum envelope_along goes_along;
     uint64_t part_step; /* by this step of it; 0: by what ends the recipient there */
     struct str via;     /* hosts it goes to; SPOOL_VIA_DOMAIN; empty: where the address leads */
     struct str steps;   /* those of its first recipient that are done: hex, commas between */

@@ -1,7 +1,7 @@
 /* api_history.c - who changed which table, how; taking it back, and confirming. */
 #include "web/web_int.h"
 
-#define VALUES_MAX 80u
+#define VALUES_MAX (TAB_VALUES_MAX + 8) /* of a table's line, and what is before them */
 #define FIRST_FILE 11u
 
 /* --- the list ----------------------------------------------------------------------------- */

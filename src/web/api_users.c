@@ -286,7 +286,7 @@ struct str web_fresh_password(struct arena *a)
 
 /* The variables that a new account or list gets at once: are they good? They are put in after
  * it was made; false: answered. */
-static bool check_variables(struct web *w, json_t *variables)
+bool web_check_variables(struct web *w, json_t *variables)
 {
     struct table_text none = {
         .path = "user.tab", .mem = web_mem(w), .charset = "UTF-8", .eol = "\n"
@@ -306,7 +306,7 @@ static bool add_account(struct web *w, struct str password, const char *type)
     struct table_text t;
     json_t *variables = json_object_get(w->body, "variables");
     if (!web_member(w, "domain", &domain) || !web_member(w, "name", &name) ||
-        !check_variables(w, variables) ||
+        !web_check_variables(w, variables) ||
         !web_control(w, WEB_WORDS(STR("useradd"), domain, name, password, str_from_c(type)),
                      STR(""), &answer))
         return false;

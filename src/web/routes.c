@@ -12,6 +12,13 @@
 #define TRIAL                                                                                  \
     "; confirm_within: seconds after which the change goes back by itself unless it was "      \
     "confirmed (POST /history/{id}); may be missing"
+#define HANDLING                                                                               \
+    "reply: null, or first, last (days; empty: open), days (nobody is answered twice within "  \
+    "so many), subject (empty: made of the message's), text; notices, copies: lists of "       \
+    "addresses; message_id: true or false; version: from GET, may be missing"
+#define GROUP                                                                                  \
+    "name: for people; first, last: days (2026-11-30; empty: open); list: address of its "     \
+    "mailing list; person, mail: in charge; memo"
 #define PIECES "search: text to look for; offset: of the first; limit: most"
 
 /* clang-format off */
@@ -127,6 +134,22 @@ const struct route web_routes[] = {
     { "PUT",    "/api/v1/users/{domain}/{user}/mailproc", api_mailproc_set,  RIGHT_WRITE, 0, SMALL, "Change it; no lines: mail comes into the mailbox.", NULL, "lines: a list of lists of words; version: from GET, may be missing", NULL, NULL },
     { "GET",    "/api/v1/users/{domain}/{user}/forwarding", api_forwarding,    RIGHT_READ,  ROUTE_IN_PATH, 0,     "Forwarding, as mailproc.tab says it: keep (in the mailbox too), addresses, as_account (sent as from the account), others (lines that mean something else).", NULL, NULL, NULL, NULL },
     { "PUT",    "/api/v1/users/{domain}/{user}/forwarding", api_forwarding_set, RIGHT_WRITE, ROUTE_IN_PATH, SMALL, "Change it; other lines stay.", NULL, "keep: true or false; addresses: a list of addresses or domains; as_account: true or false; version: from GET, may be missing", NULL, NULL },
+    { "GET",    "/api/v1/users/{domain}/{user}/handling",   api_handling,      RIGHT_READ,  ROUTE_IN_PATH, 0,     "What goes along with the account's mail: reply (null: none), notices (addresses that are told of each message), copies (addresses that get a copy), message_id (a missing Message-ID is added).", NULL, NULL, NULL, NULL },
+    { "PUT",    "/api/v1/users/{domain}/{user}/handling",   api_handling_set,  RIGHT_WRITE, ROUTE_IN_PATH, LARGE, "Change it; other lines of mailproc.tab stay.", NULL, HANDLING, NULL, NULL },
+    { "GET",    "/api/v1/domains/{domain}/handling",        api_handling,      RIGHT_READ,  ROUTE_IN_PATH, 0,     "The same for all accounts of a domain.", NULL, NULL, NULL, NULL },
+    { "PUT",    "/api/v1/domains/{domain}/handling",        api_handling_set,  RIGHT_WRITE, ROUTE_IN_PATH, LARGE, "Change it.", NULL, HANDLING, NULL, NULL },
+    { "GET",    "/api/v1/groups",                         api_groups,        RIGHT_READ,  0, 0,     "Groups of accounts: id, name, first, last (days), list, person, mail, memo, members (how many), state (now, later, over).", "member: an account; only groups that it is in", NULL, NULL, NULL },
+    { "POST",   "/api/v1/groups",                         api_group_add,     RIGHT_WRITE, 0, SMALL, "A new group.", NULL, GROUP "; id: lower case letters, digits and hyphens; may be missing", NULL, NULL },
+    { "GET",    "/api/v1/groups/{group}",                 api_group,         RIGHT_READ,  0, 0,     "One of them.", NULL, NULL, NULL, NULL },
+    { "PATCH",  "/api/v1/groups/{group}",                 api_group_set,     RIGHT_WRITE, 0, SMALL, "Change it.", NULL, GROUP "; version: from GET, may be missing", NULL, NULL },
+    { "DELETE", "/api/v1/groups/{group}",                 api_group_delete,  RIGHT_WRITE, ROUTE_CONFIRM, 0, "Remove it; its accounts stay.", NULL, NULL, NULL, NULL },
+    { "GET",    "/api/v1/groups/{group}/handling",        api_handling,      RIGHT_READ,  0, 0,     "What goes along with the mail of its accounts, on its days.", NULL, NULL, NULL, NULL },
+    { "PUT",    "/api/v1/groups/{group}/handling",        api_handling_set,  RIGHT_WRITE, 0, LARGE, "Change it.", NULL, HANDLING, NULL, NULL },
+    { "GET",    "/api/v1/groups/{group}/members",         api_group_members, RIGHT_READ,  0, 0,     "Its accounts, in pieces: domain, name, exists.", PIECES, NULL, NULL, NULL },
+    { "POST",   "/api/v1/groups/{group}/members",         api_group_members_add, RIGHT_WRITE, 0, LARGE, "Add accounts: added, already (how many), unknown (addresses that are no accounts).", NULL, "addresses: a list", NULL, NULL },
+    { "DELETE", "/api/v1/groups/{group}/members/{domain}/{user}", api_group_member_delete, RIGHT_WRITE, 0, 0, "Take an account out.", NULL, NULL, NULL, NULL },
+    { "POST",   "/api/v1/groups/{group}/variables",       api_group_variables, RIGHT_WRITE, ROUTE_CONFIRM, SMALL, "Change settings of all its accounts, as a job; null takes one out.", NULL, "variables: names and values of user.tab", NULL, NULL },
+    { "POST",   "/api/v1/groups/{group}/list",            api_group_list,    RIGHT_WRITE, 0, SMALL, "Make its accounts members of its list: added (how many).", NULL, NULL, NULL, NULL },
     { "GET",    "/api/v1/user-variables",                 api_user_variables, RIGHT_READ,  ROUTE_OWN, 0,    "The variables of user.tab with their meaning.", NULL, NULL, NULL, NULL },
     { "GET",    "/api/v1/users/{domain}/{user}/links",    api_command,       RIGHT_READ,  ROUTE_IN_PATH, 0,     "Mailboxes elsewhere that are fetched for the account.", NULL, NULL, "poplnklist {domain} {user}", "domain user server remote_user - options state" },
     { "POST",   "/api/v1/users/{domain}/{user}/links",    api_command,       RIGHT_WRITE, ROUTE_IN_PATH, SMALL, "Fetch from another mailbox.", NULL, "server: host, or host:port; remote_user: its login; password: its password; options: CLR, APOP, STLS, POP3S ...", "poplnkadd {domain} {user} .server .remote_user .password .options", NULL },

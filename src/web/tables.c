@@ -4,7 +4,6 @@
 #include <iconv.h>
 #include <openssl/evp.h>
 
-#define VALUES_MAX 64
 #define TRIAL_MOST_S 86400
 #define TABLE_TEXT_MAX ((size_t)64 << 20)
 
@@ -33,11 +32,11 @@ static struct table_line *add_line(struct table_text *t)
 static void take_line(struct table_text *t, struct str raw, unsigned number)
 {
     struct table_line *line = add_line(t);
-    struct str values[VALUES_MAX], text = raw;
+    struct str values[TAB_VALUES_MAX], text = raw;
     while (text.n > 0 && (text.p[text.n - 1] == '\n' || text.p[text.n - 1] == '\r'))
         text.n--;
     *line = (struct table_line){ .raw = raw, .number = number };
-    if (tab_parse_line(text, t->mem, values, VALUES_MAX, &line->count, NULL) != RC_OK) {
+    if (tab_parse_line(text, t->mem, values, TAB_VALUES_MAX, &line->count, NULL) != RC_OK) {
         line->malformed = true;
         line->count = 0;
     }

@@ -164,6 +164,10 @@ json_t *web_pairs(struct str lines);
 /* The account of the path's first two parameters; false: answered. */
 struct account;
 bool web_find_account(struct web *w, struct account *out);
+/* The group of that id; false: answered. */
+bool web_find_group(struct web *w, struct str id);
+/* Can these be set in a user.tab? False: answered. */
+bool web_check_variables(struct web *w, json_t *variables);
 /* A file in its folder, in the request's memory. */
 const char *web_account_file(struct web *w, const struct account *account, const char *name);
 /* For an account that gets no other. */
@@ -252,5 +256,8 @@ web_fn api_queue_senders, api_letter, api_warnings, api_warnings_mailboxes;
 web_fn api_logs, api_log, api_log_file;
 web_fn api_statistics, api_backups, api_history, api_history_change, api_history_order;
 web_fn api_mailproc, api_mailproc_set, api_forwarding, api_forwarding_set;
+web_fn api_handling, api_handling_set, api_groups, api_group, api_group_add, api_group_set;
+web_fn api_group_delete, api_group_members, api_group_members_add, api_group_member_delete;
+web_fn api_group_variables, api_group_list;
 
 #endif

@@ -28,6 +28,8 @@ class Pages(unittest.TestCase):
         client.sign_in()
         client.api("POST", "/lists", {"domain": DOMAIN, "name": "news"})
         client.api("POST", "/aliases", {"domain": DOMAIN, "alias": "sales*", "target": "bob"})
+        client.api("POST", "/groups", {"id": "staff", "name": "Staff", "last": "2030-03-31", "list": f"news@{DOMAIN}", "person": "Ann"})
+        client.api("POST", "/groups/staff/members", {"addresses": [f"alice@{DOMAIN}", f"bob@{DOMAIN}"]})
         send(cls.server, ["x@far.example"], "Subject: s\r\n\r\n<img src=x onerror=\"document.title=1\">'\"&amp;\r\n")
         done = subprocess.run(["node", "pages.js", f"http://127.0.0.1:{cls.server.ports['http']}", PASSWORD, CHROMIUM],
                               cwd=FOLDER, capture_output=True, text=True, timeout=600,
@@ -72,6 +74,16 @@ class Pages(unittest.TestCase):
         self.assertEqual(self.rows("domains", DOMAIN, "news", "mlusers.tab"), [["one@elsewhere.example", "R"]])
         variables = dict(self.rows("domains", DOMAIN, "news", "user.tab"))
         self.assertEqual((variables["ClosedML"], variables["ListModeration"]), ("1", "2"))
+
+    def test_group(self):
+        self.went_well("group")
+        group = next(row for row in self.rows("groups.tab") if row[0] == "g1")
+        self.assertEqual((group[3], group[4]), ("2030-03-31", f"news@{DOMAIN}"))
+        self.assertIn(["g1", DOMAIN, "bob"], self.rows("groupmembers.tab"))
+        copied, answer = self.rows("groups", "g1.tab")
+        self.assertEqual(copied, ["copy", "archive@elsewhere.example"])
+        self.assertEqual((answer[3], answer[5]), ("7", "Back on Monday."))
+        self.assertEqual(dict(self.rows("domains", DOMAIN, "bob", "user.tab"))["MaxMBSize"], "4321")
 
     def test_many_at_once(self):
         self.went_well("many_at_once")

@@ -22,6 +22,7 @@ import { Emergency } from "./pages/emergency";
 import { Explain } from "./pages/explain";
 import { Filters } from "./pages/filters";
 import { FilterTest } from "./pages/filtertest";
+import { GroupPage, Groups } from "./pages/groups";
 import { History, HistoryPage } from "./pages/history";
 import { ListPage } from "./pages/list";
 import { Lists } from "./pages/lists";
@@ -57,6 +58,7 @@ const menu: { name: Key | null; rows: Row[] }[] = [
       { path: "/accounts", name: "nav.accounts", page: Accounts },
       { path: "/lists", name: "nav.lists", page: Lists },
       { path: "/aliases", name: "nav.aliases", page: Aliases },
+      { path: "/groups", name: "nav.groups", page: Groups },
       { path: "/bulk", name: "nav.bulk", page: Bulk },
       { path: "/removed", name: "nav.removed", page: RemovedPage },
     ],
@@ -123,6 +125,8 @@ function Current() {
   if (account) return <AccountPage key={path.value} domain={account[0]!} name={account[1]!} />;
   if (list) return <ListPage key={path.value} domain={list[0]!} name={list[1]!} />;
   if (domain) return <DomainPage key={path.value} domain={domain[0]!} />;
+  const group = names("/groups", 1);
+  if (group && !isDelegate()) return <GroupPage key={path.value} id={group[0]!} />;
   const message = names("/messages", 1);
   if (message) return <MessagePage key={path.value} id={message[0]!} />;
   const change = names("/history", 1);

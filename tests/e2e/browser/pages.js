@@ -15,7 +15,7 @@ const HOSTILE = '<img src=x onerror="document.title=1">\'"&amp;';
 const pages = [
   '/', '/domains', `/domains/${DOMAIN}`, '/accounts', `/accounts/${DOMAIN}/alice`, '/lists', `/lists/${DOMAIN}/news`,
   `/domains/${DOMAIN}/dns`, '/explain?client=192.0.2.7&service=smtp', '/blocked', '/block-lists',
-  '/tables/spammers.tab', '/aliases', '/aliases?kind=domain', '/aliases?kind=outside', '/aliases?kind=command', '/bulk', '/removed', '/security',
+  '/tables/spammers.tab', '/aliases', '/aliases?kind=domain', '/aliases?kind=outside', '/aliases?kind=command', '/groups', '/groups/staff', '/bulk', '/removed', '/security',
   '/filters', '/filter-test', '/tls', '/settings', '/tables', '/tables/smtprelay.tab', '/history', '/history/1', '/sign-ins', '/setup', '/admins', '/delegates', '/tokens', '/audit',
   '/queue', '/queue?view=messages', '/queue?view=frozen', '/messages/00000000000000',
   '/trace', '/trace?about=alice', '/logs', '/backups', '/warnings', '/statistics', '/emergency', '/emergency?account=alice@test.example',
@@ -326,6 +326,37 @@ const scenarios = {
 };
 
 /** A message that waits: found by its destination, held, read for a reason, deleted. */
+scenarios.group = async (browser) => {
+  const page = await signIn(await open(browser), '/groups');
+  await page.getByRole('button', { name: 'New group' }).click();
+  await page.getByLabel('Name', { exact: true }).fill(HOSTILE);
+  await page.getByLabel('Last day').fill('2030-03-31');
+  await page.getByLabel('Its mailing list').fill(`news@${DOMAIN}`);
+  await page.getByRole('button', { name: 'Add', exact: true }).click();
+  await page.getByRole('heading', { name: HOSTILE }).waitFor();
+  await page.getByRole('button', { name: 'Add members' }).click();
+  await page.getByRole('dialog').getByLabel('Addresses').fill(`bob@${DOMAIN}\nnobody@${DOMAIN}`);
+  await page.getByRole('dialog').getByRole('button', { name: 'Add', exact: true }).click();
+  await page.getByText(`These are no accounts of this server: nobody@${DOMAIN}`).waitFor();
+  await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
+  await page.getByRole('link', { name: `bob@${DOMAIN}` }).waitFor();
+  await page.getByLabel('Answer automatically').check();
+  await page.getByLabel('Text', { exact: true }).fill('Back on Monday.\n' + HOSTILE);
+  await page.getByLabel('Send a copy of each message to').fill('archive@elsewhere.example');
+  await save(page);
+  await page.getByRole('button', { name: 'Change all accounts' }).click();
+  await page.getByLabel('Mailbox size in KB').fill('4321');
+  await page.getByRole('dialog').getByRole('button', { name: 'Save' }).click();
+  const confirm = page.getByLabel('Password', { exact: true });
+  await Promise.race([confirm.waitFor(), page.getByText('1 accounts were changed').waitFor()]);
+  if (await confirm.isVisible()) {
+    await confirm.fill(password);
+    await page.keyboard.press('Enter');
+  }
+  await page.getByText('1 accounts were changed').waitFor();
+  page.complaints = page.complaints.filter((c) => !c.includes('403'));
+  return page;
+};
 scenarios.queue = async (browser) => {
   const page = await signIn(await open(browser), '/queue');
   await page.getByRole('link', { name: 'far.example', exact: true }).click();

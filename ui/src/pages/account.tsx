@@ -4,12 +4,14 @@ import { get, patch, put } from "../api";
 import { number, t, time } from "../i18n";
 import { go, route } from "../router";
 import { isDelegate, mayWrite } from "../session";
+import { Along } from "../ui/along";
 import { MadeDialog, PasswordField, Quota } from "../ui/fields";
 import { Badge, Button, FormDialog, Link, Loaded, Page, notice, useData } from "../ui/parts";
 import { removeWithUndo } from "../ui/removed";
 import { tablePage } from "../ui/table";
 import { VariablesForm, type Values, type Variable } from "../ui/variables";
 import { Forwarding } from "./forwarding";
+import type { Group } from "./groups";
 import { PopLinks } from "./poplinks";
 
 export type Account = {
@@ -83,6 +85,25 @@ function State({ a }: { a: Account }) {
   );
 }
 
+function InGroups({ address }: { address: string }) {
+  const data = useData("groups" + address, () => get<Group[]>("/groups?member=" + encodeURIComponent(address)));
+  return (
+    <li>
+      <Link to="/groups">{t("groups.of-account")}</Link>
+      {": "}
+      {data.value?.length === 0 && t("app.none")}
+      {data.value?.map((g, i) => (
+        <>
+          {i > 0 && ", "}
+          <Link key={g.id} to={route("/groups", g.id)}>
+            {g.name}
+          </Link>
+        </>
+      ))}
+    </li>
+  );
+}
+
 export function AccountPage(props: { domain: string; name: string }) {
   const { domain, name } = props;
   const address = `${name}@${domain}`;
@@ -128,6 +149,7 @@ export function AccountPage(props: { domain: string; name: string }) {
               )}
             </Loaded>
             <Forwarding account={a} again={data.again} />
+            <Along path={url(domain, name)} writable={mayWrite()} again={data.again} />
             <PopLinks domain={domain} name={name} />
             <section class="card">
               <h2>{t("accounts.more")}</h2>
@@ -135,6 +157,7 @@ export function AccountPage(props: { domain: string; name: string }) {
                 <li>
                   <Link to={"/aliases?search=" + encodeURIComponent(name)}>{t("accounts.aliases")}</Link>
                 </li>
+                {!isDelegate() && <InGroups address={address} />}
                 {!isDelegate() && (
                   <li>
                     <Link to={file(a, "pop3.ipmap.tab")}>{t("accounts.ipmap")}</Link>

@@ -3,7 +3,8 @@ import { useState } from "preact/hooks";
 import { get, patch } from "../api";
 import { number, t } from "../i18n";
 import { go, route } from "../router";
-import { isDelegate, mayWriteAll } from "../session";
+import { isDelegate, mayWrite, mayWriteAll } from "../session";
+import { Along } from "../ui/along";
 import { Button, FormDialog, Link, Loaded, Page, useData } from "../ui/parts";
 import { removeWithUndo } from "../ui/removed";
 import { tablePage, tableUrl, type Change, type Rows } from "../ui/table";
@@ -114,6 +115,7 @@ export function DomainPage({ domain }: { domain: string }) {
           )}
         </ul>
       </section>
+      <Along path={route("/domains", domain)} writable={mayWrite()} />
       {!isDelegate() && <Defaults domain={domain} />}
       {removing && (
         <FormDialog

@@ -134,7 +134,7 @@ export function TextField(props: {
   onInput: (value: string) => void;
   help?: string;
   error?: string;
-  type?: "text" | "password" | "email" | "number" | "search";
+  type?: "text" | "password" | "email" | "number" | "search" | "date";
   autocomplete?: string;
   required?: boolean;
   autofocus?: boolean;
