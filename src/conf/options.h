@@ -88,7 +88,7 @@ struct user_options {
     bool receive_enable, pop_enable, disable_emit_auth_user, pop3_scan_cur;
     /* Of a mailing list. */
     bool closed_ml, use_reply_to;
-    struct str real_name, list_sender, list_moderators;
+    struct str real_name, list_sender, list_moderators, list_tag;
     uint64_t list_moderation;   /* of enum list_moderation */
     uint64_t list_from_rewrite; /* of enum list_from_rewrite */
 };

@@ -54,7 +54,8 @@ void user_options_parse(const struct tab *tab, struct user_options *out)
                                   .use_reply_to = true,
                                   .real_name = STR(""),
                                   .list_sender = STR(""),
-                                  .list_moderators = STR("") };
+                                  .list_moderators = STR(""),
+                                  .list_tag = STR("") };
     for (size_t k = 0; k < tab->row_count; k++) {
         size_t i = find(tab_value(&tab->rows[k], 0));
         if (i < ARRAY_LEN(rows) && rows[i].offset != SIZE_MAX && tab->rows[k].count >= 2)

@@ -88,6 +88,18 @@ static enum rc put_part(const struct spool_entry *entry, struct str id,
     return rc;
 }
 
+/* The header for the members; the post gets its number. */
+static enum rc make_header(const struct spool_entry *entry, size_t i, const struct list *l,
+                           struct str old, struct buf *out, struct err *e)
+{
+    struct list numbered = *l;
+    enum rc rc =
+        list_tag_counts(l->tag) ? list_number(l, entry->id, i, &numbered.number, e) : RC_OK;
+    if (rc == RC_OK && list_header(&numbered, old, out) != RC_OK)
+        return err_perm(e, "5.6.0", "the header is too large for a list");
+    return rc;
+}
+
 static enum rc make_parts(const struct spool_entry *entry, size_t i, const struct list *l,
                           list_made_fn *made, void *ctx, enum list_outcome *out, struct err *e)
 {
@@ -97,13 +109,13 @@ static enum rc make_parts(const struct spool_entry *entry, size_t i, const struc
     struct str old = STR("");
     uint64_t end = 0;
     size_t count = 0;
-    bool loop = false;
     buf_init(&header, 2 * LIST_HEADER_MAX);
     enum rc rc = spool_read_header(entry, &mem, &old, &end, e);
-    if (rc == RC_OK && list_header(l, old, &header, &loop) != RC_OK)
-        rc = err_perm(e, "5.6.0", "the header is too large for a list");
+    bool loop = rc == RC_OK && list_header_loops(l, old);
     if (rc == RC_OK && !loop)
         rc = collect(l, &mem, &members, &count, e);
+    if (rc == RC_OK && count > 0)
+        rc = make_header(entry, i, l, old, &header, e);
     *out = loop ? LIST_LOOPS : count == 0 ? LIST_EMPTY : LIST_SENT;
     struct envelope env = part_envelope(entry, i);
     if (!l->sender.is_null)

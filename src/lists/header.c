@@ -152,29 +152,49 @@ static enum rc add_fields(const struct list *l, struct buf *out)
                        : rc;
 }
 
-enum rc list_header(const struct list *l, struct str header, struct buf *out, bool *out_loop)
+bool list_header_loops(const struct list *l, struct str header)
 {
     struct arena mem AUTO_RELEASE_ARENA = { 0 };
-    struct str name, rest = header;
-    bool has_reply_to = l->options.use_reply_to;
-    *out_loop = false;
-    while (header.n > 0 && (header.p[0] == ' ' || header.p[0] == '\t'))
-        header = rest = str_skip(header, 1); /* or it would continue what comes before */
-    while (rest.n > 0 && !has_reply_to) {
-        (void)header_next_field(&rest, &name);
-        has_reply_to = str_ieq(name, STR("Reply-To"));
+    struct str name;
+    while (header.n > 0) {
+        struct str field = header_next_field(&header, &name);
+        if (str_ieq(name, STR("Delivered-To")) && is_own_mark(l, field, &mem))
+            return true;
     }
+    return false;
+}
+
+static bool has_field(struct str header, struct str wanted)
+{
+    struct str name = STR("");
+    while (header.n > 0 && !str_ieq(name, wanted))
+        (void)header_next_field(&header, &name);
+    return str_ieq(name, wanted);
+}
+
+enum rc list_header(const struct list *l, struct str header, struct buf *out)
+{
+    struct arena mem AUTO_RELEASE_ARENA = { 0 };
+    struct str name;
+    while (header.n > 0 && (header.p[0] == ' ' || header.p[0] == '\t'))
+        header = str_skip(header, 1); /* or it would continue what comes before */
+    bool has_reply_to = l->options.use_reply_to || has_field(header, STR("Reply-To"));
+    bool tagged = l->tag.n == 0; /* or needn't be */
     enum rc rc = trace_print_delivered_to(l->address.local, l->address.domain, out);
     while (rc == RC_OK && header.n > 0) {
         struct str field = header_next_field(&header, &name);
-        if (str_ieq(name, STR("Delivered-To")) && is_own_mark(l, field, &mem))
-            *out_loop = true;
-        if (l->rewrites_from && str_ieq(name, STR("From")))
+        if (l->rewrites_from && str_ieq(name, STR("From"))) {
             rc = rewrite_from(l, field, has_reply_to, &mem, out);
-        else if (!is_replaced(l, name))
+        } else if (!tagged && str_ieq(name, STR("Subject"))) {
+            rc = list_tag_print(l, field, out);
+            tagged = true;
+        } else if (!is_replaced(l, name)) {
             rc = buf_add_str(out, field);
+        }
     }
     if (rc == RC_OK && out->p[out->n - 1] != '\n')
         rc = buf_add_char(out, '\n');
+    if (rc == RC_OK && !tagged)
+        rc = list_tag_print(l, STR(""), out);
     return rc == RC_OK ? add_fields(l, out) : rc;
 }

@@ -4,6 +4,7 @@
  */
 #include "lists/lists_int.h"
 
+#define TAG_MAX 200u
 #define ADDRESS_ANY (ADDRESS_LOOSE_DOTS | ADDRESS_QUOTED | ADDRESS_UTF8)
 
 bool list_address(struct str text, struct arena *a, struct address *out)
@@ -29,6 +30,12 @@ enum rc list_load(const struct account *account, struct arena *a, struct list *o
         l.sender = (struct address){ .is_null = true };
         log_warn(EV("ListSender is no address"), KS("list", address_print(&l.address, a)),
                  KS("value", sender));
+    }
+    l.tag = str_trim(l.options.list_tag);
+    if (l.tag.n > TAG_MAX || !str_is_utf8(l.tag) || str_has_control(l.tag)) {
+        l.tag = STR("");
+        log_warn(EV("ListTag is too long, or no text in UTF-8"),
+                 KS("list", address_print(&l.address, a)));
     }
     *out = l;
     return RC_OK;

@@ -18,9 +18,11 @@ struct list {
     struct user_options options;
     struct address sender; /* ListSender; is_null: the poster's own reverse-path stays */
     bool rewrites_from;    /* set by the caller of list_expand: From becomes the list's */
+    struct str tag;        /* ListTag, trimmed; empty: none */
+    uint64_t number;       /* of the post, set by list_expand */
 };
-/* user.tab of the account. RC_TEMP: unreadable. A ListSender that is no address counts as none.
- */
+/* user.tab of the account. RC_TEMP: unreadable. A ListSender that is no address counts as none,
+ * and so does a ListTag of many octets, or of such as aren't text. */
 enum rc list_load(const struct account *account, struct arena *a, struct list *out,
                   struct err *e) CHECK_RESULT;
 
@@ -42,12 +44,13 @@ enum rc list_may_post(const struct list *l, const struct address *from, struct s
 /*
  * The header (with LF, up to the blank line, without it) as members get it, appended to out:
  * Delivered-To in front; List-Id and List-Post for other lists' List- fields (RFC 2919, RFC
- * 2369); Reply-To with UseReplyTo. With rewrites_from From becomes "author via list" <list>,
- * the old one X-Original-From, and the author's address Reply-To where that isn't the list.
- * *out_loop: the message was through this list already. RC_PERM: too large. Pure.
+ * 2369); Reply-To with UseReplyTo; the tag in Subject. With rewrites_from From becomes "author
+ * via list" <list>, the old one X-Original-From, and the author's address Reply-To where that
+ * isn't the list. RC_PERM: too large. Pure.
  */
-enum rc list_header(const struct list *l, struct str header, struct buf *out,
-                    bool *out_loop) CHECK_RESULT;
+enum rc list_header(const struct list *l, struct str header, struct buf *out) CHECK_RESULT;
+/* Was the message with this header through the list already? Pure. */
+bool list_header_loops(const struct list *l, struct str header);
 
 /* --- the queue role ---------------------------------------------------------------------- */
 

@@ -27,6 +27,17 @@ enum rc list_members_read(const struct list *l, struct arena *a, struct list_mem
 /* The domain of the first address in the header's From; empty: none. In a. */
 struct str list_author(struct str header, struct arena *a);
 
+/* Has ListTag a place for the post's number? */
+bool list_tag_counts(struct str tag);
+/* Subject with the tag, appended to out. field: as it was, or empty. Fails only as buf_add
+ * does.
+ */
+enum rc list_tag_print(const struct list *l, struct str field, struct buf *out) CHECK_RESULT;
+/* The number of the post that recipient i of the entry is: the one that it got before, or a new
+ * one, durably. RC_TEMP. */
+enum rc list_number(const struct list *l, struct str entry, size_t recipient, uint64_t *out,
+                    struct err *e) CHECK_RESULT;
+
 /* The entry that waits for a moderator, made of recipient i. */
 enum rc list_hold(const struct spool_entry *entry, size_t i, const struct list *l,
                   list_made_fn *made, void *ctx, struct err *e) CHECK_RESULT;

@@ -49,9 +49,9 @@ static void headers(void **state)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct buf out AUTO_RELEASE_BUF;
         struct list l = a_list(rows[i].reply_to, STR("??"));
-        bool loop = false;
+        bool loop = list_header_loops(&l, str_from_c(rows[i].in));
         buf_init(&out, 4096);
-        assert_int_equal(list_header(&l, str_from_c(rows[i].in), &out, &loop), RC_OK);
+        assert_int_equal(list_header(&l, str_from_c(rows[i].in), &out), RC_OK);
         if (!str_eq(buf_str(&out), str_from_c(rows[i].out)) || loop != rows[i].loop)
             fail_msg("%s: [%s] loop %d", rows[i].name, out.p, loop);
     }
@@ -69,18 +69,83 @@ static void names(void **state)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct buf out AUTO_RELEASE_BUF;
         struct list l = a_list(false, str_from_c(rows[i].real_name));
-        bool loop = false;
         buf_init(&out, 4096);
-        assert_int_equal(list_header(&l, STR(""), &out, &loop), RC_OK);
+        assert_int_equal(list_header(&l, STR(""), &out), RC_OK);
         if (str_find_str(buf_str(&out), str_from_c(rows[i].want)) == SIZE_MAX)
             fail_msg("%s: [%s]", rows[i].real_name, out.p);
     }
     struct buf small AUTO_RELEASE_BUF;
     struct list l = a_list(false, STR(""));
-    bool loop = false;
     buf_init(&small, 40);
-    assert_int_equal(list_header(&l, STR("Subject: a rather long one\n"), &small, &loop),
-                     RC_PERM);
+    assert_int_equal(list_header(&l, STR("Subject: a rather long one\n"), &small), RC_PERM);
+}
+
+/* ListTag with number 13. */
+static const struct {
+    const char *name, *tag, *in, *out;
+} tag_rows[] = {
+    { "put in front", "[t %d]", "Subject: x\n", "Subject: [t 13] x\n" },
+    { "zeros", "[t:%05d]", "Subject: x\n", "Subject: [t:00013] x\n" },
+    { "blanks", "[t:%5d]", "Subject: x\n", "Subject: [t:   13] x\n" },
+    { "no number", "[t]", "Subject: [T] x\n", "Subject: [t] x\n" },
+    { "a percent sign", "[5% %d %]", "Subject: x\n", "Subject: [5% 13 %] x\n" },
+    { "no subject", "[t %d]", "", "Subject: [t 13]\n" },
+    { "an empty one", "[t %d]", "Subject:\n", "Subject: [t 13]\n" },
+    { "only the first field", "[t]", "Subject: x\nSubject: y\n",
+      "Subject: [t] x\nSubject: y\n" },
+    { "a reply", "[t %d]", "Subject: Re: [t 12] x\n", "Subject: [t 13] Re: x\n" },
+    { "a reply to a reply", "[t %d]", "Subject: Re: [t 12] Re: x\n",
+      "Subject: [t 13] Re: x\n" },
+    { "marks of others", "[t %d]", "Subject: RE[3]: [t 12] AW: Fwd: x\n",
+      "Subject: [t 13] RE[3]: Fwd: x\n" },
+    { "twice", "[t %d]", "Subject: [t 9] Re: [t 12] x\n", "Subject: [t 13] Re: x\n" },
+    { "behind another list's", "[t %d]", "Subject: [o 7] [t 12] x\n",
+      "Subject: [t 13] [o 7] x\n" },
+    { "not inside", "[t %d]", "Subject: about [t 12] x\n", "Subject: [t 13] about [t 12] x\n" },
+    { "marks stay without a tag", "[t %d]", "Subject: Re: Re: x\n",
+      "Subject: [t 13] Re: Re: x\n" },
+    { "not the start of a word", "news", "Subject: newspaper\n", "Subject: news newspaper\n" },
+    { "folded", "[t %d]", "Subject: Re: [t\n 12] x\n", "Subject: [t 13] Re: x\n" },
+    { "words stay as they are", "[t %d]", "Subject: =?iso-2022-jp?Q?x?=\n",
+      "Subject: [t 13] =?iso-2022-jp?Q?x?=\n" },
+    { "unknown words stay", "[t %d]", "Subject: =?no-such?B?eA==?=\n",
+      "Subject: [t 13] =?no-such?B?eA==?=\n" },
+    { "inside an encoded word", "[t %d]", "Subject: =?utf-8?Q?Re:_[t_12]_=E6=97=A5?=\n",
+      "Subject: [t 13] =?UTF-8?B?UmU6IOaXpQ==?=\n" },
+    /* "Re: [t 12] " and a character of JIS, which comes back in JIS */
+    { "in JIS", "[t %d]", "Subject: =?ISO-2022-JP?B?UmU6IFt0IDEyXSAbJEJGfBsoQg==?=\n",
+      "Subject: [t 13] =?ISO-2022-JP?B?UmU6IBskQkZ8GyhC?=\n" },
+    { "a tag of other letters", "[\xe6\x97\xa5 %d]", "Subject: x\n",
+      "Subject: =?UTF-8?B?W+aXpSAxM10=?= x\n" },
+    { "before words", "[\xe6\x97\xa5 %d]", "Subject: =?UTF-8?B?5pel?=\n",
+      "Subject: =?UTF-8?B?W+aXpSAxM10g?= =?UTF-8?B?5pel?=\n" },
+    { "of a reply in JIS", "[\xe6\x97\xa5 %d]",
+      "Subject: =?ISO-2022-JP?B?UmU6IFsbJEJGfBsoQiAxMl0g?= "
+      "=?ISO-2022-JP?B?GyRCRnwbKEI=?=\n",
+      "Subject: =?ISO-2022-JP?B?WxskQkZ8GyhCIDEzXSBSZTogGyRCRnwbKEI=?=\n" },
+    { "raw octets stay", "[t %d]", "Subject: \x93\xfa [t 12]\n",
+      "Subject: [t 13] \x93\xfa [t 12]\n" },
+    { "a long line is folded behind the tag", "[t %d]",
+      "Subject: 345678901234567890123456789012345678901234567890123456789012345678901\n",
+      "Subject: [t 13]\n "
+      "345678901234567890123456789012345678901234567890123456789012345678901\n" },
+};
+
+static void tags(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(tag_rows); i++) {
+        struct buf out AUTO_RELEASE_BUF;
+        struct list l = a_list(false, STR(""));
+        l.tag = str_from_c(tag_rows[i].tag);
+        l.number = 13;
+        buf_init(&out, 4096);
+        assert_int_equal(list_header(&l, str_from_c(tag_rows[i].in), &out), RC_OK);
+        struct str got = str_skip(buf_str(&out), strlen(FRONT));
+        got = str_head(got, got.n - strlen(ID));
+        if (!str_eq(got, str_from_c(tag_rows[i].out)))
+            fail_msg("%s: [%.*s]", tag_rows[i].name, STR_ARG(got));
+    }
 }
 
 /* --- rights ------------------------------------------------------------------------------ */
@@ -151,6 +216,34 @@ static void rights(void **state)
     root_leave();
 }
 
+/* Each post its own, each repetition the same; with many under way and none. */
+static void numbers(void **state)
+{
+    (void)state;
+    struct list l = a_list(false, STR(""));
+    struct err e;
+    uint64_t n = 0, again = 0;
+    begin();
+    l.account.folder = STR("domains/x.test/team");
+    for (uint64_t i = 1; i <= 300; i++) {
+        struct arena a AUTO_RELEASE_ARENA = { 0 };
+        struct str id = arena_printf(&a, "%021" PRIx64, i);
+        assert_int_equal(list_number(&l, id, 2, &n, &e), RC_OK);
+        assert_int_equal(n, i);
+        assert_int_equal(list_number(&l, id, 2, &again, &e), RC_OK);
+        assert_int_equal(again, i);
+    }
+    struct str same = STR("00000000000000000012c");
+    assert_int_equal(list_number(&l, same, 3, &n, &e), RC_OK);
+    assert_int_equal(n, 301);
+    root_put("domains/x.test/team/.posts", "1234\n");
+    assert_int_equal(list_number(&l, same, 2, &n, &e), RC_OK);
+    assert_int_equal(n, 1235);
+    root_put("domains/x.test/team/.posts", "rubbish\n");
+    assert_int_equal(list_number(&l, same, 2, &n, &e), RC_TEMP);
+    root_leave();
+}
+
 static void answers(void **state)
 {
     (void)state;
@@ -188,10 +281,8 @@ static void answers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(headers),
-        cmocka_unit_test(names),
-        cmocka_unit_test(rights),
-        cmocka_unit_test(answers),
+        cmocka_unit_test(headers), cmocka_unit_test(names),   cmocka_unit_test(tags),
+        cmocka_unit_test(rights),  cmocka_unit_test(numbers), cmocka_unit_test(answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 #include "conf/logfiles.h"
 #include "conf/options.h"
 #include "fetch/fetch.h"
+#include "mail/charset.h"
 #include "master/recover.h"
 #include "master/roles.h"
 #include "queue/queue.h"
@@ -236,6 +237,7 @@ static void every_second(void)
 static enum rc start(const struct role_env *env, struct pool **pool, struct commit **commit,
                      struct err *e)
 {
+    charsets_hold();
     enum rc rc = role_get_users(env, e);
     if (rc == RC_OK) /* what this role's process before may have left: deliveries to note */
         rc = commit_recover_log(this_role->name, recover_tag, NULL, NULL, e);

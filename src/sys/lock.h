@@ -12,6 +12,7 @@ enum lock_rank {
     LOCK_TABLES,    /* conf/: a cached table is being replaced */
     LOCK_USERS,     /* users/: the current index */
     LOCK_LIMITS,    /* wire/: sessions per address */
+    LOCK_LISTS,     /* lists/: a post gets its number */
     LOCK_STORE,     /* store/ */
     LOCK_SPOOL,     /* spool/ */
     LOCK_QUEUE,     /* queue/: the scheduler's inbox */

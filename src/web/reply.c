@@ -1,40 +1,11 @@
 /* reply.c - answers in JSON, and what requests hold. */
+#include "mail/charset.h"
 #include "web/web_int.h"
-#include <iconv.h>
-
-/* The sealed role can't load what converts charsets: it is loaded, and held, before. */
-static iconv_t held[4];
-
-void charsets_hold(void)
-{
-    static const char *const names[] = { "EUC-JP", "CP932" };
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        held[2 * i] = iconv_open("UTF-8", names[i]);
-        held[2 * i + 1] = iconv_open(names[i], "UTF-8");
-        if (held[2 * i] == (iconv_t)-1 || held[2 * i + 1] == (iconv_t)-1)
-            log_warn(EV("charset isn't known to this system"), KV("name", names[i]));
-    }
-}
-
-void charsets_drop(void)
-{
-    for (size_t i = 0; i < ARRAY_LEN(held); i++)
-        if (held[i] != NULL && held[i] != (iconv_t)-1)
-            (void)iconv_close(held[i]);
-    memset(held, 0, sizeof(held));
-}
 
 static struct str convert(const char *from, struct str s, struct arena *a)
 {
-    size_t room = s.n * 4 + 8, left = room, in_left = s.n;
-    char *out = arena_new(a, room), *to = out;
-    char *in = arena_c(a, s);
-    iconv_t cd = iconv_open("UTF-8", from);
-    if (cd == (iconv_t)-1)
-        return (struct str){ NULL, 0 };
-    size_t rc = iconv(cd, &in, &in_left, &to, &left);
-    (void)iconv_close(cd);
-    return rc == (size_t)-1 ? (struct str){ NULL, 0 } : str_from(out, room - left);
+    struct str out = { NULL, 0 };
+    return charset_convert(from, CHARSET_UTF8, s, a, &out) ? out : (struct str){ NULL, 0 };
 }
 
 /* U+0080 to U+009F: what Shift_JIS looks like when it is taken for EUC-JP. */

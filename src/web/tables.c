@@ -1,7 +1,7 @@
 /* tables.c - see tables.h. */
 #include "web/tables.h"
 #include "conf/tab.h"
-#include <iconv.h>
+#include "mail/charset.h"
 #include <openssl/evp.h>
 
 #define TRIAL_MOST_S 86400
@@ -93,16 +93,7 @@ bool tabtext_encode(const struct table_text *t, struct str text, struct str *out
         *out = text;
         return true;
     }
-    iconv_t cd = iconv_open(t->charset, "UTF-8");
-    if (cd == (iconv_t)-1)
-        return false;
-    size_t room = text.n * 2 + 8, left = room, in_left = text.n;
-    char *in = arena_c(t->mem, text), *to = arena_new(t->mem, room);
-    *out = str_from(to, 0);
-    size_t rc = iconv(cd, &in, &in_left, &to, &left);
-    (void)iconv_close(cd);
-    out->n = room - left;
-    return rc != (size_t)-1;
+    return charset_convert(CHARSET_UTF8, t->charset, text, t->mem, out);
 }
 
 json_t *tabtext_json(const struct table_text *t)

@@ -4,6 +4,7 @@
  */
 #include "conf/options.h"
 #include "gates/gates.h"
+#include "mail/charset.h"
 #include "users/users.h"
 #include "web/jobs.h"
 #include "web/lookup.h"

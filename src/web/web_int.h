@@ -102,9 +102,6 @@ void web_refuse(struct web *w, const char *code, json_t *values, const char *fmt
 void web_trouble(struct web *w, const struct err *e);
 /* Text whose charset shows by itself. */
 json_t *web_str(struct str s);
-/* Before the role is sealed; at its end. */
-void charsets_hold(void);
-void charsets_drop(void);
 /* "UTF-8", "EUC-JP" or "CP932": what the octets of an old table are, as far as they show. */
 const char *web_charset(struct str text);
 /* Text in that charset; octets that mean nothing in it become U+FFFD. */
