@@ -111,7 +111,7 @@ static void in_japanese(void **state)
     d.japanese = true;
     const char *text = print(&d, &a);
     has(text, "\nSubject: =?UTF-8?B?"
-              "44Oh44O844Or44KS6YWN6YCB44Gn44GN44G+44Gb44KT44Gn44GX44Gf?=\n");
+              "44Oh44O844Or44KS6YWN6YCB44Gn44GN44G+44Gb44KT44Gn44GX?=\n =?UTF-8?B?44Gf?=\n");
     has(text, "charset=utf-8\nContent-Transfer-Encoding: 8bit\n");
     has(text, "再送は行いません。");
     has(text, "\nStatus: 5.1.1\n");
