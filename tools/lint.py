@@ -230,6 +230,23 @@ def check_links():
                 say(page, text.count("\n", 0, m.start()) + 1, f"link to {m.group(1)}, which is not there")
 
 
+def check_said():
+    """What ui/src/said.ts translates, the program still says."""
+    literals, page = set(), "ui/src/said.ts"
+    for path in sources():
+        if not path.endswith("_test.c"):
+            with open(path, encoding="utf-8") as f:
+                text = re.sub(r'%" PRI\w+(\s*")?', lambda m: "%d" if m.group(1) else '%d"', f.read())
+            for m in re.finditer(r'"(?:\\.|[^"\\\n])*"(?:\s*"(?:\\.|[^"\\\n])*")*', text):
+                joined = "".join(re.findall(r'"((?:\\.|[^"\\\n])*)"', m.group(0)))
+                literals.add(re.sub(r"%[-0-9.*]*(?:ll|[lzh])?[a-z]", "{}", joined.replace('\\"', '"')))
+    with open(page, encoding="utf-8") as f:
+        text = f.read()
+    for m in re.finditer(r"""\[\s*(["'])(.+?)\1,\s*(["']).*?\3,?\s*\]""", text):
+        if not {m.group(2), m.group(2).removesuffix(": {}")} & literals:
+            say(page, text.count("\n", 0, m.start()) + 1, f"no source says: {m.group(2)}")
+
+
 def main():
     for path in sources():
         with open(path, encoding="utf-8") as f:
@@ -250,6 +267,7 @@ def main():
     check_rfcs()
     check_generated()
     check_links()
+    check_said()
     for finding in findings:
         print(finding)
     return 1 if findings else 0

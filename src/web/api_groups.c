@@ -270,7 +270,8 @@ static bool read_group(struct web *w, const struct table_text *t, const struct t
         }
     }
     if (values[1].n == 0) {
-        web_refuse(w, "missing", json_pack("{s:s}", "name", "name"), "name is missing");
+        web_refuse(w, "missing", json_pack("{s:s, s:s}", "name", "name", "kind", "name"),
+                   "name is missing");
         return false;
     }
     if (values[2].n > 0 && values[3].n > 0 && str_cmp(values[3], values[2]) < 0) {

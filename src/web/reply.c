@@ -129,7 +129,8 @@ bool web_member(struct web *w, const char *name, struct str *out)
     if (!web_member_or_empty(w, name, out))
         return false;
     if (out->n == 0)
-        web_refuse(w, "missing", json_pack("{s:s}", "name", name), "%s is missing", name);
+        web_refuse(w, "missing", json_pack("{s:s, s:s}", "name", name, "kind", name),
+                   "%s is missing", name);
     return out->n > 0;
 }
 

@@ -85,6 +85,9 @@ class Pages(unittest.TestCase):
         self.assertEqual((answer[3], answer[5]), ("7", "Back on Monday."))
         self.assertEqual(dict(self.rows("domains", DOMAIN, "bob", "user.tab"))["MaxMBSize"], "4321")
 
+    def test_in_japanese(self):
+        self.went_well("in_japanese")
+
     def test_many_at_once(self):
         self.went_well("many_at_once")
         names = [row[1] for row in self.rows("mailusers.tab")]

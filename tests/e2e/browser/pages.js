@@ -357,6 +357,20 @@ scenarios.group = async (browser) => {
   page.complaints = page.complaints.filter((c) => !c.includes('403'));
   return page;
 };
+/** What the server says against it is said in Japanese, its reason too. */
+scenarios.in_japanese = async (browser) => {
+  await signIn(await open(browser)); // for the cookie
+  const page = await open(browser);
+  await page.addInitScript("localStorage.setItem('lang', 'ja')");
+  await signIn(page, '/tls');
+  await page.getByRole('button', { name: '認証局を追加' }).click();
+  await page.getByRole('dialog').locator('textarea').fill('no certificate');
+  await page.getByRole('dialog').locator('button[type=submit]').click();
+  const words = await page.locator('[role=alert]').innerText();
+  check(words === 'この証明書は使えません (証明書 (PEM 形式、-----BEGIN CERTIFICATE-----) がありません)', words);
+  page.complaints = page.complaints.filter((c) => !c.includes('422') && !c.includes('403'));
+  return page;
+};
 scenarios.queue = async (browser) => {
   const page = await signIn(await open(browser), '/queue');
   await page.getByRole('link', { name: 'far.example', exact: true }).click();

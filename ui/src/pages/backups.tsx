@@ -3,6 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { get, post } from "../api";
 import { number, t, time, type Key } from "../i18n";
 import { route } from "../router";
+import { said } from "../said";
 import { Choice, size } from "../ui/fields";
 import { Badge, Button, FormDialog, Grid, Link, Loaded, Page, TextField, useData } from "../ui/parts";
 
@@ -96,13 +97,13 @@ function WorkCard({ work }: { work: Work }) {
             <li key={i}>{line}</li>
           ))}
         </ul>
-        {work.why && <p class="notice bad">{work.why}</p>}
+        {work.why && <p class="notice bad">{said(work.why)}</p>}
       </div>
       {work.notes.length > 0 && (
         <ul>
           {work.notes.map((n, i) => (
             <li key={i}>
-              <code>{n.file}</code>: {n.what}
+              <code>{n.file}</code>: {said(n.what)}
             </li>
           ))}
           {work.left_out > 0 && <li>{t("backups.more-notes", { n: number(work.left_out) })}</li>}

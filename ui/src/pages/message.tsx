@@ -4,6 +4,7 @@ import { ApiError, get, post, remove, text } from "../api";
 import { number, t, time, type Key } from "../i18n";
 import { go } from "../router";
 import { mayWrite } from "../session";
+import { said } from "../said";
 import { size } from "../ui/fields";
 import { Button, Dialog, FormDialog, Grid, Link, Loaded, Page, TextField, notice, useData } from "../ui/parts";
 import { Events, type Trace } from "../ui/story";
@@ -148,7 +149,7 @@ function InQueue(props: { entry: Entry; again: () => void }) {
               )}
             </td>
             <td>{t(("message.rcpt." + r.state) as Key)}</td>
-            <td>{r.reason}</td>
+            <td>{said(r.reason)}</td>
           </tr>
         ))}
       </Grid>

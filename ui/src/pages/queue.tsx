@@ -4,6 +4,7 @@ import { get, post } from "../api";
 import { number, t, time, type Key } from "../i18n";
 import { go, param, route, setParams } from "../router";
 import { mayWrite } from "../session";
+import { said } from "../said";
 import { size } from "../ui/fields";
 import { Badge, Button, FormDialog, Grid, Link, Loaded, Page, TextField, notice } from "../ui/parts";
 import { Pager, Rows, Search, usePieces } from "../ui/pieces";
@@ -139,7 +140,7 @@ function To(props: { entry: Entry }) {
       {first.reason && (
         <>
           <br />
-          <span class="quiet">{first.reason}</span>
+          <span class="quiet">{said(first.reason)}</span>
         </>
       )}
     </>
@@ -242,7 +243,7 @@ function Why(props: { place: Place }) {
     <ul class="plain">
       {reasons.map((r) => (
         <li key={r.text}>
-          {t("queue.times", { n: number(r.count) })} <span class="quiet">{r.text}</span>
+          {t("queue.times", { n: number(r.count) })} <span class="quiet">{said(r.text)}</span>
         </li>
       ))}
       {not_tried > 0 && <li>{t("queue.not-tried", { n: number(not_tried) })}</li>}

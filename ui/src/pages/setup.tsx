@@ -5,6 +5,7 @@ import { ApiError, get, patch, post } from "../api";
 import { t, time, type Key } from "../i18n";
 import { route } from "../router";
 import { mayWrite } from "../session";
+import { said } from "../said";
 import { DnsRecords } from "../ui/dns";
 import { Badge, Button, Grid, Link, Loaded, Page, TextField, notice, problem, useData } from "../ui/parts";
 import { useDomains } from "../ui/pieces";
@@ -110,7 +111,7 @@ function Reachable() {
                 <td>
                   <Badge kind={r.answers ? "good" : "bad"}>{r.answers ? t("reach.yes") : t("reach.no")}</Badge>
                 </td>
-                <td class="breaks">{r.text}</td>
+                <td class="breaks">{said(r.text)}</td>
               </tr>
             ))}
           </Grid>

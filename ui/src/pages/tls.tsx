@@ -4,6 +4,7 @@ import { get, post, put, remove } from "../api";
 import { t, time, type Key } from "../i18n";
 import { route } from "../router";
 import { mayWrite } from "../session";
+import { said } from "../said";
 import { TextArea } from "../ui/fields";
 import { Authority } from "./authority";
 import { Badge, Button, Dialog, Field, FormDialog, Grid, Link, Loaded, Page, TextField, notice, useData } from "../ui/parts";
@@ -39,7 +40,7 @@ function shortName(name: string): string {
 
 function Troubles(props: { held: Held }) {
   const c = props.held.certificate;
-  if (!c) return <Badge kind="bad">{props.held.why ?? t("tls.none")}</Badge>;
+  if (!c) return <Badge kind="bad">{props.held.why ? said(props.held.why) : t("tls.none")}</Badge>;
   if (c.troubles.length === 0) return <Badge kind="good">{t("tls.good")}</Badge>;
   return (
     <>
@@ -270,7 +271,7 @@ function Acme(props: { acme: AcmeState; again: () => void }) {
       ) : (
         <p class="quiet">{t("acme.off")}</p>
       )}
-      {a.why && <p class="notice bad">{t("acme.failed", { why: a.why })}</p>}
+      {a.why && <p class="notice bad">{t("acme.failed", { why: said(a.why) })}</p>}
       <div class="actions">
         {on && mayWrite() && (
           <Button

@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import { get } from "../api";
 import { either, t, type Key } from "../i18n";
+import { said } from "../said";
 import { Check, Choice, type Choices } from "./fields";
 import { Badge, Button, Grid, Link, TextField, notice, problem } from "./parts";
 import { tablePage } from "./table";
@@ -73,7 +74,7 @@ function Steps({ answer }: { answer: Answer }) {
             </td>
             <td>
               <Source step={s} />
-              {s.detail && <div>{s.detail}</div>}
+              {s.detail && <div>{said(s.detail)}</div>}
               {s.reply && <code>{s.reply}</code>}
             </td>
           </tr>

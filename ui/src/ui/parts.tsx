@@ -7,6 +7,7 @@ import { t, type Key } from "../i18n";
 import manual from "../manual.json";
 import { messages } from "../messages";
 import { follow, path } from "../router";
+import { said } from "../said";
 
 /** up: where the page belongs to, [path, name], shown above its title. */
 /** What of the manual is about this page: of its path, or of the longest one above it. */
@@ -299,8 +300,8 @@ export function Notices() {
 export function problem(e: unknown): string {
   if (!(e instanceof ApiError)) return e instanceof Error ? e.message : String(e);
   for (const key of ["error.number." + e.number, `error.${e.code}.${e.values.kind}`, "error." + e.code])
-    if (key in messages) return t(key as Key, { ...e.values, detail: e.message });
-  return e.message;
+    if (key in messages) return t(key as Key, { ...e.values, detail: said(e.message) });
+  return said(e.message);
 }
 
 /* --- what the server knows --- */

@@ -1,6 +1,7 @@
 // What became of a message, as the trace tells it.
 import { number, t, type Key } from "../i18n";
 import { messages } from "../messages";
+import { said } from "../said";
 
 export type StoryEvent = { time: string; role: string; event: string; values: Record<string, string> };
 export type Story = { id: string; state: "queue" | "frozen" | "gone" | "session"; events: StoryEvent[]; more_events: number };
@@ -30,7 +31,7 @@ export function Events(props: { story: Story }) {
                   <span class="quiet">{k}</span> {v}{" "}
                 </span>
               ))}
-            {e.values.reason && <p class="said">{e.values.reason}</p>}
+            {e.values.reason && <p class="said">{said(e.values.reason)}</p>}
           </li>
         ))}
       </ol>
