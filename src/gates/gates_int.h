@@ -3,6 +3,7 @@
 #define HIKYAKU_GATES_GATES_INT_H
 
 #include "conf/options.h"
+#include "conf/tab.h"
 #include "gates/gates.h"
 
 /* One gate: looks at the subject, fills in what differs from its row. */
@@ -30,6 +31,12 @@ void gate_tables_init(void);
 enum rc gate_spammers_find(const struct ip *client, int64_t *out_code, unsigned *out_line);
 /* The first pattern of spam-address.tab that an address matches; the same results. */
 enum rc gate_spam_address_find(struct str address, unsigned *out_line);
+/* Patterns of senders, from such a table; a tab_parse_fn and a tab_release_fn. The line that an
+ * address matches first; 0: none. */
+struct sender_table;
+void *sender_table_parse(const struct tab *tab, void *ctx);
+void sender_table_free(void *value);
+unsigned sender_table_find(const struct sender_table *t, struct str address);
 /* The properties of a client by smtp.ipprop.tab; *out_line 0: none. */
 unsigned gate_ipprop_find(const struct ip *client, unsigned *out_line);
 

@@ -385,6 +385,54 @@ static void what_answers_lead_to(void **state)
     assert_int_equal(memory.name_line, 0);
 }
 
+/* refuse.tab of an account: looked at anew when it changes; most have none. */
+static void refused_senders(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *table, *local; /* NULL: the null sender */
+        enum recipient_kind kind;
+        enum gate_action want;
+        unsigned line;
+    } rows[] = {
+        { NULL, "rude", RECIPIENT_ACCOUNT, GATE_PASS, 0 },
+        { "\"else@far.test\"\n\"*@far.test\"\n", "rude", RECIPIENT_ACCOUNT, GATE_REFUSE, 2 },
+        { "\"else@far.test\"\n\"*@far.test\"\n", "Else", RECIPIENT_LIST, GATE_REFUSE, 1 },
+        { "\"else@far.test\"\n\"*@far.test\"\n", NULL, RECIPIENT_ACCOUNT, GATE_PASS, 0 },
+        { "\"else@far.test\"\n\"*@far.test\"\n", "rude", RECIPIENT_REMOTE, GATE_PASS, 0 },
+        { "\"ru?e@*\"\n", "rude", RECIPIENT_ACCOUNT, GATE_REFUSE, 1 },
+        { "\"r@*\"\n", "rude", RECIPIENT_ACCOUNT, GATE_PASS, 0 },
+        { NULL, "rude", RECIPIENT_ACCOUNT, GATE_PASS, 0 },
+    };
+    root_folder("domains/x.test/amy");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct arena a AUTO_RELEASE_ARENA = { 0 };
+        struct gate_memory memory = { 0 };
+        struct gate_decision d;
+        struct err e;
+        const struct address from = { .local = str_from_c(rows[i].local),
+                                      .domain = STR("far.test"),
+                                      .is_null = rows[i].local == NULL };
+        const struct recipient to = { .kind = rows[i].kind,
+                                      .account = { .folder = STR("domains/x.test/amy") } };
+        struct gate_subject s = { .memory = &memory,
+                                  .tmp = &a,
+                                  .from = &from,
+                                  .recipient = &to,
+                                  .has_login = true,
+                                  .rights = RIGHT_RELAY };
+        if (rows[i].table == NULL)
+            assert_int_equal(file_remove("domains/x.test/amy/refuse.tab", &e), RC_OK);
+        else
+            root_put("domains/x.test/amy/refuse.tab", rows[i].table);
+        for (unsigned again = 0; again < 2; again++) {
+            enum gate_action got = gates_run(GATE_RCPT, &s, NULL, NULL, &d);
+            if (got != rows[i].want || (got == GATE_REFUSE && d.line != rows[i].line))
+                fail_msg("row %zu: %d", i, (int)got);
+        }
+    }
+}
+
 /* Printed, not judged: what the gates cost a connection with a long table. */
 static void long_table(void **state)
 {
@@ -452,7 +500,7 @@ int main(void)
         cmocka_unit_test(spammers_by_address), cmocka_unit_test(properties_by_address),
         cmocka_unit_test(senders_by_pattern),  cmocka_unit_test(whole_ways),
         cmocka_unit_test(what_is_asked),       cmocka_unit_test(what_answers_lead_to),
-        cmocka_unit_test(long_table),
+        cmocka_unit_test(refused_senders),     cmocka_unit_test(long_table),
     };
     log_set_level(LOG_LEVEL_ERROR);
     return cmocka_run_group_tests(tests, make_root, remove_root);

@@ -200,7 +200,7 @@ static unsigned line_in(const struct map *m, struct str text)
     return (unsigned)(uintptr_t)map_get(m, text);
 }
 
-static void *senders_parse(const struct tab *tab, void *ctx)
+void *sender_table_parse(const struct tab *tab, void *ctx)
 {
     struct sender_table *t = mem_new(sizeof(*t));
     (void)ctx;
@@ -221,7 +221,7 @@ static void *senders_parse(const struct tab *tab, void *ctx)
     return t;
 }
 
-static void senders_free(void *value)
+void sender_table_free(void *value)
 {
     struct sender_table *t = value;
     map_release(&t->whole);
@@ -265,7 +265,8 @@ void gate_tables_init(void)
     spammers = tab_cache_new("spammers.tab", spammers_parse, nets_free, NULL);
     ipprops = tab_cache_new("smtp.ipprop.tab", ipprops_parse, nets_free, NULL);
     hnprops = tab_cache_new("smtp.hnprop.tab", hnprops_parse, hnprops_free, NULL);
-    spam_addresses = tab_cache_new("spam-address.tab", senders_parse, senders_free, NULL);
+    spam_addresses =
+        tab_cache_new("spam-address.tab", sender_table_parse, sender_table_free, NULL);
 }
 
 /* --- look-ups ---------------------------------------------------------------------------- */
@@ -337,7 +338,7 @@ static unsigned earlier(unsigned a, unsigned b)
     return MIN(a, b);
 }
 
-static unsigned sender_line(const struct sender_table *t, struct str address)
+unsigned sender_table_find(const struct sender_table *t, struct str address)
 {
     unsigned line = line_in(&t->whole, address);
     size_t at = str_rfind(address, '@');
@@ -354,7 +355,7 @@ enum rc gate_spam_address_find(struct str address, unsigned *out_line)
     struct tab_cached *ref = NULL;
     bool suspect = false;
     const struct sender_table *t = tab_cache_get(spam_addresses, &ref, &suspect);
-    unsigned line = t == NULL ? 0 : sender_line(t, address);
+    unsigned line = t == NULL ? 0 : sender_table_find(t, address);
     tab_cache_put(spam_addresses, &ref);
     if (line == 0)
         return t != NULL || !suspect ? RC_PERM : RC_TEMP;

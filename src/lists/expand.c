@@ -10,6 +10,7 @@
  */
 #include "lists/lists_int.h"
 #include "mail/data.h"
+#include "sys/io.h"
 #include <sys/random.h>
 
 #define MEMBERS_IN_PART ((size_t)20000)
@@ -70,52 +71,120 @@ static struct envelope part_envelope(const struct spool_entry *entry, size_t i)
     return env;
 }
 
+/* What a part is, but for its envelope: the header, and the entry's octets from `from` on, with
+ * a change that counts from where the body is. */
+struct post {
+    struct str header;
+    uint64_t from, body;
+    struct body_change change;
+};
+
+static enum rc put_body(const struct spool_entry *entry, const struct post *p,
+                        struct spool_put *put, struct err *e)
+{
+    uint64_t at = p->from;
+    enum rc rc = RC_OK;
+    for (size_t i = 0; i < p->change.count && rc == RC_OK; i++) {
+        const struct body_splice *s = &p->change.splices[i];
+        rc = spool_copy_range(entry, at, p->body + s->at, put, e);
+        if (rc == RC_OK)
+            rc = spool_put_write(put, s->text, data_wire_octets(s->text), e);
+        at = p->body + s->end;
+    }
+    return rc == RC_OK ? spool_copy(entry, at, put, e) : rc;
+}
+
 static enum rc put_part(const struct spool_entry *entry, struct str id,
-                        const struct envelope *env, struct str header, uint64_t end,
-                        struct err *e)
+                        const struct envelope *env, const struct post *p, struct err *e)
 {
     struct arena mem AUTO_RELEASE_ARENA = { 0 };
     struct spool_put *put = NULL;
     struct str ignored;
     enum rc rc = spool_adopt_begin(id, env, &put, e);
     if (rc == RC_OK)
-        rc = spool_put_write(put, header, data_wire_octets(header), e);
+        rc = spool_put_write(put, p->header, data_wire_octets(p->header), e);
     if (rc == RC_OK)
-        rc = spool_copy(entry, end, put, e);
+        rc = put_body(entry, p, put, e);
     if (rc == RC_OK)
         return spool_put_commit(&put, &mem, &ignored, e);
     spool_put_abort(&put);
     return rc;
 }
 
-/* The header for the members; the post gets its number. */
-static enum rc make_header(const struct spool_entry *entry, size_t i, const struct list *l,
-                           struct str old, struct buf *out, struct err *e)
+/* --- posts ------------------------------------------------------------------------------- */
+
+struct body_of {
+    const struct spool_entry *entry;
+    uint64_t at;
+};
+
+static bool read_body(void *ctx, uint64_t at, char *p, size_t n)
 {
+    const struct body_of *b = ctx;
+    for (size_t got = 0; got < n;) {
+        ssize_t more = io_pread(b->entry->message_fd, p + got, n - got,
+                                b->entry->message_offset + b->at + at + got);
+        if (more <= 0)
+            return false;
+        got += (size_t)more;
+    }
+    return true;
+}
+
+/* Header and footer of the list around the body. */
+static enum rc add_texts(const struct spool_entry *entry, size_t i, const struct list *l,
+                         struct arena *a, struct post *p, struct err *e)
+{
+    struct list_texts texts;
+    struct body_of of = { entry, p->body };
+    const struct list_body body = { entry->message_octets - p->body, read_body, &of };
+    struct str mark = arena_printf(a, "hikyaku-%.*s-%zu", STR_ARG(entry->id), i);
+    enum rc rc = list_texts_read(l, a, &texts, e);
+    if (rc != RC_OK || !list_body_plan(&texts, p->header, &body, mark, a, &p->change)) {
+        p->change.count = 0;
+        return rc;
+    }
+    p->header = p->change.header;
+    if (p->body == p->from) /* the header was all there was */
+        p->header = arena_printf(a, "%.*s\n", STR_ARG(p->header));
+    return RC_OK;
+}
+
+/* What the members get, whose number may be taken here. */
+static enum rc make_post(const struct spool_entry *entry, size_t i, const struct list *l,
+                         struct str old, uint64_t end, struct arena *a, struct post *out,
+                         struct err *e)
+{
+    struct buf header AUTO_RELEASE_BUF;
     struct list numbered = *l;
+    buf_init(&header, 2 * LIST_HEADER_MAX);
     enum rc rc =
         list_tag_counts(l->tag) ? list_number(l, entry->id, i, &numbered.number, e) : RC_OK;
-    if (rc == RC_OK && list_header(&numbered, old, out) != RC_OK)
+    if (rc == RC_OK && list_header(&numbered, old, &header) != RC_OK)
         return err_perm(e, "5.6.0", "the header is too large for a list");
-    return rc;
+    if (rc != RC_OK)
+        return rc;
+    *out = (struct post){ .header = arena_str(a, buf_str(&header)),
+                          .from = end,
+                          .body = MIN(end + 1, entry->message_octets) };
+    return add_texts(entry, i, l, a, out, e);
 }
 
 static enum rc make_parts(const struct spool_entry *entry, size_t i, const struct list *l,
                           list_made_fn *made, void *ctx, enum list_outcome *out, struct err *e)
 {
     struct arena mem AUTO_RELEASE_ARENA = { 0 };
-    struct buf header AUTO_RELEASE_BUF;
     struct envelope_recipient *members = NULL;
     struct str old = STR("");
+    struct post post;
     uint64_t end = 0;
     size_t count = 0;
-    buf_init(&header, 2 * LIST_HEADER_MAX);
     enum rc rc = spool_read_header(entry, &mem, &old, &end, e);
     bool loop = rc == RC_OK && list_header_loops(l, old);
     if (rc == RC_OK && !loop)
         rc = collect(l, &mem, &members, &count, e);
     if (rc == RC_OK && count > 0)
-        rc = make_header(entry, i, l, old, &header, e);
+        rc = make_post(entry, i, l, old, end, &mem, &post, e);
     *out = loop ? LIST_LOOPS : count == 0 ? LIST_EMPTY : LIST_SENT;
     struct envelope env = part_envelope(entry, i);
     if (!l->sender.is_null)
@@ -124,10 +193,11 @@ static enum rc make_parts(const struct spool_entry *entry, size_t i, const struc
         struct str id = spool_part_id(entry->id, i, part, &mem);
         env.recipients = members + at;
         env.recipient_count = MIN(count - at, MEMBERS_IN_PART);
+        env.body_8bit = env.body_8bit || post.change.has_8bit;
         for (size_t k = at; k < at + env.recipient_count; k++)
             env.smtputf8 = env.smtputf8 || members[k].resolved.needs_utf8;
         if (!spool_exists(id))
-            rc = put_part(entry, id, &env, buf_str(&header), end, e);
+            rc = put_part(entry, id, &env, &post, e);
         if (rc == RC_OK)
             made(ctx, id);
     }
@@ -142,6 +212,7 @@ enum rc list_hold(const struct spool_entry *entry, size_t i, const struct list *
     struct envelope_recipient to = entry->env.recipients[i];
     struct envelope env = part_envelope(entry, i);
     struct str id = spool_part_id(entry->id, i, 0, &mem);
+    const struct post whole = { .header = STR("") };
     to.resolved = l->address;
     env.recipients = &to;
     env.recipient_count = 1;
@@ -149,7 +220,7 @@ enum rc list_hold(const struct spool_entry *entry, size_t i, const struct list *
         return err_temp(e, "4.3.0", "no random octets");
     env.approval = arena_printf(&mem, "%02x%02x%02x%02x%02x%02x", octets[0], octets[1],
                                 octets[2], octets[3], octets[4], octets[5]);
-    enum rc rc = spool_exists(id) ? RC_OK : put_part(entry, id, &env, STR(""), 0, e);
+    enum rc rc = spool_exists(id) ? RC_OK : put_part(entry, id, &env, &whole, e);
     if (rc == RC_OK)
         made(ctx, id);
     return rc;

@@ -5,6 +5,7 @@
 #include "lists/lists_int.h"
 
 #define TAG_MAX 200u
+#define TEXT_MAX ((size_t)64 << 10)
 #define ADDRESS_ANY (ADDRESS_LOOSE_DOTS | ADDRESS_QUOTED | ADDRESS_UTF8)
 
 bool list_address(struct str text, struct arena *a, struct address *out)
@@ -134,4 +135,35 @@ enum rc list_members_read(const struct list *l, struct arena *a, struct list_mem
     }
     *out = (struct list_members){ members, count };
     return RC_OK;
+}
+
+/* --- header.tab and footer.tab ------------------------------------------------------------ */
+
+static enum rc read_text(const struct list *l, const char *name, struct arena *a,
+                         struct str *out, struct err *e)
+{
+    struct tab tab;
+    struct buf text AUTO_RELEASE_BUF;
+    struct str path = arena_printf(a, "%.*s/%s", STR_ARG(l->account.folder), name);
+    enum rc rc = tab_read(path.p, a, &tab, e);
+    bool good = true;
+    buf_init(&text, TEXT_MAX);
+    for (size_t i = 0; rc == RC_OK && good && i < tab.row_count; i++) {
+        struct str line = tab_value(&tab.rows[i], 0);
+        good = str_is_utf8(line) && !str_has_control(line) &&
+               buf_printf(&text, "%.*s\n", STR_ARG(line)) == RC_OK;
+    }
+    if (rc != RC_OK)
+        return rc;
+    if (!good)
+        log_warn(EV("text of a list is too long, or not in UTF-8"), KS("file", path));
+    *out = good ? arena_str(a, buf_str(&text)) : STR("");
+    return RC_OK;
+}
+
+enum rc list_texts_read(const struct list *l, struct arena *a, struct list_texts *out,
+                        struct err *e)
+{
+    enum rc rc = read_text(l, "header.tab", a, &out->header, e);
+    return rc == RC_OK ? read_text(l, "footer.tab", a, &out->footer, e) : rc;
 }

@@ -38,6 +38,42 @@ enum rc list_tag_print(const struct list *l, struct str field, struct buf *out) 
 enum rc list_number(const struct list *l, struct str entry, size_t recipient, uint64_t *out,
                     struct err *e) CHECK_RESULT;
 
+/* --- texts around posts ------------------------------------------------------------------- */
+
+/* header.tab and footer.tab: UTF-8, each line ends in LF; empty: none. */
+struct list_texts {
+    struct str header, footer;
+};
+/* RC_TEMP: a table can't be read. What is too large, or no text, counts as none. */
+enum rc list_texts_read(const struct list *l, struct arena *a, struct list_texts *out,
+                        struct err *e) CHECK_RESULT;
+
+/* The body of a post, wherever it is: `octets` of it behind the blank line, read by read(),
+ * which gives all n or false. */
+struct list_body {
+    uint64_t octets;
+    bool (*read)(void *ctx, uint64_t at, char *p, size_t n);
+    void *ctx;
+};
+/* Text in place of the body's octets from `at` to `end`. */
+struct body_splice {
+    uint64_t at, end;
+    struct str text;
+};
+struct body_change {
+    struct str header;             /* as it is then */
+    struct body_splice splices[2]; /* in order */
+    size_t count;
+    bool has_8bit; /* what comes in has such octets */
+};
+/*
+ * How the texts come into a post with this header and body. mark: a boundary that isn't in it.
+ * False: they can't without harm; the body stays. All in a.
+ */
+bool list_body_plan(const struct list_texts *texts, struct str header,
+                    const struct list_body *body, struct str mark, struct arena *a,
+                    struct body_change *out) CHECK_RESULT;
+
 /* The entry that waits for a moderator, made of recipient i. */
 enum rc list_hold(const struct spool_entry *entry, size_t i, const struct list *l,
                   list_made_fn *made, void *ctx, struct err *e) CHECK_RESULT;

@@ -52,14 +52,14 @@ enum rc spool_read_header(const struct spool_entry *entry, struct arena *a, stru
     return RC_OK;
 }
 
-enum rc spool_copy(const struct spool_entry *entry, uint64_t at, struct spool_put *put,
-                   struct err *e)
+enum rc spool_copy_range(const struct spool_entry *entry, uint64_t at, uint64_t end,
+                         struct spool_put *put, struct err *e)
 {
     char *chunk AUTO_FREE = mem_try(CHUNK_BYTES);
     if (chunk == NULL)
         return err_temp(e, "4.3.1", "out of memory");
-    while (at < entry->message_octets) {
-        size_t want = (size_t)MIN((uint64_t)CHUNK_BYTES, entry->message_octets - at);
+    while (at < end) {
+        size_t want = (size_t)MIN((uint64_t)CHUNK_BYTES, end - at);
         ssize_t n = io_pread(entry->message_fd, chunk, want, entry->message_offset + at);
         if (n <= 0)
             return err_temp(e, "4.3.0", "entry %.*s can't be read", STR_ARG(entry->id));
@@ -70,6 +70,12 @@ enum rc spool_copy(const struct spool_entry *entry, uint64_t at, struct spool_pu
         at += (uint64_t)n;
     }
     return RC_OK;
+}
+
+enum rc spool_copy(const struct spool_entry *entry, uint64_t at, struct spool_put *put,
+                   struct err *e)
+{
+    return spool_copy_range(entry, at, entry->message_octets, put, e);
 }
 
 bool spool_part_waits(const struct spool_entry *entry)

@@ -177,6 +177,9 @@ enum rc spool_read_header(const struct spool_entry *entry, struct arena *a, stru
 /* The message from octet `at` on into the put. */
 enum rc spool_copy(const struct spool_entry *entry, uint64_t at, struct spool_put *put,
                    struct err *e) CHECK_RESULT;
+/* The same up to octet `end`. */
+enum rc spool_copy_range(const struct spool_entry *entry, uint64_t at, uint64_t end,
+                         struct spool_put *put, struct err *e) CHECK_RESULT;
 /* Held or released by the administrator; a notice of delay (or to moderators) was sent; a
  * moderator approved. */
 enum spool_mark { SPOOL_HELD, SPOOL_RELEASED, SPOOL_DELAY_NOTICE, SPOOL_APPROVED };

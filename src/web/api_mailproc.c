@@ -40,15 +40,6 @@ static bool read_line(struct web *w, struct table_text *t, const json_t *row,
     return good;
 }
 
-/* The n-th line that has values. */
-static struct table_line *nth(struct table_text *t, size_t n)
-{
-    for (size_t i = 0; i < t->line_count; i++)
-        if (t->lines[i].count > 0 && n-- == 0)
-            return &t->lines[i];
-    return NULL;
-}
-
 /* These lines instead of those there; comments and lines that stay the same keep their octets.
  */
 void api_mailproc_set(struct web *w)
@@ -68,11 +59,11 @@ void api_mailproc_set(struct web *w)
     {
         if (!read_line(w, &t, row, values, &count))
             return;
-        line = nth(&t, i);
+        line = tabtext_nth(&t, i);
         if (line == NULL || !proclines_are_same(line, values, count))
             tabtext_put(&t, line, values, count);
     }
-    while ((line = nth(&t, json_array_size(lines))) != NULL)
+    while ((line = tabtext_nth(&t, json_array_size(lines))) != NULL)
         tabtext_remove(&t, line);
     if (tabtext_store(w, &t))
         web_json(w, 200, json_pack("{s:s}", "version", t.version));

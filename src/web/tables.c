@@ -87,6 +87,14 @@ struct table_line *tabtext_at(const struct table_text *t, unsigned number)
     return NULL;
 }
 
+struct table_line *tabtext_nth(const struct table_text *t, size_t n)
+{
+    for (size_t i = 0; i < t->line_count; i++)
+        if (t->lines[i].count > 0 && n-- == 0)
+            return &t->lines[i];
+    return NULL;
+}
+
 bool tabtext_encode(const struct table_text *t, struct str text, struct str *out)
 {
     if (str_is_ascii(text) || strcmp(t->charset, "UTF-8") == 0) {

@@ -36,6 +36,8 @@ enum rc tabtext_load(const char *path, struct arena *a, struct table_text *out,
 struct table_line *tabtext_find(const struct table_text *t, struct str name);
 /* The line of that number, or NULL. */
 struct table_line *tabtext_at(const struct table_text *t, unsigned number);
+/* The n-th line that has values, from 0, or NULL. */
+struct table_line *tabtext_nth(const struct table_text *t, size_t n);
 /* The text (UTF-8) as the table writes it. False: its charset can't. */
 bool tabtext_encode(const struct table_text *t, struct str text, struct str *out);
 /* {"version": ..., "lines": [[...], ...]}: what isn't blank or a comment. */

@@ -41,6 +41,7 @@ CASES = [
     case("spam-address", "127.0.1.2", "spam-address.tab:1", "550", sender="a@rude.example"),
     case("sender-domain", "127.0.1.2", "CheckMailerDomain", "550", sender="a@none.example"),
     case("sender", "127.0.1.1", "SubmissionSenderCheck", "553", login="alice", service="submission", tls=True),
+    case("refused-sender", "127.0.1.1", f"domains/{DOMAIN}/carol/refuse.tab:1", "550", rcpt=f"carol@{DOMAIN}"),
     case("relay", "127.0.1.1", "smtprelay.tab", "550", rcpt=FAR),
     case("relay", "127.0.1.8", "smtprelay.tab:1", rcpt=FAR, action="passed"),
     case("relay", "127.0.1.1", "SmtpPerms", sender=f"alice@{DOMAIN}", rcpt=FAR, login="alice", service="submission", tls=True,
@@ -58,7 +59,7 @@ class Explain(unittest.TestCase):
         cls.dns.a("6.1.0.127.list.example", "127.0.0.2")
         cls.dns.mx("far.example", (10, "mx.far.example"))
         cls.dns.mx("rude.example", (10, "mx.far.example"))
-        cls.server = Server(settings={
+        cls.server = Server(users=("alice", "bob", "carol"), settings={
             "MaxSessionsPerAddress": 0, "SMTP-MaxErrors": 0, "EnableAuthSMTP-POP3": 1, "CustMapsList": "list.example:1",
             "SmartDNSHost": f"127.0.0.1@{cls.dns.port}", "DnssecAnchor": "", "AllowNullSender": 0, "CheckMailerDomain": 1,
             "SMTP-IpMapDropCode": 0, "SmtpNoTLSAuths": "", "CustomSMTPMessage": "see example.com", "SMTP-RDNSCheck": 0})
@@ -72,6 +73,7 @@ class Explain(unittest.TestCase):
         table("spam-address.tab", ("*@rude.example",))
         table("smtprelay.tab", ("127.0.1.8", "255.255.255.255"))
         table(f"domains/{DOMAIN}/bob/user.tab", ("SmtpPerms", "R"))
+        table(f"domains/{DOMAIN}/carol/refuse.tab", ("*@far.example",))
         table("limits.tab", ("address", "connections", 300, 3600, "refuse"), ("address", "messages", 2, 3600, "refuse"),
               ("address", "recipients", 4, 3600, "delay=1"))
         cls.server.start()

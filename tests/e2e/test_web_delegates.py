@@ -73,6 +73,14 @@ class Delegates(WebTest):
         self.assertEqual(client.api("PUT", f"/users/{OWN}/ann/password", {})[0], 200)
         self.assertEqual(client.api("PUT", f"/users/{OWN}/ann/forwarding", {"keep": True, "addresses": ["x@far.example"]})[0], 200)
         self.assertEqual(client.api("PUT", f"/users/{OWN}/ann/forwarding", {"keep": True, "addresses": []})[0], 200)
+        for path, lines in ((f"/users/{OWN}/ann/lines/refuse", ["*@rude.example"]), (f"/users/{OWN}/club/lines/refuse", []),
+                            (f"/users/{OWN}/club/lines/footer", ["a", "", "日本"])):
+            self.assertEqual(client.api("PUT", path, {"lines": lines})[0], 200, path)
+            self.assertEqual(client.api("GET", path)[1]["lines"], lines)
+        for path, lines, status in ((f"/users/{OWN}/ann/lines/footer", ["a"], 404), (f"/users/{OWN}/ann/lines/user", ["a"], 404),
+                                    (f"/users/{OWN}/ann/lines/refuse", [""], 422), (f"/users/{OWN}/club/lines/footer", ["a\tb"], 422),
+                                    (f"/users/{OWN}/ann/lines/refuse", "x", 422)):
+            self.assertEqual(client.api("PUT", path, {"lines": lines})[0], status, path)
         self.assertEqual(client.api("PUT", "/session/password", {"password": "deputys-other"})[0], 200)
         self.assertEqual({s["name"] for s in client.api("GET", "/sign-ins")[1]}, {name})
         rows = client.api("GET", "/audit")[1]["rows"]

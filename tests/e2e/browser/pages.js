@@ -141,7 +141,7 @@ const scenarios = {
   async list_member(browser) {
     const page = await signIn(await open(browser), `/lists/${DOMAIN}/news`);
     await page.getByRole('button', { name: 'Add members' }).click();
-    await page.getByLabel('Addresses').fill('one@elsewhere.example\ntwo@elsewhere.example\nnone');
+    await page.getByLabel('Addresses', { exact: true }).fill('one@elsewhere.example\ntwo@elsewhere.example\nnone');
     await page.getByRole('dialog').getByRole('button', { name: 'Add' }).click();
     await page.getByRole('dialog').getByRole('alert').filter({ hasText: 'none' }).waitFor();
     await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
@@ -154,6 +154,31 @@ const scenarios = {
     await page.getByRole('button', { name: 'Save' }).click();
     await page.getByText('2 changes not saved').waitFor({ state: 'detached' });
     page.complaints = page.complaints.filter((c) => !c.includes('422'));
+    return page;
+  },
+
+  async list_texts(browser) {
+    const page = await signIn(await open(browser), `/lists/${DOMAIN}/news`);
+    const change = async (label, text) => {
+      await page.getByLabel(label).fill(text);
+      await page.getByRole('button', { name: 'Save' }).click();
+      await page.getByRole('button', { name: 'Save' }).waitFor({ state: 'detached' });
+    };
+    await change('In front of Subject', '[news %d]');
+    await change('Behind the text', '-- \n退会は担当者まで\n\n');
+    await change('Addresses or patterns', '*@rude.example\n\n  a@b.example ');
+    await page.reload();
+    for (const [label, text] of [['In front of Subject', '[news %d]'], ['Behind the text', '-- \n退会は担当者まで\n\n'],
+      ['Addresses or patterns', '*@rude.example\na@b.example\n']])
+      await until(label, async () => (await page.getByLabel(label).inputValue()) === text);
+    await change('Addresses or patterns', '');
+    return page;
+  },
+
+  async account_refuses(browser) {
+    const page = await signIn(await open(browser), `/accounts/${DOMAIN}/alice`);
+    await page.getByLabel('Addresses or patterns').fill('*@rude.example');
+    await save(page);
     return page;
   },
 

@@ -6,6 +6,7 @@ import { go, route } from "../router";
 import { isDelegate, mayWrite } from "../session";
 import { Along } from "../ui/along";
 import { MadeDialog, PasswordField, Quota } from "../ui/fields";
+import { RefusedSenders } from "../ui/lines";
 import { Badge, Button, FormDialog, Link, Loaded, Page, notice, useData } from "../ui/parts";
 import { removeWithUndo } from "../ui/removed";
 import { tablePage } from "../ui/table";
@@ -151,6 +152,7 @@ export function AccountPage(props: { domain: string; name: string }) {
             <Forwarding account={a} again={data.again} />
             <Along path={url(domain, name)} writable={mayWrite()} again={data.again} />
             <PopLinks domain={domain} name={name} />
+            <RefusedSenders domain={domain} name={name} />
             <section class="card">
               <h2>{t("accounts.more")}</h2>
               <ul>

@@ -4,6 +4,7 @@ import { ApiError, get, patch, post, remove } from "../api";
 import { number, t, type Key } from "../i18n";
 import { go, route } from "../router";
 import { mayWrite } from "../session";
+import { LinesOf, RefusedSenders } from "../ui/lines";
 import { Choice, TextArea, type Choices } from "../ui/fields";
 import { Button, FormDialog, Grid, Loaded, Page, notice, problem, useData } from "../ui/parts";
 import { Pager, Rows, Search, usePieces } from "../ui/pieces";
@@ -171,6 +172,13 @@ export function ListPage(props: { domain: string; name: string }) {
                 />
               )}
             </Loaded>
+            <section class="card">
+              <h2>{t("lists.texts")}</h2>
+              <p class="quiet">{t("lists.texts-help")}</p>
+              <LinesOf domain={domain} name={name} table="header" label={t("lists.header")} help={t("lists.header-help")} whole />
+              <LinesOf domain={domain} name={name} table="footer" label={t("lists.footer")} help={t("lists.footer-help")} whole />
+            </section>
+            <RefusedSenders domain={domain} name={name} />
           </>
         )}
       </Loaded>

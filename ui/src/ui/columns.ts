@@ -18,6 +18,7 @@ const named: Record<string, Key[]> = {
   "spammers.tab": ["tables.kind.I", "tables.kind.M", "col.drop-code"],
   "limits.tab": ["col.limit-whom", "col.limit-what", "col.limit-count", "col.limit-window", "col.limit-action"],
   "spam-address.tab": ["col.spam-address"],
+  "domains/*/*/refuse.tab": ["col.spam-address"],
   "smtp.ipprop.tab": property,
   "smtp.hnprop.tab": ["col.host-name", "col.property"],
   "filters.in.tab": filter,

@@ -21,7 +21,7 @@ export type Changes = Record<string, string | null>;
 
 const groups: [Key, string[]][] = [
   ["vars.posting", ["ClosedML", "ListModeration", "ListModerators"]],
-  ["vars.sending", ["UseReplyTo", "ListSender", "ListFromRewrite"]],
+  ["vars.sending", ["ListTag", "UseReplyTo", "ListSender", "ListFromRewrite"]],
   ["vars.person", ["RealName", "HomePage", "Address", "Telephone"]],
   ["vars.services", ["ReceiveEnable", "PopEnable", "Pop3ScanCur"]],
   ["vars.limits", ["MaxMBSize", "MaxMessageSize"]],
