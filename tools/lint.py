@@ -21,7 +21,7 @@ SIDEWAYS = {("conf", "mail"), ("wire", "users"), ("store", "users"), ("spool", "
             ("lists", "users"), ("lists", "spool"), ("gates", "users"), ("auth", "users"), ("auth", "process"), ("auth", "wire"),
             ("takeover", "users"), ("takeover", "store"), ("takeover", "spool"), ("takeover", "admin"), ("takeover", "process"),
             
-            ("backup", "users"), ("backup", "store"), ("backup", "spool"), ("backup", "admin"),
+            ("history", "users"), ("backup", "users"), ("backup", "store"), ("backup", "spool"), ("backup", "admin"),
             ("import", "users"), ("import", "store"),
             ("tools", "master")}
 

@@ -151,7 +151,8 @@ ctrl_fn ctrl_audit, ctrl_as, ctrl_aliasadd, ctrl_aliasdel, ctrl_aliaslist, ctrl_
     ctrl_tlsrequest, ctrl_tlsself, ctrl_tlsset, ctrl_undelete, ctrl_useradd, ctrl_userauth,
     ctrl_userdel, ctrl_usergetmproc, ctrl_userlist, ctrl_userpasswd, ctrl_usersetmproc,
     ctrl_userstat, ctrl_uservars, ctrl_uservarsset, ctrl_backuporder, ctrl_filtertest,
-    ctrl_caissue, ctrl_calist, ctrl_camake, ctrl_carevoke, ctrl_casign, ctrl_statistics;
+    ctrl_caissue, ctrl_calist, ctrl_camake, ctrl_carevoke, ctrl_casign, ctrl_statistics,
+    ctrl_figures, ctrl_figurelist;
 
 extern const struct ctrl_command ctrl_commands[];
 extern const size_t ctrl_command_count;

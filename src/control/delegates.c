@@ -16,6 +16,7 @@ static const struct rule {
     enum effect effect;
 } rules[] = {
     { "as", 0, 0, EFFECT_NONE },           { "audit", 0, 0, EFFECT_NONE },
+    { "figures", 1, 0, EFFECT_NONE },      { "figurelist", 0, 1, EFFECT_NONE },
     { "noop", 0, 0, EFFECT_NONE },         { "cfgfileset", 0, 0, EFFECT_NONE },
     { "domainlist", 0, 1, EFFECT_NONE },   { "aliaslist", 0, 1, EFFECT_NONE },
     { "userlist", 0, 1, EFFECT_NONE },     { "userdel", 1, 0, EFFECT_NONE },

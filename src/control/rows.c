@@ -29,6 +29,8 @@ const struct ctrl_command ctrl_commands[] = {
     { "exaliasadd",      3, 3, ctrl_exaliasadd,      false, 2, "local-address remote-address" },
     { "exaliasdel",      2, 2, ctrl_exaliasdel,      false, 1, "remote-address" },
     { "exaliaslist",     1, 3, ctrl_exaliaslist,     false, 0, "[local-address [remote-address]]" },
+    { "figurelist",      1, 4, ctrl_figurelist,      false, 0, "[hour|day [since [until]]]" },
+    { "figures",         2, 5, ctrl_figures,         false, 0, "domain [hour|day [since [until]]]" },
     { "filelist",        3, 3, ctrl_filelist,        false, 0, "folder wildcard" },
     { "filtertest",      5, PARAMETERS_MAX, ctrl_filtertest, false, 4, "sender client helo auth [recipient...]" },
     { "frozdel",         4, 4, ctrl_frozdel,         false, 3, "lev0 lev1 file" },

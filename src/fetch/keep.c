@@ -13,6 +13,7 @@
 #include "store/store.h"
 #include "sys/io.h"
 #include "sys/metrics.h"
+#include "users/figures.h"
 
 #define CHUNK_BYTES ((size_t)128 * 1024)
 /* What goes through the commit log for certain (sys/commit.c): one message, and all of a batch.
@@ -402,10 +403,13 @@ static void put_mailboxes(struct batch *b)
         store_put_commit_all(ones, n, b->v->user.max_mb_size);
     for (size_t i = 0; i < n; i++) {
         struct arrival *m = &b->all[of[i]];
-        if (ones[i].rc == RC_OK)
+        if (ones[i].rc == RC_OK) {
             m->fate = FATE_DONE;
-        else
+            figure_add(b->v->account.domain, FIGURE_delivered, 1);
+            figure_add(b->v->account.domain, FIGURE_octets_in, m->octets);
+        } else {
             not_taken(b, m, ones[i].rc == RC_PERM ? FATE_BAD : FATE_LATER, ones[i].e.text);
+        }
     }
 }
 

@@ -39,14 +39,13 @@ static bool add(const char *unit, int64_t begins, struct str name, int64_t n)
                   "sisi", str_from_c(unit), begins, name, n);
 }
 
-static bool take(const struct board *b, const int64_t *more, int64_t now)
+static bool take(const struct board *b, const int64_t *more, const struct count_time *now)
 {
     for (size_t i = 0; i < METRIC_COUNT; i++) {
         struct str name = str_from_c(names[i]);
         if (more[i] == 0)
             continue;
-        if (!add("hour", beginning(now, false), name, more[i]) ||
-            !add("day", beginning(now, true), name, more[i]) ||
+        if (!add("hour", now->hour, name, more[i]) || !add("day", now->day, name, more[i]) ||
             !db_run("INSERT OR REPLACE INTO counted(name, start, n) VALUES(?1, ?2, ?3)", "sii",
                     name, b->started,
                     more[i] + db_number("SELECT n FROM counted WHERE name = ?1 AND start = ?2",
@@ -54,13 +53,16 @@ static bool take(const struct board *b, const int64_t *more, int64_t now)
             return false;
     }
     return db_run("DELETE FROM counts WHERE unit = 'hour' AND time < ?1", "i",
-                  now - HOURS_KEPT) &&
-           db_run("DELETE FROM counts WHERE unit = 'day' AND time < ?1", "i", now - DAYS_KEPT);
+                  now->now - HOURS_KEPT) &&
+           db_run("DELETE FROM counts WHERE unit = 'day' AND time < ?1", "i",
+                  now->now - DAYS_KEPT);
 }
 
 void history_count(const struct board *b)
 {
     int64_t more[METRIC_COUNT] = { 0 };
+    struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
+    uint64_t sample = 0;
     bool any = false;
     if (!db_is_open())
         return;
@@ -73,11 +75,15 @@ void history_count(const struct board *b)
         more[i] = MAX(total - seen, 0);
         any = any || more[i] > 0;
     }
+    const struct grown *grown = figures_look(b->started, &a, &sample);
     /* What is counted can't be found again by looking: it is synced. */
-    if (!any || !db_run("PRAGMA synchronous = FULL", ""))
+    if ((!any && grown == NULL) || !db_run("PRAGMA synchronous = FULL", ""))
         return;
     if (db_run("BEGIN", "")) {
-        bool good = take(b, more, clock_wall() / USEC_S);
+        struct count_time now = { .now = clock_wall() / USEC_S };
+        now.hour = beginning(now.now, false);
+        now.day = beginning(now.now, true);
+        bool good = take(b, more, &now) && figures_take(grown, b->started, sample, &now);
         (void)db_run(good ? "COMMIT" : "ROLLBACK", "");
     }
     (void)db_run("PRAGMA synchronous = NORMAL", "");

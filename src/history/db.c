@@ -13,6 +13,7 @@
 
 static sqlite3 *db;
 
+#define X(name) ", " #name " INTEGER"
 static const char schema[] =
     "PRAGMA locking_mode = EXCLUSIVE;"
     "PRAGMA journal_mode = WAL;"
@@ -33,7 +34,10 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS trial(change INTEGER PRIMARY KEY, until INTEGER);"
     "CREATE TABLE IF NOT EXISTS counts(unit TEXT, time INTEGER, name TEXT, n INTEGER,"
     " PRIMARY KEY(unit, time, name)) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS counted(name TEXT PRIMARY KEY, start INTEGER, n INTEGER);";
+    "CREATE TABLE IF NOT EXISTS counted(name TEXT PRIMARY KEY, start INTEGER, n INTEGER);"
+    "CREATE TABLE IF NOT EXISTS figures(unit TEXT, time INTEGER, domain TEXT" FIGURES_EACH(
+        X) ", PRIMARY KEY(unit, time, domain)) WITHOUT ROWID;";
+#undef X
 
 static bool try_open(bool *out_damaged, struct err *e)
 {

@@ -12,6 +12,7 @@
 #define HIKYAKU_HISTORY_HISTORY_H
 
 #include "base/base.h"
+#include "users/figures.h"
 
 /* Opens the database, or makes it; a damaged one is put aside. Without it nothing is recorded.
  */
@@ -77,8 +78,8 @@ bool history_hunk_next(struct str *rest, struct hunk *out);
 /* --- figures (counts.c) ------------------------------------------------------------------ */
 
 struct board;
-/* Adds what the board's counters grew by since the last call to the present hour and day. A
- * crash loses what came after it. */
+/* Adds what the board's counters and the domains' figures grew by since the last call to the
+ * present hour and day. A crash loses what came after it. */
 void history_count(const struct board *b);
 /* begins: of the hour or day, seconds since 1970; name: a member of sys/metrics.def. */
 typedef void history_count_fn(void *ctx, int64_t begins, struct str name, int64_t n);
@@ -86,6 +87,13 @@ typedef void history_count_fn(void *ctx, int64_t begins, struct str name, int64_
  * years. */
 enum rc history_counts(bool days, int64_t since, int64_t until, history_count_fn *fn, void *ctx,
                        struct err *e) CHECK_RESULT;
+
+/* Of one domain, as domains.tab writes it, in order of time; domain empty: the sums of all that
+ * had some, by name. Hours are kept 8 days, days 400. */
+typedef void history_figures_fn(void *ctx, int64_t begins, struct str domain,
+                                const int64_t n[FIGURES]);
+enum rc history_figures(struct str domain, bool days, int64_t since, int64_t until,
+                        history_figures_fn *fn, void *ctx, struct err *e) CHECK_RESULT;
 
 /* --- taking back (undo.c) ---------------------------------------------------------------- */
 

@@ -41,6 +41,25 @@ enum rc hunk_print(const struct hunk *h, struct buf *out) CHECK_RESULT;
 /* The text after the hunks; false: they are of another text. */
 bool hunks_apply(struct str hunks, struct buf *text);
 
+/* --- counts.c, figures.c ------------------------------------------------------------------ */
+
+/* What a domain's figures grew by. */
+struct grown {
+    struct grown *next;
+    struct str domain;
+    uint64_t n[FIGURES];
+};
+/* The domains whose figures grew since the last sample that was recorded for the server's
+ * start; in a. */
+struct grown *figures_look(int64_t start, struct arena *a, uint64_t *out_sample);
+/* Seconds since 1970: now, and when its hour and day began. */
+struct count_time {
+    int64_t now, hour, day;
+};
+/* Records that sample and drops what is too old. False: it failed, nothing counts. */
+bool figures_take(const struct grown *list, int64_t start, uint64_t sample,
+                  const struct count_time *now);
+
 /* --- record.c ----------------------------------------------------------------------------- */
 
 /* The last version recorded of a file; false: it can't be told. */

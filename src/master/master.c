@@ -16,6 +16,7 @@
 #include "sys/file.h"
 #include "sys/notify.h"
 #include "sys/trace.h"
+#include "users/figures.h"
 #include "users/guard.h"
 #include <sys/random.h>
 #include <sys/wait.h>
@@ -396,6 +397,8 @@ static enum rc prepare(struct master *m, struct err *e)
     if (rc == RC_OK)
         rc = store_notices_make(&m->env.notices_fd, e);
     if (rc == RC_OK)
+        rc = figures_make(&m->env.figures_fd, e);
+    if (rc == RC_OK)
         rc = make_channels(m, e);
     if (rc == RC_OK)
         rc = open_listeners(m, activated, activated_count, e);
@@ -564,9 +567,11 @@ int master_serve(int argc, char **argv)
     struct master m = { .lock_fd = -1 };
     struct err e;
     const char *mailroot = NULL;
-    m.env = (struct role_env){
-        .magic = ROLE_ENV_MAGIC, .board_fd = -1, .guard_fd = -1, .notices_fd = -1
-    };
+    m.env = (struct role_env){ .magic = ROLE_ENV_MAGIC,
+                               .board_fd = -1,
+                               .guard_fd = -1,
+                               .notices_fd = -1,
+                               .figures_fd = -1 };
     log_set_role("master");
     if (!role_own_options(&argc, argv, &mailroot)) {
         (void)fprintf(stderr,

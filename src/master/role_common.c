@@ -5,6 +5,7 @@
 #include "master/roles.h"
 #include "store/store.h"
 #include "sys/child.h"
+#include "users/figures.h"
 #include "users/guard.h"
 #include "users/limits.h"
 #include "users/users.h"
@@ -44,6 +45,8 @@ enum rc role_begin(const struct role_env *env, struct err *e)
         rc = guard_use(env->guard_fd, e);
     if (rc == RC_OK && env->notices_fd >= 0)
         rc = store_notices_use(env->notices_fd, e);
+    if (rc == RC_OK && env->figures_fd >= 0)
+        rc = figures_use(env->figures_fd, e);
     if (rc == RC_OK)
         rc = options_load(e);
     limits_init();

@@ -357,9 +357,12 @@ static void end_with_the_session(void)
 
 int master_control_once(int fd)
 {
-    static struct role_env env = {
-        .magic = ROLE_ENV_MAGIC, .board_fd = -1, .guard_fd = -1, .notices_fd = -1, .alone = true
-    };
+    static struct role_env env = { .magic = ROLE_ENV_MAGIC,
+                                   .board_fd = -1,
+                                   .guard_fd = -1,
+                                   .notices_fd = -1,
+                                   .figures_fd = -1,
+                                   .alone = true };
     struct err e;
     int lock = -1;
     for (size_t i = 0; i < ROLE_COUNT; i++)

@@ -36,9 +36,12 @@ static enum rc env_inherited(struct role_env *env, struct err *e)
 static enum rc env_alone(const char *name, struct role_env *env, struct err *e)
 {
     size_t count = 0;
-    *env = (struct role_env){
-        .magic = ROLE_ENV_MAGIC, .board_fd = -1, .guard_fd = -1, .notices_fd = -1, .alone = true
-    };
+    *env = (struct role_env){ .magic = ROLE_ENV_MAGIC,
+                              .board_fd = -1,
+                              .guard_fd = -1,
+                              .notices_fd = -1,
+                              .figures_fd = -1,
+                              .alone = true };
     for (size_t i = 0; i < ROLE_COUNT; i++)
         env->channels[i] = -1;
     log_warn(EV("role alone in the foreground, not sealed"), KV("role", name));

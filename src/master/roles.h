@@ -23,8 +23,8 @@ struct open_listener {
  * numbers. */
 struct role_env {
     uint32_t magic;
-    int board_fd, guard_fd, notices_fd; /* -1: none (role alone) */
-    int channels[ROLE_COUNT];           /* to each other role, by role_number; -1: none */
+    int board_fd, guard_fd, notices_fd, figures_fd; /* -1: none (role alone) */
+    int channels[ROLE_COUNT]; /* to each other role, by role_number; -1: none */
     uint32_t listener_count;
     struct open_listener listeners[LISTENERS_MAX];
     bool alone; /* -d: unsealed, in the foreground */

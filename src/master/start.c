@@ -40,6 +40,8 @@ enum rc role_start(const char *name, const struct role_env *env, const struct ro
         keep[n++] = env->guard_fd;
     if (env->notices_fd >= 0)
         keep[n++] = env->notices_fd;
+    if (env->figures_fd >= 0)
+        keep[n++] = env->figures_fd;
     keep[n] = -1;
     enum rc rc = write_env(env, &env_fd, e);
     if (rc != RC_OK)

@@ -5,6 +5,7 @@
  */
 #include "conf/logfiles.h"
 #include "queue/processing.h"
+#include "users/figures.h"
 
 #define UNRECORDED_PAUSE (30 * USEC_S)
 #define PART_PAUSE (2 * USEC_S)        /* until the entry it was made of says so */
@@ -100,7 +101,36 @@ static enum rc record(struct work *w, size_t i, enum queue_outcome outcome, stru
                         reason, e);
 }
 
-void work_settle(struct work *w, size_t i, enum queue_outcome outcome, struct str reason)
+/* For the domain of ours that the recipient is of, or else the sender. */
+static void count(const struct work *w, size_t i, enum figure f, uint64_t n)
+{
+    const struct envelope *env = &w->entry->env;
+    const struct str domains[] = { env->recipients[i].resolved.domain,
+                                   env->recipients[i].address.domain,
+                                   env->reverse_path.domain };
+    for (size_t k = 0; k < ARRAY_LEN(domains); k++)
+        if (users_domain_is_local(domains[k])) {
+            figure_add(domains[k], f, n);
+            return;
+        }
+}
+
+static void count_success(const struct work *w, size_t i, enum work_end end)
+{
+    uint64_t octets = w->entry->wire_octets;
+    metric_add(METRIC_delivered, 1);
+    if (end == WORK_PROCESSED)
+        return;
+    if (end == WORK_ELSEWHERE) {
+        metric_add(METRIC_relayed, 1);
+        metric_add(METRIC_relayed_bytes, octets);
+    }
+    count(w, i, end == WORK_ELSEWHERE ? FIGURE_sent : FIGURE_delivered, 1);
+    count(w, i, end == WORK_ELSEWHERE ? FIGURE_octets_out : FIGURE_octets_in, octets);
+}
+
+void work_settle(struct work *w, size_t i, enum queue_outcome outcome, enum work_end end,
+                 struct str reason)
 {
     struct err e;
     struct spool_entry *entry = w->entry;
@@ -109,6 +139,7 @@ void work_settle(struct work *w, size_t i, enum queue_outcome outcome, struct st
     tell(entry, i, outcome, reason);
     if (outcome == OUTCOME_TEMP) {
         metric_add(METRIC_deferred, 1);
+        count(w, i, FIGURE_deferred, 1);
         if (spool_record_deferred(entry, i, reason, &e) != RC_OK)
             work_journal_failed(entry, &e);
         return;
@@ -124,7 +155,12 @@ void work_settle(struct work *w, size_t i, enum queue_outcome outcome, struct st
     follow(w, reason);
     w->pending--;
     w->failed += failed;
-    metric_add(failed ? METRIC_failed : METRIC_delivered, 1);
+    if (failed) {
+        metric_add(METRIC_failed, 1);
+        count(w, i, FIGURE_failed, 1);
+    } else {
+        count_success(w, i, outcome == OUTCOME_SENT ? end : WORK_PROCESSED);
+    }
     w->out->delivered += !failed;
     w->out->failed += failed;
 }
@@ -232,7 +268,7 @@ static void plan(struct work *w)
                                   : arena_printf(&a, "could not be delivered in time%s%.*s",
                                                  last.text.n > 0 ? "; last: " : "",
                                                  STR_ARG(last.text)) };
-        work_settle(w, i, OUTCOME_PERM, reason_print(&why, &a));
+        work_settle(w, i, OUTCOME_PERM, WORK_ELSEWHERE, reason_print(&why, &a));
     }
     report_all(w);
 }
@@ -357,9 +393,8 @@ static void settle_outcome(struct work *w, const struct outcome *o)
     w->relayed[o->rcpt] = !o->remote_dsn;
     if (!o->here)
         work_record(entry, o->rcpt, "SMTP", str_from_c(o->reason));
-    work_settle(w, o->rcpt, o->outcome, str_from_c(o->reason));
-    if (!o->here && o->outcome == OUTCOME_SENT)
-        metric_add(METRIC_relayed, 1);
+    work_settle(w, o->rcpt, o->outcome, o->here ? WORK_IN_MAILBOX : WORK_ELSEWHERE,
+                str_from_c(o->reason));
 }
 
 /* But those whose success is to be reported: that is done when the attempt ends. */

@@ -9,26 +9,26 @@
 #define POLICY_WAIT (60 * USEC_S) /* then the list's name is taken: that is never wrong */
 
 /* What came of it here, and where. */
-static void settle_here(struct work *w, size_t i, const char *medium, enum rc rc,
-                        const struct err *e)
+static void settle_here(struct work *w, size_t i, bool is_list, enum rc rc, const struct err *e)
 {
     struct arena a AUTO_RELEASE_ARENA = { 0 };
+    enum work_end end = is_list ? WORK_PROCESSED : WORK_IN_MAILBOX;
     if (rc == RC_OK) {
-        work_record(w->entry, i, medium, STR(""));
-        work_settle(w, i, OUTCOME_SENT, STR("2.0.0 -"));
+        work_record(w->entry, i, is_list ? "LIST" : "LOCAL", STR(""));
+        work_settle(w, i, OUTCOME_SENT, end, STR("2.0.0 -"));
         return;
     }
     const struct reason why = { str_from_c(e->dsn), STR(""), str_from_c(e->text) };
     if (rc != RC_PERM)
         log_warn(EV("mailbox not written"), KS("entry", w->entry->id), KE(e));
-    work_settle(w, i, rc == RC_PERM ? OUTCOME_PERM : OUTCOME_TEMP, reason_print(&why, &a));
+    work_settle(w, i, rc == RC_PERM ? OUTCOME_PERM : OUTCOME_TEMP, end, reason_print(&why, &a));
 }
 
 void work_try_local(struct work *w, size_t i)
 {
     struct err e = { .rc = RC_OK };
     enum rc rc = deliver_local(w->entry, i, true, &e);
-    settle_here(w, i, "LOCAL", rc, &e);
+    settle_here(w, i, false, rc, &e);
 }
 
 void work_try_members(struct work *w, const size_t *which, size_t count)
@@ -45,7 +45,7 @@ void work_try_members(struct work *w, const size_t *which, size_t count)
         if (m->result == MEMBER_APART)
             work_try_local(w, m->rcpt);
         else
-            settle_here(w, m->rcpt, "LOCAL", m->result == MEMBER_DONE ? RC_OK : m->e.rc, &m->e);
+            settle_here(w, m->rcpt, false, m->result == MEMBER_DONE ? RC_OK : m->e.rc, &m->e);
     }
 }
 
@@ -90,7 +90,7 @@ void work_try_list(struct work *w, size_t i, const struct account *account)
     if (rc == RC_OK)
         log_info(EV(events[outcome]), KS("id", w->entry->id),
                  KS("list", address_print(&l.address, &a)));
-    settle_here(w, i, "LIST", rc, &e);
+    settle_here(w, i, true, rc, &e);
     sync_record(w);
 }
 
@@ -101,7 +101,7 @@ void work_try_decision(struct work *w, size_t i, const struct list_decision *d)
     enum rc rc = null ? err_perm(&e, "5.7.1", "reports decide nothing") : list_decide(d, &e);
     if (rc == RC_OK)
         add_made(w, d->id);
-    settle_here(w, i, "LIST", rc, &e);
+    settle_here(w, i, true, rc, &e);
 }
 
 bool work_waits_for_moderator(struct work *w)

@@ -35,9 +35,12 @@ struct made {
 
 /* --- recording (attempt.c) --------------------------------------------------------------- */
 
+/* Where a message that got somewhere is now. */
+enum work_end { WORK_IN_MAILBOX, WORK_ELSEWHERE, WORK_PROCESSED };
 /* Recipient i is delivered, has failed, or waits; an attempt calls this once for each that it
  * tried. The record of a success is left out when the entry ends with it. */
-void work_settle(struct work *w, size_t i, enum queue_outcome outcome, struct str reason);
+void work_settle(struct work *w, size_t i, enum queue_outcome outcome, enum work_end end,
+                 struct str reason);
 /* A line of XMail's smail log. */
 void work_record(const struct spool_entry *entry, size_t i, const char *medium,
                  struct str reply);

@@ -29,6 +29,7 @@ static enum step refused(struct smtp *c, const struct address *to, const char *r
 {
     smtp_record(c, to, record_status(reason), NULL);
     metric_add(METRIC_refused_rcpts, 1);
+    figure_add(to->domain, FIGURE_refused, 1);
     log_info(EV("rcpt refused"), KS("session", session_id(&c->s)),
              KS("rcpt", address_print(to, &c->s.tmp)),
              KS("from", address_print(&c->tx->sender, &c->s.tmp)), KV("reason", reason));

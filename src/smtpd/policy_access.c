@@ -238,6 +238,7 @@ bool policy_rcpt(struct smtp *c, const struct address *to, const struct recipien
     if (gates_run(GATE_RCPT, &s, seen, &about, &d) != GATE_REFUSE)
         return true;
     metric_add(METRIC_refused_rcpts, 1);
+    figure_add(to->domain, FIGURE_refused, 1);
     *out = smtp_refuse(c, d.code, "%.*s", STR_ARG(words(&d, session_id(&c->s), &c->s.tmp)));
     return false;
 }

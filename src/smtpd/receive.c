@@ -97,6 +97,15 @@ static bool loops(const struct data *d)
     return d->has_delivered_to_loop || (most > 0 && d->received_count > most);
 }
 
+/* For the domains of the recipients; of accounts: bare <postmaster> has none else. */
+static void count(const struct transaction *tx, enum figure f, uint64_t n)
+{
+    for (size_t i = 0; i < tx->rcpt_count; i++) {
+        const struct rcpt *r = &tx->rcpts[i];
+        figure_add(r->account.domain.n > 0 ? r->account.domain : r->given.domain, f, n);
+    }
+}
+
 bool receive_refusal(struct smtp *c, enum step *out)
 {
     struct transaction *tx = c->tx;
@@ -117,6 +126,7 @@ bool receive_refusal(struct smtp *c, enum step *out)
     else
         return false;
     metric_add(METRIC_refused_messages, 1);
+    count(tx, FIGURE_refused, 1);
     smtp_record(c, &tx->rcpts[tx->rcpt_count - 1].given,
                 d->too_large ? "RECV=EMAXSIZE" : "RECV=EREFUSED", NULL);
     log_info(EV("message refused"), KS("session", session_id(&c->s)), KS("id", tx->id),
@@ -135,6 +145,11 @@ static void log_accepted(struct smtp *c, bool queued)
     char client[IP_TEXT_BYTES];
     metric_add(queued ? METRIC_accepted_queue : METRIC_accepted_mailbox, 1);
     metric_add(METRIC_accepted_bytes, tx->data.wire_octets);
+    count(tx, FIGURE_accepted, 1);
+    if (!queued) {
+        count(tx, FIGURE_delivered, 1);
+        count(tx, FIGURE_octets_in, tx->data.wire_octets);
+    }
     smtp_record(c, &tx->rcpts[tx->rcpt_count - 1].given, "RECV=OK", NULL);
     if (!queued)
         smtp_record_delivery(c);
@@ -214,6 +229,7 @@ static enum step filtered(struct session *s)
     if (!filters_refused(c, &step))
         return filters_discarded(c) ? discard(c) : deliver(c);
     metric_add(METRIC_refused_messages, 1);
+    count(c->tx, FIGURE_refused, 1);
     smtp_record(c, &c->tx->rcpts[c->tx->rcpt_count - 1].given, "RECV=EREFUSED", NULL);
     transaction_reset(c);
     return step;

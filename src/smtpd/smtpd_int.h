@@ -22,6 +22,7 @@
 #include "spool/spool.h"
 #include "store/store.h"
 #include "sys/file.h"
+#include "users/figures.h"
 #include "users/guard.h"
 #include "users/limits.h"
 #include "users/users.h"

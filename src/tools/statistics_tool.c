@@ -1,49 +1,61 @@
-/* statistics_tool.c - `hikyaku statistics`: what the server counted, by hour or day. */
+/* statistics_tool.c - `hikyaku statistics`: what the server counted, in all or for domains, by
+ * hour or day. */
 #include "conf/tab.h"
 #include "tools/tools.h"
 #include "tools/tools_int.h"
 
 static const char usage[] =
-    "usage: hikyaku statistics [--step hour|day] [--days N] [--json] [--mailroot DIR]\n"
+    "usage: hikyaku statistics [--step hour|day] [--days N] [--domain NAME | --domains]\n"
+    "           [--json] [--mailroot DIR]\n"
     "What the server counted, by hour (the last 7 days) or day (60); hours are kept 40 days,\n"
-    "days ten years.\n";
+    "days ten years. --domain: what it counted for one domain, --domains: for each, in all of\n"
+    "that time; kept by hour for 8 days, by day for 400.\n";
 
 #define COLUMNS 3u
 #define DAYS_MOST 36500u
 
 struct wish {
-    const char *step, *days, *mailroot;
-    bool json;
+    const char *step, *days, *domain, *mailroot;
+    bool domains, json;
 };
 
-/* One count; *begins is of the one before, -1: there was none. */
-static void print(const struct str *v, bool json, int64_t *begins)
+/* One count; *last: what the one before was of (a time, or a domain), empty: there was none. */
+static void print(const struct str *v, const struct wish *w, struct buf *last)
 {
     char when[CLOCK_TEXT_BYTES];
+    const char *quote = w->domains ? "\"" : "";
     int64_t now = 0;
-    if (!str_to_i64(v[0], &now))
+    bool fresh = !str_eq(v[0], buf_str(last)), json = w->json;
+    if (!w->domains && !str_to_i64(v[0], &now))
         return;
-    bool fresh = now != *begins;
     if (json && fresh)
-        (void)printf("%s{\"begins\":%" PRId64 ",\"counts\":{", *begins < 0 ? "" : "}},\n ",
-                     now);
+        (void)printf("%s{\"%s\":%s%.*s%s,\"counts\":{", last->n == 0 ? "" : "}},\n ",
+                     w->domains ? "domain" : "begins", quote, STR_ARG(v[0]), quote);
+    else if (fresh && w->domains)
+        (void)printf("%.*s\n", STR_ARG(v[0]));
     else if (fresh)
         (void)printf("%s\n", clock_print(now * USEC_S, when));
     if (json)
         (void)printf("%s\"%.*s\":%.*s", fresh ? "" : ",", STR_ARG(v[1]), STR_ARG(v[2]));
     else
         (void)printf("    %-20.*s %15.*s\n", STR_ARG(v[1]), STR_ARG(v[2]));
-    *begins = now;
+    buf_reset(last);
+    buf_must(buf_add_str(last, v[0]));
 }
 
 static int list(struct orders *o, const struct wish *w, struct str since)
 {
-    const struct str words[] = { STR("statistics"), str_from_c(w->step), since };
+    const struct str all[] = { w->domains ? STR("figurelist") : STR("statistics"),
+                               str_from_c(w->step), since };
+    const struct str one[] = { STR("figures"), str_from_c(w->domain == NULL ? "" : w->domain),
+                               str_from_c(w->step), since };
+    struct buf last AUTO_RELEASE_BUF;
     struct str line, values[COLUMNS];
     struct err e = { .text = "" };
-    int64_t begins = -1;
     size_t n = 0;
-    if (!orders_ask(o, words, ARRAY_LEN(words), &line))
+    bool is_one = w->domain != NULL;
+    buf_init(&last, TAB_FILE_MAX);
+    if (!orders_ask(o, is_one ? one : all, is_one ? ARRAY_LEN(one) : ARRAY_LEN(all), &line))
         return 1;
     if (!str_starts(line, STR("+"))) {
         (void)fprintf(stderr, "hikyaku statistics: %.*s\n", STR_ARG(line));
@@ -53,11 +65,11 @@ static int list(struct orders *o, const struct wish *w, struct str since)
     while (client_line(o->server, &line, &e) == RC_OK) {
         struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
         if (str_eq(line, STR("."))) {
-            (void)fputs(!w->json ? "" : begins < 0 ? "]\n" : "}}]\n", stdout);
+            (void)fputs(!w->json ? "" : last.n == 0 ? "]\n" : "}}]\n", stdout);
             return 0;
         }
         if (tab_parse_line(line, &a, values, COLUMNS, &n, NULL) == RC_OK && n == COLUMNS)
-            print(values, w->json, &begins);
+            print(values, w, &last);
     }
     (void)fprintf(stderr, "hikyaku statistics: %s\n", e.text);
     return 1;
@@ -68,16 +80,20 @@ static bool parse(int argc, char **argv, struct wish *w, uint64_t *out_days)
     for (int i = 0; i < argc; i++) {
         const char **value = strcmp(argv[i], "--step") == 0       ? &w->step
                              : strcmp(argv[i], "--days") == 0     ? &w->days
+                             : strcmp(argv[i], "--domain") == 0   ? &w->domain
                              : strcmp(argv[i], "--mailroot") == 0 ? &w->mailroot
                                                                   : NULL;
         if (strcmp(argv[i], "--json") == 0)
             w->json = true;
+        else if (strcmp(argv[i], "--domains") == 0)
+            w->domains = true;
         else if (value != NULL && i + 1 < argc)
             *value = argv[++i];
         else
             return false;
     }
-    return (strcmp(w->step, "hour") == 0 || strcmp(w->step, "day") == 0) &&
+    return !(w->domains && w->domain != NULL) &&
+           (strcmp(w->step, "hour") == 0 || strcmp(w->step, "day") == 0) &&
            (w->days == NULL ||
             (str_to_u64(str_from_c(w->days), out_days) && *out_days <= DAYS_MOST));
 }

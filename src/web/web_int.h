@@ -251,7 +251,8 @@ web_fn api_queue, api_queue_places, api_queue_entry, api_queue_message, api_queu
 web_fn api_queue_delete, api_queue_orders, api_trace;
 web_fn api_queue_senders, api_letter, api_warnings, api_warnings_mailboxes;
 web_fn api_logs, api_log, api_log_file;
-web_fn api_statistics, api_backups, api_history, api_history_change, api_history_order;
+web_fn api_statistics, api_domain_statistics, api_domains_statistics;
+web_fn api_backups, api_history, api_history_change, api_history_order;
 web_fn api_lines, api_lines_set;
 web_fn api_mailproc, api_mailproc_set, api_forwarding, api_forwarding_set;
 web_fn api_handling, api_handling_set, api_groups, api_group, api_group_add, api_group_set;

@@ -31,6 +31,7 @@ class Pages(unittest.TestCase):
         client.api("POST", "/groups", {"id": "staff", "name": "Staff", "last": "2030-03-31", "list": f"news@{DOMAIN}", "person": "Ann"})
         client.api("POST", "/groups/staff/members", {"addresses": [f"alice@{DOMAIN}", f"bob@{DOMAIN}"]})
         send(cls.server, ["x@far.example"], "Subject: s\r\n\r\n<img src=x onerror=\"document.title=1\">'\"&amp;\r\n")
+        send(cls.server, [f"dave@{DOMAIN}"])
         done = subprocess.run(["node", "pages.js", f"http://127.0.0.1:{cls.server.ports['http']}", PASSWORD, CHROMIUM],
                               cwd=FOLDER, capture_output=True, text=True, timeout=600,
                               env=dict(os.environ, BACKUPS=os.path.join(cls.server.scratch, "backups")))
@@ -166,6 +167,7 @@ class Pages(unittest.TestCase):
 
     def test_statistics(self):
         self.went_well("statistics")
+        self.went_well("statistics of a domain")
 
     def test_emergency(self):
         self.went_well("emergency")

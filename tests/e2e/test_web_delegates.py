@@ -5,6 +5,7 @@ import threading
 from urllib.parse import quote
 
 from harness import DOMAIN, PASSWORD
+from test_relay import send
 from test_web import Client, WebTest
 
 OWN, OTHER = "own.example", "other.example"
@@ -23,6 +24,7 @@ class Delegates(WebTest):
                 assert owner.api("POST", "/users", {"domain": domain, "name": name, "password": PASSWORD})[0] == 201
             owner.api("POST", "/aliases", {"domain": domain, "alias": "info", "target": "ann"})
             owner.api("POST", "/lists", {"domain": domain, "name": "club"})
+            send(cls.server, [f"ann@{domain}"])  # it has figures
         cls.owner = owner
 
     @classmethod

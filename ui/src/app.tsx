@@ -103,7 +103,7 @@ const menu: { name: Key | null; rows: Row[] }[] = [
 ];
 
 /* What administrators of some domains have of it. */
-const delegated = ["/", "/domains", "/accounts", "/lists", "/aliases", "/sign-ins", "/tokens", "/audit", "/manual"];
+const delegated = ["/", "/domains", "/accounts", "/lists", "/aliases", "/statistics", "/sign-ins", "/tokens", "/audit", "/manual"];
 const mayOpen = (row: Row) => (row.may?.() ?? true) && (!isDelegate() || delegated.includes(row.path));
 const groups = () => menu.map((g) => ({ ...g, rows: g.rows.filter(mayOpen) })).filter((g) => g.rows.length > 0);
 

@@ -428,6 +428,24 @@ scenarios.statistics = async (browser) => {
   return page;
 };
 
+/** A domain's figures: found by typing, and its pictures. */
+scenarios['statistics of a domain'] = async (browser) => {
+  const page = await signIn(await open(browser), '/statistics');
+  const row = page.getByRole('row', { name: DOMAIN });
+  await row.waitFor();
+  check(Number(await row.getByRole('cell').nth(1).textContent()) > 0, 'nothing was accepted');
+  if ((await page.getByRole('searchbox').count()) > 0) {
+    await page.getByRole('searchbox').fill(DOMAIN);
+    await page.getByText('more; search').waitFor({ state: 'detached' });
+  }
+  await row.getByRole('link').click();
+  await page.getByRole('heading', { name: DOMAIN, level: 1 }).waitFor();
+  await page.getByRole('img', { name: /^By SMTP, to this domain\. Accepted: [1-9]/ }).waitFor();
+  await page.getByRole('link', { name: 'All domains' }).click();
+  await page.getByRole('img', { name: /^Logins/ }).waitFor();
+  return page;
+};
+
 /** A stolen account: stopped, with a new password; a letter to its owner; let go. */
 scenarios.emergency = async (browser) => {
   const page = await signIn(await open(browser), '/emergency');

@@ -3,7 +3,7 @@ import type { Catalogue } from "../messages";
 
 export const statistics = {
   "nav.statistics": ["Statistics", "統計"],
-  "statistics.text": ["What the server counted, kept by hour for 40 days and by day for ten years.", "サーバーが数えた値です。1 時間ごとの値は 40 日間、1 日ごとの値は 10 年間残ります。"],
+  "statistics.text": ["What the server counted, kept by hour for 40 days and by day for ten years; for each domain by hour for 8 days and by day for 400.", "サーバーが数えた値です。1 時間ごとの値は 40 日間、1 日ごとの値は 10 年間残ります。ドメインごとの値が残るのは、1 時間ごとが 8 日間、1 日ごとが 400 日間です。"],
   "statistics.again": ["Look again", "再表示"],
   "statistics.none": ["Nothing was counted in this time.", "この期間に数えたものはありません。"],
   "statistics.span": ["Time", "期間"],
@@ -29,8 +29,17 @@ export const statistics = {
   "statistics.failed": ["Failed", "失敗"],
   "statistics.octets": ["Octets", "データ量"],
   "statistics.octets-in": ["Accepted by SMTP", "SMTP で受理"],
+  "statistics.octets-relayed": ["Relayed, for each recipient", "中継 (受信者ごと)"],
   "statistics.octets-read": ["Read by POP3", "POP3 で読み出し"],
   "statistics.logins": ["Logins", "ログイン"],
   "statistics.good": ["Good", "成功"],
   "statistics.bad": ["Failed", "失敗"],
+  "statistics.all": ["All domains", "すべてのドメイン"],
+  "statistics.domains-text": ["By recipient. Mail to other servers counts for the sender's domain. Choose a domain to see it over time.", "受信者ごとに数えます。ほかのサーバーへのメールは、差出人のドメインの数になります。ドメインを選ぶと推移が見られます。"],
+  "statistics.accepted-here": ["Accepted", "受理"],
+  "statistics.in": ["Octets in", "配送量"],
+  "statistics.out": ["Octets out", "中継量"],
+  "statistics.smtp-to": ["By SMTP, to this domain", "SMTP でのこのドメイン宛て"],
+  "statistics.became": ["What became of it, by recipient", "配送の結果 (受信者ごと)"],
+  "statistics.more": ["{n} more; search to find them.", "ほかに {n} 件あります。検索で探せます。"],
 } satisfies Catalogue;
