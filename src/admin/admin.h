@@ -160,7 +160,8 @@ enum admin_result admin_tls_distrust(struct str fingerprint, struct err *e);
  * stands in issued.tab, what of it is revoked in crl.
  */
 /* Makes it; its name is what people see in its certificate. */
-enum admin_result admin_authority_make(struct str name, struct err *e);
+enum admin_result admin_authority_make(struct str name, const struct str *domains, size_t count,
+                                       struct err *e);
 struct admin_issued {
     struct str serial, kind, name; /* "authority", "client", "server" */
     int64_t begun, ends, revoked;  /* seconds since 1970; revoked 0: it is good */

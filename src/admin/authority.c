@@ -148,19 +148,39 @@ static bool is_good_name(struct str name)
            !str_has_control(name);
 }
 
-/* Key before certificate: without that there is no authority. */
-enum admin_result admin_authority_make(struct str name, struct err *e)
+/* Domains that an authority may sign for, as certificates have them, in a. */
+static enum admin_result parse_domains(const struct str *domains, size_t count, struct arena *a,
+                                       struct issue *out, struct err *e)
 {
+    struct str *list = arena_new_array(a, struct str, count + 1);
+    if (count > CERTIFICATE_NAMES_MAX)
+        return ADMIN_BAD_PARAMETER;
+    for (size_t i = 0; i < count; i++)
+        if (domain_parse(domains[i], true, a, &list[i], e) != RC_OK)
+            return ADMIN_BAD_NAME;
+    out->permitted = list;
+    out->permitted_count = count;
+    return ADMIN_OK;
+}
+
+/* Key before certificate: without that there is no authority. */
+enum admin_result admin_authority_make(struct str name, const struct str *domains, size_t count,
+                                       struct err *e)
+{
+    struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
     struct buf key AUTO_RELEASE_BUF, cert AUTO_RELEASE_BUF;
-    const struct issue what = { .kind = ISSUE_AUTHORITY,
-                                .common_name = name,
-                                .days = AUTHORITY_DAYS };
+    struct issue what = { .kind = ISSUE_AUTHORITY,
+                          .common_name = name,
+                          .days = AUTHORITY_DAYS };
     buf_init(&key, PEM_MAX);
     buf_init(&cert, PEM_MAX);
     if (!is_good_name(name))
         return ADMIN_BAD_NAME;
     if (file_exists(OWN_AUTHORITY_CERT))
         return ADMIN_EXISTS;
+    enum admin_result result = parse_domains(domains, count, &a, &what, e);
+    if (result != ADMIN_OK)
+        return result;
     enum rc rc = folder_make(folder, 0750, e);
     if (rc == RC_OK)
         rc = issue_key(&key, e);
@@ -177,7 +197,7 @@ enum admin_result admin_authority_make(struct str name, struct err *e)
         rc = authority_mend(e);
     if (rc != RC_OK)
         return ADMIN_CANT_WRITE;
-    log_info(EV("authority made"), KS("name", name));
+    log_info(EV("authority made"), KS("name", name), KU("domains", count));
     return ADMIN_OK;
 }
 

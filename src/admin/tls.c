@@ -242,7 +242,7 @@ enum admin_result tls_make_pair(struct str place, const struct str *names, size_
     enum rc rc = issue_key(&w.key, e);
     if (rc == RC_OK)
         rc = issue_certificate(&what, buf_str(&w.key), &w.cert, e);
-    result = rc != RC_OK    ? ADMIN_CANT_WRITE
+    result = rc != RC_OK    ? bad(e)
              : note == NULL ? ADMIN_OK
                             : note(buf_str(&w.cert), w.place, e);
     if (result == ADMIN_OK &&

@@ -4,7 +4,7 @@
 
 enum admin_result ctrl_camake(struct ctrl *c, struct err *e)
 {
-    return admin_authority_make(ctrl_param(c, 1), e);
+    return admin_authority_make(ctrl_param(c, 1), c->parameters + 2, c->count - 2, e);
 }
 
 enum admin_result ctrl_calist(struct ctrl *c, struct err *e)

@@ -14,7 +14,7 @@ const struct ctrl_command ctrl_commands[] = {
     { "backuporder",     2, 5, ctrl_backuporder,     false, 4, "look|make|stop|verify|restore [backup [all|domain|user@domain[/folder] back|aside]]" },
     { "caissue",         4, 4, ctrl_caissue,         false, 1, "address days password" },
     { "calist",          1, 1, ctrl_calist,          false, 0, "" },
-    { "camake",          2, 2, ctrl_camake,          false, 1, "name" },
+    { "camake",          2, PARAMETERS_MAX, ctrl_camake, false, 8, "name [domain...]" },
     { "carevoke",        2, 2, ctrl_carevoke,        false, 1, "serial" },
     { "casign",          2, PARAMETERS_MAX, ctrl_casign, false, 8, "server|host [name...]" },
     { "cfgfileget",      2, 2, ctrl_cfgfileget,      false, 0, "path" },

@@ -32,12 +32,12 @@ static int64_t time_of(const ASN1_TIME *t)
     return t != NULL && ASN1_TIME_to_tm(t, &tm) == 1 ? (int64_t)timegm(&tm) : 0;
 }
 
-static void add_name(const ASN1_STRING *value, struct arena *a, struct certificate *out)
+static void add_name(const ASN1_STRING *value, struct arena *a, struct str *list, size_t *count)
 {
     struct str text =
         str_from((const char *)ASN1_STRING_get0_data(value), (size_t)ASN1_STRING_length(value));
     if (str_is_ascii(text) && !str_has_control(text))
-        out->names[out->name_count++] = arena_str(a, text);
+        list[(*count)++] = arena_str(a, text);
 }
 
 static void read_names(X509 *x, struct arena *a, struct certificate *out)
@@ -48,11 +48,24 @@ static void read_names(X509 *x, struct arena *a, struct certificate *out)
         if (out->name_count == CERTIFICATE_NAMES_MAX)
             break;
         if (name->type == GEN_DNS)
-            add_name(name->d.dNSName, a, out);
+            add_name(name->d.dNSName, a, out->names, &out->name_count);
         else if (name->type == GEN_EMAIL)
-            add_name(name->d.rfc822Name, a, out);
+            add_name(name->d.rfc822Name, a, out->names, &out->name_count);
     }
     GENERAL_NAMES_free(names);
+}
+
+/* Domains only: an authority of ours has the same ones for mail. */
+static void read_permitted(X509 *x, struct arena *a, struct certificate *out)
+{
+    NAME_CONSTRAINTS *limits = X509_get_ext_d2i(x, NID_name_constraints, NULL, NULL);
+    int n = limits == NULL ? 0 : sk_GENERAL_SUBTREE_num(limits->permittedSubtrees);
+    for (int i = 0; i < n && out->permitted_count < CERTIFICATE_NAMES_MAX; i++) {
+        const GENERAL_NAME *base = sk_GENERAL_SUBTREE_value(limits->permittedSubtrees, i)->base;
+        if (base->type == GEN_DNS)
+            add_name(base->d.dNSName, a, out->permitted, &out->permitted_count);
+    }
+    NAME_CONSTRAINTS_free(limits);
 }
 
 static struct str hex(const unsigned char *octets, size_t n, struct arena *a)
@@ -98,6 +111,7 @@ static void describe(X509 *x, struct str host, struct arena *a, struct certifica
         .is_for_host = host.n > 0 && X509_check_host(x, host.p, host.n, 0, NULL) == 1,
     };
     read_names(x, a, out);
+    read_permitted(x, a, out);
 }
 
 enum rc certificate_read_all(const char *path, struct str host, struct arena *a,

@@ -11,6 +11,8 @@ struct certificate {
     struct str subject, issuer;              /* RFC 4514 */
     struct str names[CERTIFICATE_NAMES_MAX]; /* hosts, addresses of mail */
     size_t name_count;
+    struct str permitted[CERTIFICATE_NAMES_MAX]; /* of a limited authority: domains */
+    size_t permitted_count;
     int64_t begins, ends;   /* seconds since 1970 */
     struct str fingerprint; /* SHA-256, hex */
     struct str serial;      /* hex */

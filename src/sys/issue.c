@@ -48,6 +48,16 @@ static const char *alternative_names(const struct issue *what, struct arena *a)
     return all.n > 0 ? all.p : NULL;
 }
 
+/* What an authority may sign for, no addresses of machines. NULL: everything. */
+static const char *constraints(const struct issue *what, struct arena *a)
+{
+    struct str all = STR("critical,excluded;IP:0.0.0.0/0.0.0.0,excluded;IP:::/::");
+    for (size_t i = 0; i < what->permitted_count; i++)
+        all = arena_printf(a, "%.*s,permitted;DNS:%.*s,permitted;email:%.*s", STR_ARG(all),
+                           STR_ARG(what->permitted[i]), STR_ARG(what->permitted[i]));
+    return what->permitted_count > 0 ? all.p : NULL;
+}
+
 static bool add_to(STACK_OF(X509_EXTENSION) * list, X509V3_CTX *ctx, int nid, const char *value)
 {
     X509_EXTENSION *ext = X509V3_EXT_conf_nid(NULL, ctx, nid, value);
@@ -92,16 +102,19 @@ static STACK_OF(X509_EXTENSION) *
     X509V3_CTX ctx;
     STACK_OF(X509_EXTENSION) *list = sk_X509_EXTENSION_new_null();
     const char *names = alternative_names(what, &a), *extended = kinds[what->kind].extended;
+    const char *limits = constraints(what, &a);
     /* Its own signer must be allowed to sign, or say nothing. */
     bool limited = what->kind != ISSUE_SERVER || cert == NULL || cert != signer;
     X509V3_set_ctx(&ctx, signer, cert, request, NULL, 0);
-    bool ok = list != NULL &&
-              add_to(list, &ctx, NID_basic_constraints, kinds[what->kind].basic) &&
-              (!limited || add_to(list, &ctx, NID_key_usage, kinds[what->kind].usage)) &&
-              (extended == NULL || add_to(list, &ctx, NID_ext_key_usage, extended)) &&
-              (names == NULL || add_to(list, &ctx, NID_subject_alt_name, names)) &&
-              (cert == NULL || add_to(list, &ctx, NID_subject_key_identifier, "hash")) &&
-              (what->kind != ISSUE_CHALLENGE || add_digest(list, what->digest));
+    bool ok =
+        list != NULL && add_to(list, &ctx, NID_basic_constraints, kinds[what->kind].basic) &&
+        (!limited || add_to(list, &ctx, NID_key_usage, kinds[what->kind].usage)) &&
+        (extended == NULL || add_to(list, &ctx, NID_ext_key_usage, extended)) &&
+        (limits == NULL || add_to(list, &ctx, NID_name_constraints, limits)) &&
+        (names == NULL || add_to(list, &ctx, NID_subject_alt_name, names)) &&
+        (cert == NULL || add_to(list, &ctx, NID_subject_key_identifier, "hash")) &&
+        (cert == signer || add_to(list, &ctx, NID_authority_key_identifier, "keyid:always")) &&
+        (what->kind != ISSUE_CHALLENGE || add_digest(list, what->digest));
     if (ok)
         return list;
     sk_X509_EXTENSION_pop_free(list, X509_EXTENSION_free);
@@ -151,16 +164,31 @@ static bool add_extensions(const struct issue *what, X509 *cert, X509 *signer)
     return ok;
 }
 
-static bool fill(const struct issue *what, X509 *cert, EVP_PKEY *key, X509 *signer,
-                 EVP_PKEY *signer_key)
+static bool fill(const struct issue *what, X509 *cert, EVP_PKEY *key, X509 *signer)
 {
     return X509_set_version(cert, X509_VERSION_3) == 1 && set_serial(cert) &&
            X509_gmtime_adj(X509_getm_notBefore(cert), -3600) != NULL &&
            X509_time_adj_ex(X509_getm_notAfter(cert), (int)what->days, 0, NULL) != NULL &&
            set_subject(what, X509_get_subject_name(cert)) &&
            X509_set_issuer_name(cert, X509_get_subject_name(signer)) == 1 &&
-           X509_set_pubkey(cert, key) == 1 && add_extensions(what, cert, signer) &&
-           X509_sign(cert, signer_key, digest_for(signer_key)) > 0;
+           X509_set_pubkey(cert, key) == 1 && add_extensions(what, cert, signer);
+}
+
+/* Would the certificate be believed, as far as its signer's limits go? OpenSSL tells that of
+ * whole ones only: so it is signed by its own key first, and by the signer's only when it may
+ * be. */
+static bool is_permitted(X509 *cert, EVP_PKEY *own, X509 *signer)
+{
+    NAME_CONSTRAINTS *limits = X509_get_ext_d2i(signer, NID_name_constraints, NULL, NULL);
+    if (limits == NULL) /* also when it can't be read; then nobody believes the signer */
+        return X509_get_ext_by_NID(signer, NID_name_constraints, -1) < 0;
+    X509 *trial = X509_sign(cert, own, digest_for(own)) > 0 ? X509_dup(cert) : NULL;
+    bool ok = trial != NULL && X509_check_purpose(trial, -1, 0) == 1 &&
+              NAME_CONSTRAINTS_check(trial, limits) == X509_V_OK &&
+              NAME_CONSTRAINTS_check_CN(trial, limits) == X509_V_OK;
+    X509_free(trial);
+    NAME_CONSTRAINTS_free(limits);
+    return ok;
 }
 
 enum rc issue_certificate(const struct issue *what, struct str key, struct buf *out,
@@ -171,9 +199,14 @@ enum rc issue_certificate(const struct issue *what, struct str key, struct buf *
     X509 *cert = X509_new(), *signer = self ? cert : tls_certificate_of(what->ca_cert);
     BIO *bio = BIO_new(BIO_s_mem());
     bool ok = own != NULL && signer_key != NULL && cert != NULL && signer != NULL &&
-              bio != NULL && fill(what, cert, own, signer, signer_key) &&
-              PEM_write_bio_X509(bio, cert) == 1 && drain(bio, out) == RC_OK;
-    enum rc rc = ok ? RC_OK : tls_error(e, "make a certificate");
+              bio != NULL && fill(what, cert, own, signer);
+    bool permitted = !ok || self || is_permitted(cert, own, signer);
+    ok = ok && permitted && X509_sign(cert, signer_key, digest_for(signer_key)) > 0 &&
+         PEM_write_bio_X509(bio, cert) == 1 && drain(bio, out) == RC_OK;
+    enum rc rc = ok ? RC_OK
+                 : permitted
+                     ? tls_error(e, "make a certificate")
+                     : err_perm(e, "5.7.0", "the authority may sign for its own domains only");
     BIO_free(bio);
     if (!self) {
         X509_free(signer);

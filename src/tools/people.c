@@ -63,7 +63,7 @@ static const struct verb verbs[] = {
     { "tls",      "remove",  "tlsdel",          "W",   "",                   "HOST",                "remove a host's certificate and key" },
     { "tls",      "trust",   "tlscaadd",        "F",   "",                   "CERTIFICATE-FILE",    "trust an authority (certs.pem)" },
     { "tls",      "distrust", "tlscadel",       "W",   "",                   "FINGERPRINT",         "trust it no more" },
-    { "tls",      "authority", "camake",        "W",   "",                   "NAME",                "make an authority of our own" },
+    { "tls",      "authority", "camake",        "W*",  "",                   "NAME [DOMAIN...]",    "make an authority of our own, for these domains only" },
     { "tls",      "sign",    "casign",          "W*",  "",                   "PLACE [NAME...]",     "a new key and a certificate from it" },
     { "tls",      "issued",  "calist",          "",    "serial kind name begun ends revoked", "", "it, and what it issued" },
     { "tls",      "issue",   "caissue",         "WWP", "line",               "ADDRESS DAYS",        "a client's key and certificate (PKCS #12, base64), under a password" },

@@ -15,11 +15,11 @@
 
 /* --- what there is ------------------------------------------------------------------------ */
 
-static json_t *names_json(const struct certificate *c)
+static json_t *list_json(const struct str *names, size_t count)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < c->name_count; i++)
-        (void)json_array_append_new(list, web_str(c->names[i]));
+    for (size_t i = 0; i < count; i++)
+        (void)json_array_append_new(list, web_str(names[i]));
     return list;
 }
 
@@ -44,11 +44,11 @@ static json_t *troubles(const struct certificate *c, struct str host)
 static json_t *certificate_json(const struct certificate *c)
 {
     return json_pack("{s:o, s:o, s:o, s:I, s:I, s:b, s:I, s:o, s:o, s:o}", "subject",
-                     web_str(c->subject), "issuer", web_str(c->issuer), "names", names_json(c),
-                     "begins", (json_int_t)c->begins, "ends", (json_int_t)c->ends,
-                     "self_signed", (int)c->self_signed, "chain", (json_int_t)c->chain, "key",
-                     web_str(c->key), "serial", web_str(c->serial), "fingerprint",
-                     web_str(c->fingerprint));
+                     web_str(c->subject), "issuer", web_str(c->issuer), "names",
+                     list_json(c->names, c->name_count), "begins", (json_int_t)c->begins,
+                     "ends", (json_int_t)c->ends, "self_signed", (int)c->self_signed, "chain",
+                     (json_int_t)c->chain, "key", web_str(c->key), "serial", web_str(c->serial),
+                     "fingerprint", web_str(c->fingerprint));
 }
 
 /* A file with a chain: its first certificate, those above it in "above"; null: why. */
@@ -230,11 +230,12 @@ void api_tls_set(struct web *w)
     mem_wipe((void *)(uintptr_t)both.p, both.n);
 }
 
-/* The command, the place, and the body's names. */
-static bool ask_with_names(struct web *w, struct str command, struct control_answer *out)
+/* The command, a word, and the body's list of that member, which may be missing. */
+static bool ask_with_list(struct web *w, struct str command, struct str word,
+                          const char *member, struct control_answer *out)
 {
-    struct str words[2 + NAMES_MOST] = { command, w->params[0] };
-    const json_t *names = json_object_get(w->body, "names");
+    struct str words[2 + NAMES_MOST] = { command, word };
+    const json_t *names = json_object_get(w->body, member);
     size_t n = json_array_size(names);
     bool good = (names == NULL || json_is_array(names)) && n <= NAMES_MOST;
     for (size_t i = 0; i < n && good; i++) {
@@ -243,10 +244,15 @@ static bool ask_with_names(struct web *w, struct str command, struct control_ans
         good = words[2 + i].n > 0 && !str_has_control(words[2 + i]);
     }
     if (!good) {
-        web_fail(w, 422, "invalid", "names must be a list of at most %u names", NAMES_MOST);
+        web_fail(w, 422, "invalid", "%s must be a list of at most %u", member, NAMES_MOST);
         return false;
     }
     return web_control(w, words, 2 + n, STR(""), out);
+}
+
+static bool ask_with_names(struct web *w, struct str command, struct control_answer *out)
+{
+    return ask_with_list(w, command, w->params[0], "names", out);
 }
 
 void api_tls_self(struct web *w)
@@ -314,6 +320,29 @@ static json_t *issued_json(struct web *w, struct str rows)
     return list;
 }
 
+/* What a new authority may be limited to: our domains; this server's name, when it is in none
+ * of them. */
+static json_t *suggested_json(struct web *w)
+{
+    struct tab t;
+    struct err e;
+    json_t *list = json_array();
+    struct str host = options_server_name();
+    bool covered = host.n == 0 || str_find(host, '.') == SIZE_MAX;
+    if (tab_read("domains.tab", web_mem(w), &t, &e) != RC_OK)
+        return list;
+    for (size_t i = 0; i < t.row_count && i < NAMES_MOST; i++) {
+        struct str domain = tab_value(&t.rows[i], 0);
+        bool ends = host.n >= domain.n && str_ieq(str_skip(host, host.n - domain.n), domain);
+        covered =
+            covered || (ends && (host.n == domain.n || host.p[host.n - domain.n - 1] == '.'));
+        (void)json_array_append_new(list, web_str(domain));
+    }
+    if (!covered && json_array_size(list) < NAMES_MOST)
+        (void)json_array_append_new(list, web_str(host));
+    return list;
+}
+
 void api_authority(struct web *w)
 {
     struct certificate *c = arena_new(web_mem(w), sizeof(*c));
@@ -321,7 +350,9 @@ void api_authority(struct web *w)
     struct str pem, own, unused;
     struct err e;
     if (!file_exists(OWN_AUTHORITY_CERT)) {
-        web_json(w, 200, json_pack("{s:n, s:s, s:[]}", "certificate", "pem", "", "issued"));
+        web_json(w, 200,
+                 json_pack("{s:n, s:s, s:[], s:[], s:o}", "certificate", "pem", "", "permitted",
+                           "issued", "suggested", suggested_json(w)));
         return;
     }
     if (file_read(OWN_AUTHORITY_CERT, STATE_MAX, web_mem(w), &pem, NULL, &e) != RC_OK ||
@@ -333,8 +364,20 @@ void api_authority(struct web *w)
     if (!web_control(w, WEB_WORDS(STR("calist")), STR(""), &answer))
         return;
     web_json(w, 200,
-             json_pack("{s:o, s:o, s:o}", "certificate", certificate_json(c), "pem",
-                       web_str(own), "issued", issued_json(w, buf_str(&answer.lines))));
+             json_pack("{s:o, s:o, s:o, s:o}", "certificate", certificate_json(c), "pem",
+                       web_str(own), "permitted", list_json(c->permitted, c->permitted_count),
+                       "issued", issued_json(w, buf_str(&answer.lines))));
+    buf_release(&answer.lines);
+}
+
+void api_authority_make(struct web *w)
+{
+    struct control_answer answer;
+    struct str name;
+    if (!web_member(w, "name", &name) ||
+        !ask_with_list(w, STR("camake"), name, "domains", &answer))
+        return;
+    w->h.response.status = 204;
     buf_release(&answer.lines);
 }
 

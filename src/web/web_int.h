@@ -238,7 +238,7 @@ web_fn api_delegation, api_delegates, api_delegate_add, api_delegate_set;
 web_fn api_factor_begin, api_factor_set, api_factor_delete;
 web_fn api_explain, api_refused, api_domain_dns, api_reachable, api_tls, api_tls_set,
     api_tls_self, api_tls_request, api_tls_trust, api_tls_signed, api_challenge;
-web_fn api_authority, api_authority_issue;
+web_fn api_authority, api_authority_make, api_authority_issue;
 web_fn api_filter_test, api_filter_test_begin;
 web_fn api_tokens, api_token_add, api_token_delete, api_audit;
 web_fn api_openapi, api_health, api_metrics, api_status;

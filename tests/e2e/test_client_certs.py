@@ -203,11 +203,17 @@ class ClientCerts(unittest.TestCase):
         for end, word in ((".pem", "-nokeys"), (".key", "-nocerts")):
             self.ca.openssl("pkcs12", "-in", name + ".p12", "-passin", "pass:" + password, word, "-nodes", "-out", name + end)
 
+    def without_authority(self):
+        self.server.stop()
+        shutil.rmtree(self.server.path("hikyaku", "authority"), ignore_errors=True)
+        self.server.start()
+
     def test_own_authority(self):
+        self.without_authority()
         self.settings(SSLWantCert=0)
         self.client = Client(self.server)
         self.assertEqual(self.client.sign_in()[0], 200)
-        self.assertEqual(self.api("GET", "/authority"), {"certificate": None, "pem": "", "issued": []})
+        self.assertEqual(self.api("GET", "/authority"), {"certificate": None, "pem": "", "permitted": [], "issued": [], "suggested": [DOMAIN]})
         ann = {"address": f"ann@{DOMAIN}", "days": 30}
         self.api("POST", "/authority/clients", ann, 404)
         self.api("POST", "/authority", {"name": ""}, 422)
@@ -216,6 +222,7 @@ class ClientCerts(unittest.TestCase):
         self.assertEqual(os.stat(self.server.path("hikyaku", "authority", "key")).st_mode & 0o777, 0o600)
         with open(self.ca.path("own.pem"), "w", encoding="ascii") as f:
             f.write(self.api("GET", "/authority")["pem"])
+        self.assertEqual(self.api("GET", "/authority")["permitted"], [])
         for bad in ({**ann, "address": "ann"}, {**ann, "days": 0}, {**ann, "days": 99999}, {**ann, "days": "x"},
                     {**ann, "address": f"a,DNS:x@{DOMAIN}"}, {**ann, "address": f"a@{DOMAIN}\r\nx"}):
             self.api("POST", "/authority/clients", bad, 422)
@@ -263,6 +270,55 @@ class ClientCerts(unittest.TestCase):
         self.assertTrue(wait_until(is_trusted))
         self.assertIn("server", self.tool("issued").stdout)
         self.assertNotIn(made["password"], self.server.log_text())
+
+    def refused_by_openssl(self, name, why):
+        done = subprocess.run(["openssl", "verify", "-CAfile", "limited.pem", name + ".pem"], cwd=self.ca.folder, capture_output=True, text=True)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn(why, done.stdout + done.stderr)
+
+    def signed_by_a_thief(self, name, alternative):
+        """With the authority's key, past all checks."""
+        with open(self.ca.path(name + ".ext"), "w", encoding="ascii") as f:
+            f.write(f"subjectAltName={alternative}\n")
+        self.ca.request(name)
+        self.ca.openssl("x509", "-req", "-in", name + ".req", "-CA", "limited.pem", "-CAkey", self.server.path("hikyaku", "authority", "key"),
+                        "-CAcreateserial", "-days", "5", "-extfile", name + ".ext", "-out", name + ".pem")
+
+    def test_limited_authority(self):
+        self.without_authority()
+        self.settings(SSLWantCert=0)
+        self.client = Client(self.server)
+        self.assertEqual(self.client.sign_in()[0], 200)
+        for bad in (["a b"], ["x,DNS:y"], ["a..b"], [f"d{i}.example" for i in range(61)], "x", [1]):
+            self.api("POST", "/authority", {"name": "limited", "domains": bad}, 422)
+        done = self.tool("authority", "Limited", DOMAIN, "例え.example")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        state = self.api("GET", "/authority")
+        self.assertEqual(state["permitted"], [DOMAIN, "xn--r8jz45g.example"])
+        with open(self.ca.path("limited.pem"), "w", encoding="ascii") as f:
+            f.write(state["pem"])
+        text = subprocess.run(["openssl", "x509", "-in", "limited.pem", "-noout", "-text"], cwd=self.ca.folder, capture_output=True, text=True).stdout
+        self.assertIn("X509v3 Name Constraints: critical", text)
+        for address in ("ann@elsewhere.example", f"ann@sub.{DOMAIN}", f"ann@not{DOMAIN}", f"ann@{DOMAIN}.example"):
+            answer = self.api("POST", "/authority/clients", {"address": address, "days": 30}, 422)
+            self.assertIn("own domains only", str(answer), address)
+        for names in (["mail.elsewhere.example"], [f"mail.{DOMAIN}", "elsewhere.example"], ["127.0.0.1"], ["::1"], [f"not{DOMAIN}"]):
+            self.assertIn("own domains only", str(self.api("POST", "/tls/server/signed", {"names": names}, 422)), names)
+        self.assertEqual(self.api("GET", "/authority")["issued"], [])
+        made = self.api("POST", "/authority/clients", {"address": f"Ann@{DOMAIN}", "days": 30})
+        self.taken_in("limited-ann", made["file"], made["password"])
+        self.ca.openssl("verify", "-x509_strict", "-CAfile", "limited.pem", "-purpose", "sslclient", "limited-ann.pem")
+        self.api("POST", "/tls/server/signed", {"names": [f"mail.{DOMAIN}", f"*.{DOMAIN}", "mail.例え.example"]}, 204)
+        self.ca.openssl("verify", "-CAfile", "limited.pem", "-purpose", "sslserver", self.server.path("server.cert"))
+        self.signed_by_a_thief("thief", f"DNS:mail.{DOMAIN}")
+        self.ca.openssl("verify", "-CAfile", "limited.pem", "thief.pem")
+        for alternative, why in (("DNS:elsewhere.example", "permitted subtree violation"), ("email:ann@elsewhere.example", "permitted subtree violation"),
+                                 (f"email:ann@sub.{DOMAIN}", "permitted subtree violation"), ("IP:192.0.2.1", "excluded subtree violation")):
+            self.signed_by_a_thief("thief", alternative)
+            self.refused_by_openssl("thief", why)
+        self.signed_by_a_thief("thief-mail", "email:ann@elsewhere.example")
+        self.settings(SSLWantCert=1, SSLWantVerify=1)
+        self.judged(("limited-ann",), ("thief-mail", None), ("smtps", "pop3s"))
 
 
 if __name__ == "__main__":

@@ -44,7 +44,6 @@ const sentences: [en: string, ja: string][] = [
   ["text behind the closing quote of value {}", "{} 番目の値の引用符の後ろに文字があります"],
   ["about is an id, an address or a Message-ID", "ID、アドレス、Message-ID のどれかを指定してください"],
   ["{} must be a list of at most {}", "{} は {} 件までです"],
-  ["names must be a list of at most {} names", "名前は {} 個までです"],
   ["to must be a list of at most {} addresses", "宛先は {} 件までです"],
   ["addresses must be a list of at most {}", "アドレスは {} 件までです"],
   ["{} holds control characters", "{} に制御文字があります"],
@@ -57,6 +56,7 @@ const sentences: [en: string, ja: string][] = [
   ["it is too large", "大きすぎます"],
   ["{} holds no certificate", "{} に証明書がありません"],
   ["the certificate and the key don't belong together: {}", "証明書と秘密鍵の組が合いません ({})"],
+  ["the authority may sign for its own domains only", "認証局の発行の対象に入っていない名前です"],
   ["the authority's certificate can't be read", "認証局の証明書を読めません"],
   ["{} must be text in PEM", "{} は PEM 形式で入力してください"],
   // certificates by ACME

@@ -334,8 +334,12 @@ const scenarios = {
     await page.locator('.certificate').getByText('mx.pages.example').first().waitFor();
     await page.getByRole('button', { name: 'Make an authority' }).click();
     await page.getByLabel('Name', { exact: true }).fill('Pages <b>');
+    check((await page.getByLabel('Domains, a line each').inputValue()).split('\n').includes(DOMAIN), 'no domain is suggested');
     await page.getByRole('dialog').getByRole('button', { name: 'Make an authority' }).click();
     await page.getByRole('button', { name: 'Certificate for a client' }).click();
+    await page.getByLabel('Address').fill('alice@elsewhere.example');
+    await page.getByRole('dialog').getByRole('button', { name: 'Certificate for a client' }).click();
+    await page.getByRole('alert').filter({ hasText: 'own domains only' }).waitFor();
     await page.getByLabel('Address').fill(`alice@${DOMAIN}`);
     await page.getByRole('dialog').getByRole('button', { name: 'Certificate for a client' }).click();
     const download = page.waitForEvent('download');

@@ -61,6 +61,18 @@ export const tls = {
   ],
   "authority.name": ["Name", "名前"],
   "authority.name-help": ["What people see in certificates: the organisation.", "証明書に表示される名前です (組織名など)。"],
+  "authority.limit": ["May sign for", "発行の対象"],
+  "authority.limit-help": [
+    "Devices that trust the authority then believe certificates of it for these domains only, even if its key is stolen. It can't be changed later.",
+    "この認証局を信頼する端末は、ここにあるドメインの証明書だけを信用します。鍵が盗まれても、ほかのドメインの証明書は通用しません。あとから変更はできません。",
+  ],
+  "authority.limit.some": ["These domains only", "次のドメインだけ"],
+  "authority.limit.all": ["Everything", "制限しない"],
+  "authority.domains": ["Domains, a line each", "ドメイン (1 行に 1 つ)"],
+  "authority.domains-help": [
+    "Hosts in these domains and mail addresses of them; IP addresses can't be certified.",
+    "ドメインに属するホスト名と、そのメールアドレスの証明書を発行できます。IP アドレスの証明書は発行できません。",
+  ],
   "authority.download": ["Its certificate, for devices", "認証局の証明書 (端末用) をダウンロード"],
   "authority.issue": ["Certificate for a client", "クライアント証明書を発行"],
   "authority.issue-text": [

@@ -4,10 +4,11 @@ import { get, post, remove } from "../api";
 import { number, t, time, type Key } from "../i18n";
 import { route } from "../router";
 import { mayWrite } from "../session";
+import { Choice, TextArea } from "../ui/fields";
 import { Badge, Button, Dialog, FormDialog, Grid, Loaded, TextField, notice, useData } from "../ui/parts";
 
 type Issued = { serial: string; kind: string; name: string; begun: number; ends: number; revoked: number };
-type State = { certificate: { subject: string; ends: number; fingerprint: string } | null; pem: string; issued: Issued[] };
+type State = { certificate: { subject: string; ends: number; fingerprint: string } | null; pem: string; permitted: string[]; suggested?: string[]; issued: Issued[] };
 type Closing = { onClose: () => void; again: () => void };
 
 function save(octets: BlobPart, type: string, name: string) {
@@ -18,8 +19,11 @@ function save(octets: BlobPart, type: string, name: string) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }
 
-function Make(props: Closing) {
+const LIMIT = "some";
+function Make(props: Closing & { suggested: string[] }) {
   const [name, setName] = useState("");
+  const [limit, setLimit] = useState<string>(props.suggested.length > 0 ? LIMIT : "all");
+  const [domains, setDomains] = useState(props.suggested.join("\n"));
   return (
     <FormDialog
       title={t("authority.make")}
@@ -27,12 +31,23 @@ function Make(props: Closing) {
       submit={t("authority.make")}
       onClose={props.onClose}
       onSubmit={async () => {
-        await post("/authority", { name: name.trim() });
+        await post("/authority", { name: name.trim(), domains: limit === LIMIT ? domains.split(/\s+/).filter(Boolean) : [] });
         notice("good", t("app.done"));
         props.again();
       }}
     >
       <TextField label={t("authority.name")} help={t("authority.name-help")} value={name} onInput={setName} required autofocus />
+      <Choice
+        label={t("authority.limit")}
+        help={t("authority.limit-help")}
+        value={limit}
+        choices={[
+          [LIMIT, t("authority.limit.some")],
+          ["all", t("authority.limit.all")],
+        ]}
+        onChange={setLimit}
+      />
+      {limit === LIMIT && <TextArea label={t("authority.domains")} help={t("authority.domains-help")} value={domains} onInput={setDomains} required />}
     </FormDialog>
   );
 }
@@ -157,6 +172,10 @@ export function Authority(props: { again: () => void }) {
                   <dd>{time(s.certificate.ends)}</dd>
                 </div>
                 <div>
+                  <dt>{t("authority.limit")}</dt>
+                  <dd>{s.permitted.length > 0 ? s.permitted.join(", ") : t("authority.limit.all")}</dd>
+                </div>
+                <div>
                   <dt>{t("tls.fingerprint")}</dt>
                   <dd>{s.certificate.fingerprint}</dd>
                 </div>
@@ -183,7 +202,7 @@ export function Authority(props: { again: () => void }) {
           )
         }
       </Loaded>
-      {doing === "make" && <Make {...close} />}
+      {doing === "make" && <Make {...close} suggested={data.value?.suggested ?? []} />}
       {doing === "issue" && <Issue {...close} />}
       {doing === "sign" && (
         <Ask
