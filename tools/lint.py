@@ -13,14 +13,14 @@ os.chdir(ROOT)
 
 # A folder includes itself and folders of lower layers; equal ones only where named here.
 LAYERS = {"base": 0, "sys": 1, "conf": 2, "mail": 2, "wire": 3, "users": 3, "store": 3, "spool": 3, "admin": 3,
-          "lists": 3, "gates": 3, "process": 3, "auth": 3, "takeover": 3, "backup": 3, "import": 3, "history": 3,
+          "lists": 3, "gates": 3, "process": 3, "auth": 3, "takeover": 3, "backup": 3, "import": 3, "history": 3, "watch": 3,
           "acme": 4, "runner": 4, "fetch": 4, "web": 4,
           "smtpd": 4, "pop3d": 4, "queue": 4, "relay": 4, "control": 4, "fingerd": 4, "master": 5, "tools": 5}
 SIDEWAYS = {("conf", "mail"), ("wire", "users"), ("store", "users"), ("spool", "users"), ("spool", "store"),
             ("web", "users"), ("admin", "users"), ("admin", "store"), ("admin", "spool"),
             ("lists", "users"), ("lists", "spool"), ("gates", "users"), ("auth", "users"), ("auth", "process"), ("auth", "wire"),
             ("takeover", "users"), ("takeover", "store"), ("takeover", "spool"), ("takeover", "admin"), ("takeover", "process"),
-            
+            ("watch", "users"), ("watch", "spool"), ("watch", "backup"),
             ("history", "users"), ("backup", "users"), ("backup", "store"), ("backup", "spool"), ("backup", "admin"),
             ("import", "users"), ("import", "store"),
             ("tools", "master")}

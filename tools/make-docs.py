@@ -29,6 +29,7 @@ FOLDERS = [
     ("gates", "3: who may connect, send and relay: decisions without a session."),
     ("backup", "3: copies of a MailRoot, and bringing them back."),
     ("history", "3: every change of a table, kept; only the control role does it."),
+    ("watch", "3: what an administrator should look at, and the weekly letter that tells it."),
     ("import", "3: mail from other systems."),
     ("auth", "3: logins that programs of the administrator decide."),
     ("process", "3: the administrator's programs: lines that name them, macros."),

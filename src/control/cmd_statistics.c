@@ -19,6 +19,12 @@ void control_settle_counts(const struct board *b)
     history_count(b);
 }
 
+void ctrl_count_now(void)
+{
+    if (the_board != NULL)
+        history_count(the_board);
+}
+
 static void tell(void *ctx, int64_t begins, struct str name, int64_t n)
 {
     struct ctrl *c = ctx;
@@ -49,8 +55,7 @@ static bool begin(struct ctrl *c, size_t at, struct span *out)
         !time_of(c, at + 1, MAX(out->until - (out->days ? SPAN_DAYS : SPAN_HOURS), 0),
                  &out->since))
         return false;
-    if (the_board != NULL)
-        history_count(the_board);
+    ctrl_count_now();
     buf_init(&c->text, TAB_FILE_MAX);
     c->has_text = true;
     return true;

@@ -4,12 +4,14 @@
  * lines here: a TAB line in, "+DDDDD text" or "-DDDDD text" out.
  */
 #include "control/control_int.h"
+#include "spool/queued.h"
 
 #define LINE_MAX_BYTES ((size_t)65536)
 #define UPLOAD_MAX ((size_t)64 << 20)
 #define LIST_PIECE_BYTES ((size_t)64 * 1024)
 #define INDEX_WAIT (3 * USEC_S)
 #define INDEX_LOOK (2 * USEC_MS)
+#define WORK_LOOK (20 * USEC_MS)
 #define LINES_AT_ONCE 100u /* then other sessions get their turn */
 
 enum { CTRL_LOGIN, CTRL_READY };
@@ -25,6 +27,7 @@ void control_init(const struct control_hooks *given)
 {
     hooks = *given;
     audit_init();
+    queued_init();
 }
 
 /* --- answers ----------------------------------------------------------------------------- */
@@ -67,6 +70,7 @@ static void end_command(struct ctrl *c)
     c->listing = c->has_text = c->uploading = c->too_large = false;
     c->text_at = 0;
     c->trial_s = 0;
+    c->work_done = NULL;
     c->agreed = false;
     auth_forget(&c->question);
     c->command = NULL;
@@ -274,10 +278,36 @@ static bool parameters_are_good(const struct ctrl *c)
     return true;
 }
 
+static enum step answer(struct ctrl *c, enum admin_result result, const struct err *e);
+static enum step more_work(struct session *s);
+
+/* The command's answer is made elsewhere. */
+static enum step wait_for_work(struct session *s)
+{
+    struct ctrl *c = ctrl_of(s);
+    struct err e = { .text = "" };
+    enum admin_result result = ADMIN_OK;
+    bool done = c->work_done(c, &result, &e);
+    if (!done && clock_mono() < c->wait_until && !s->stopping) {
+        s->more = more_work;
+        s->wake_at = clock_mono() + WORK_LOOK;
+        return STEP_DELAY;
+    }
+    c->work_done = NULL;
+    return answer(c, done ? result : ADMIN_TOO_LONG, &e);
+}
+
+static enum step more_work(struct session *s)
+{
+    return go_on(s, wait_for_work(s));
+}
+
 /* What the command asked for beyond its answer. */
 static enum step answer(struct ctrl *c, enum admin_result result, const struct err *e)
 {
     struct session *s = &c->s;
+    if (result == ADMIN_OK && c->work_done != NULL)
+        return wait_for_work(s);
     metric_add(result == ADMIN_OK ? METRIC_ctrl_done : METRIC_ctrl_refused, 1);
     if (result != ADMIN_OK)
         log_info(EV("control command refused"), KS("session", session_id(s)),

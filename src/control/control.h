@@ -37,5 +37,9 @@ void control_settle_counts(const struct board *b);
 /* Orders the backup of the day when its time has come, and tells the postmaster when it failed;
  * call every second. */
 void control_settle_backup(void);
+/* Writes the weekly letter when it is due; call every second. */
+void control_settle_weekly(void);
+/* Ends what is being made for one; before the role ends. */
+void control_end_weekly(void);
 
 #endif

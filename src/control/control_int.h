@@ -69,7 +69,10 @@ struct ctrl {
     struct str upload_path;
     struct str upload_version; /* what the file must be; empty: anything */
     unsigned trial_s;          /* the change goes back by itself after that; 0: it stays */
-    usec_t wait_until;         /* for the index */
+    usec_t wait_until;         /* for the index, or for work */
+    /* Work of another thread that makes the answer: false while it isn't done. */
+    bool (*work_done)(struct ctrl *c, enum admin_result *result, struct err *e);
+    uint64_t work; /* its number */
     /* A program under way, or done. */
     struct auth_question question;
     bool agreed; /* it ended with 0 */
@@ -131,8 +134,17 @@ enum admin_result ctrl_program_end(struct ctrl *c, bool *out_waits, enum step *o
  * long. */
 enum rc letter_write(struct str to, struct str subject, struct str text,
                      struct err *e) CHECK_RESULT;
+/* The same in two steps: it is written durably under that name, and later sent, which is one
+ * rename. Is one of that name written and not sent? */
+enum rc letter_stage(struct str name, struct str to, struct str subject, struct str text,
+                     struct err *e) CHECK_RESULT;
+enum rc letter_send(struct str name, struct err *e) CHECK_RESULT;
+bool letter_is_staged(struct str name);
 /* Who gets those about the server, in a. */
 struct str letter_postmaster(struct arena *a);
+
+/* cmd_statistics.c: keeps what was counted until now. */
+void ctrl_count_now(void);
 
 /* login.c: the first line of a session. */
 enum step ctrl_login(struct session *s, struct str line);
@@ -152,7 +164,7 @@ ctrl_fn ctrl_audit, ctrl_as, ctrl_aliasadd, ctrl_aliasdel, ctrl_aliaslist, ctrl_
     ctrl_userdel, ctrl_usergetmproc, ctrl_userlist, ctrl_userpasswd, ctrl_usersetmproc,
     ctrl_userstat, ctrl_uservars, ctrl_uservarsset, ctrl_backuporder, ctrl_filtertest,
     ctrl_caissue, ctrl_calist, ctrl_camake, ctrl_carevoke, ctrl_casign, ctrl_statistics,
-    ctrl_figures, ctrl_figurelist;
+    ctrl_figures, ctrl_figurelist, ctrl_weeklyletter, ctrl_weeklysend;
 
 extern const struct ctrl_command ctrl_commands[];
 extern const size_t ctrl_command_count;

@@ -1,5 +1,5 @@
 /*
- * letters.c - letters of the server to people: to the postmaster about limits, and what an
+ * letters.c - letters of the server to people: to the postmaster about the server, and what an
  * administrator writes. They lie in spool/local, from where the queue role takes them.
  */
 #include "conf/options.h"
@@ -54,21 +54,45 @@ static enum rc print(struct str to, struct str subject, struct str text, struct 
     return rc == RC_OK ? put_text(text, out) : rc;
 }
 
+/* Where a letter lies until it is sent. */
+static const char *staged(struct str name, struct arena *a)
+{
+    return arena_printf(a, "spool/temp/%.*s", STR_ARG(name)).p;
+}
+
+enum rc letter_stage(struct str name, struct str to, struct str subject, struct str text,
+                     struct err *e)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    struct buf out AUTO_RELEASE_BUF;
+    buf_init(&out, LETTER_MAX);
+    if (print(to, subject, text, &out) != RC_OK)
+        return err_perm(e, "5.6.0", "the letter is too long, or has a line that is");
+    return file_replace(staged(name, &a), buf_str(&out), 0600, e);
+}
+
+bool letter_is_staged(struct str name)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    return file_exists(staged(name, &a));
+}
+
+enum rc letter_send(struct str name, struct err *e)
+{
+    struct arena a AUTO_RELEASE_ARENA = { 0 };
+    const char *made = staged(name, &a);
+    if (io_rename(made, arena_printf(&a, "spool/local/%.*s", STR_ARG(name)).p) < 0)
+        return err_sys(e, "rename %s", made);
+    return RC_OK;
+}
+
 enum rc letter_write(struct str to, struct str subject, struct str text, struct err *e)
 {
     static _Atomic unsigned number;
     struct arena a AUTO_RELEASE_ARENA = { 0 };
-    struct buf out AUTO_RELEASE_BUF;
     struct str name = arena_printf(&a, "%" PRId64 ".%u.letter", clock_wall(), ++number);
-    const char *made = arena_printf(&a, "spool/temp/%.*s", STR_ARG(name)).p;
-    const char *there = arena_printf(&a, "spool/local/%.*s", STR_ARG(name)).p;
-    buf_init(&out, LETTER_MAX);
-    if (print(to, subject, text, &out) != RC_OK)
-        return err_perm(e, "5.6.0", "the letter is too long, or has a line that is");
-    enum rc rc = file_replace(made, buf_str(&out), 0600, e);
-    if (rc == RC_OK && io_rename(made, there) < 0)
-        rc = err_sys(e, "rename %s", made);
-    return rc;
+    enum rc rc = letter_stage(name, to, subject, text, e);
+    return rc == RC_OK ? letter_send(name, e) : rc;
 }
 
 /* --- "letter" "to" "subject", then its text ----------------------------------------------- */

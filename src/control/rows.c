@@ -79,6 +79,8 @@ const struct ctrl_command ctrl_commands[] = {
     { "userstat",        3, 3, ctrl_userstat,        false, 0, "domain user" },
     { "uservars",        3, 3, ctrl_uservars,        false, 0, "domain user" },
     { "uservarsset",     5, PARAMETERS_MAX, ctrl_uservarsset, true, 2, "domain user name value..." },
+    { "weeklyletter",    1, 1, ctrl_weeklyletter,    false, 0, "" },
+    { "weeklysend",      1, 1, ctrl_weeklysend,      false, 1, "" },
 };
 /* clang-format on */
 const size_t ctrl_command_count = ARRAY_LEN(ctrl_commands);

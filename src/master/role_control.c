@@ -211,6 +211,7 @@ static void tick(void)
         acme_home_tick();
         control_settle_backup();
         control_settle_counts(role_whole_board());
+        control_settle_weekly();
     }
     if (now >= settle_at) {
         admin_settle();
@@ -338,6 +339,7 @@ static enum rc start(struct err *e)
 
 static void finish(void)
 {
+    control_end_weekly();
     if (!my_env->alone)
         history_count(role_whole_board());
     admin_settle();

@@ -1,5 +1,5 @@
 /* statistics_tool.c - `hikyaku statistics`: what the server counted, in all or for domains, by
- * hour or day. */
+ * hour or day; and the weekly letter. */
 #include "conf/tab.h"
 #include "tools/tools.h"
 #include "tools/tools_int.h"
@@ -7,16 +7,18 @@
 static const char usage[] =
     "usage: hikyaku statistics [--step hour|day] [--days N] [--domain NAME | --domains]\n"
     "           [--json] [--mailroot DIR]\n"
+    "       hikyaku statistics --letter [--send] [--mailroot DIR]\n"
     "What the server counted, by hour (the last 7 days) or day (60); hours are kept 40 days,\n"
     "days ten years. --domain: what it counted for one domain, --domains: for each, in all of\n"
-    "that time; kept by hour for 8 days, by day for 400.\n";
+    "that time; kept by hour for 8 days, by day for 400. --letter: the weekly letter to the\n"
+    "postmaster as it would be now; with --send it goes there, too.\n";
 
 #define COLUMNS 3u
 #define DAYS_MOST 36500u
 
 struct wish {
     const char *step, *days, *domain, *mailroot;
-    bool domains, json;
+    bool domains, json, letter, send;
 };
 
 /* One count; *last: what the one before was of (a time, or a domain), empty: there was none. */
@@ -75,6 +77,37 @@ static int list(struct orders *o, const struct wish *w, struct str since)
     return 1;
 }
 
+static int show_letter(struct orders *o, bool send)
+{
+    struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
+    const struct str command = send ? STR("weeklysend") : STR("weeklyletter");
+    struct str line, head[2];
+    struct err e = { .text = "" };
+    size_t n = 0;
+    if (!orders_ask(o, &command, 1, &line))
+        return 1;
+    if (!str_starts(line, STR("+"))) {
+        (void)fprintf(stderr, "hikyaku statistics: %.*s\n", STR_ARG(line));
+        return 1;
+    }
+    if (client_line(o->server, &line, &e) == RC_OK &&
+        tab_parse_line(line, &a, head, ARRAY_LEN(head), &n, NULL) == RC_OK &&
+        n == ARRAY_LEN(head)) {
+        (void)printf("To: %.*s\nSubject: ", STR_ARG(head[0]));
+        tool_print_text(head[1], false);
+        (void)fputs("\n\n", stdout);
+    }
+    while (client_line(o->server, &line, &e) == RC_OK) {
+        if (str_eq(line, STR(".")))
+            return 0;
+        line = str_starts(line, STR("..")) ? str_skip(line, 1) : line;
+        tool_print_text(line, false);
+        (void)fputc('\n', stdout);
+    }
+    (void)fprintf(stderr, "hikyaku statistics: %s\n", e.text);
+    return 1;
+}
+
 static bool parse(int argc, char **argv, struct wish *w, uint64_t *out_days)
 {
     for (int i = 0; i < argc; i++) {
@@ -87,12 +120,17 @@ static bool parse(int argc, char **argv, struct wish *w, uint64_t *out_days)
             w->json = true;
         else if (strcmp(argv[i], "--domains") == 0)
             w->domains = true;
+        else if (strcmp(argv[i], "--letter") == 0)
+            w->letter = true;
+        else if (strcmp(argv[i], "--send") == 0)
+            w->send = true;
         else if (value != NULL && i + 1 < argc)
             *value = argv[++i];
         else
             return false;
     }
-    return !(w->domains && w->domain != NULL) &&
+    bool counts = w->domains || w->domain != NULL || w->days != NULL || w->json;
+    return !(w->domains && w->domain != NULL) && (w->letter ? !counts : !w->send) &&
            (strcmp(w->step, "hour") == 0 || strcmp(w->step, "day") == 0) &&
            (w->days == NULL ||
             (str_to_u64(str_from_c(w->days), out_days) && *out_days <= DAYS_MOST));
@@ -117,7 +155,7 @@ int tool_statistics(int argc, char **argv)
     struct str since = w.days == NULL
                            ? STR("")
                            : arena_printf(&a, "%" PRId64, MAX(now - (int64_t)days * 86400, 0));
-    int code = list(&o, &w, since);
+    int code = w.letter ? show_letter(&o, w.send) : list(&o, &w, since);
     orders_close(&o);
     return code;
 }

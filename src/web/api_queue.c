@@ -1,8 +1,8 @@
 /* api_queue.c - the queue as it is now: places that mail goes to, with reasons; its entries,
  * frozen ones too; one message, for who says why he reads it. */
+#include "spool/queued.h"
 #include "spool/spool.h"
 #include "sys/io.h"
-#include "web/queued.h"
 #include "web/web_int.h"
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* api_senders.c - who fills the queue: its entries by the account that signed in, and letters
  * to people. */
-#include "web/queued.h"
+#include "spool/queued.h"
 #include "web/web_int.h"
 #include <stdlib.h>
 

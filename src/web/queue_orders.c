@@ -1,9 +1,9 @@
 /* queue_orders.c - orders to the queue from the pages: one entry at once, many as a job. The
  * control role carries them out, as those of `hikyaku queue`. */
+#include "spool/queued.h"
 #include "spool/spool.h"
 #include "sys/lock.h"
 #include "web/jobs.h"
-#include "web/queued.h"
 
 #define SEEN_TIME (2 * USEC_S)
 #define LOOK_TIME (20 * USEC_MS)

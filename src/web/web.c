@@ -5,10 +5,10 @@
 #include "conf/options.h"
 #include "gates/gates.h"
 #include "mail/charset.h"
+#include "spool/queued.h"
 #include "users/users.h"
 #include "web/jobs.h"
 #include "web/lookup.h"
-#include "web/queued.h"
 
 #define IDLE_TIME (60 * USEC_S)
 

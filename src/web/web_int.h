@@ -249,7 +249,8 @@ web_fn api_users, api_user, api_user_set, api_user_add, api_user_password;
 web_fn api_lists, api_list_add, api_user_variables;
 web_fn api_queue, api_queue_places, api_queue_entry, api_queue_message, api_queue_order;
 web_fn api_queue_delete, api_queue_orders, api_trace;
-web_fn api_queue_senders, api_letter, api_warnings, api_warnings_mailboxes;
+web_fn api_queue_senders, api_letter, api_weekly, api_weekly_send, api_warnings,
+    api_warnings_mailboxes;
 web_fn api_logs, api_log, api_log_file;
 web_fn api_statistics, api_domain_statistics, api_domains_statistics;
 web_fn api_backups, api_history, api_history_change, api_history_order;

@@ -59,7 +59,8 @@ class Server:
                 command += ["--user", user + ":" + PASSWORD]
             subprocess.run(command, check=True, capture_output=True)
         if mailroot is None:
-            self.set(CheckMailerDomain="0")  # the tests' domains don't exist
+            self.set(CheckMailerDomain="0",  # the tests' domains don't exist
+                     WeeklyLetter="0")  # nor is there a letter on a Monday morning
         if settings:
             self.set(**settings)
         if listen:

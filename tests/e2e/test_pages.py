@@ -169,6 +169,9 @@ class Pages(unittest.TestCase):
         self.went_well("statistics")
         self.went_well("statistics of a domain")
 
+    def test_weekly(self):
+        self.went_well("weekly")
+
     def test_emergency(self):
         self.went_well("emergency")
 

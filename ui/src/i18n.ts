@@ -22,7 +22,11 @@ document.documentElement.lang = lang.value;
 
 /** The text of a key; {name} stands for a value. */
 export function t(key: Key, values: Record<string, string | number> = {}): string {
-  const text = messages[key][lang.value === "en" ? 0 : 1];
+  return fill(messages[key][lang.value === "en" ? 0 : 1], values);
+}
+
+/** {name} in the text stands for a value. */
+export function fill(text: string, values: Record<string, string | number>): string {
   return text.replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ""));
 }
 

@@ -450,6 +450,18 @@ scenarios['statistics of a domain'] = async (browser) => {
   return page;
 };
 
+/** The letter of the week: shown, and sent now. */
+scenarios.weekly = async (browser) => {
+  const page = await signIn(await open(browser), '/warnings');
+  await page.getByRole('button', { name: 'Show the letter' }).click();
+  const dialog = page.getByRole('dialog', { name: /^Weekly report of / });
+  await dialog.getByText('Messages accepted').waitFor();
+  await dialog.getByRole('button', { name: 'Send it now' }).click();
+  await page.getByText(`The letter went to alice@${DOMAIN}.`).waitFor();
+  await dialog.waitFor({ state: 'detached' });
+  return page;
+};
+
 /** A stolen account: stopped, with a new password; a letter to its owner; let go. */
 scenarios.emergency = async (browser) => {
   const page = await signIn(await open(browser), '/emergency');

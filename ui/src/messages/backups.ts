@@ -76,8 +76,6 @@ export const backups = {
     "These folders hold mail. Remove them on the server when they aren't needed any more.",
     "メールを含むフォルダーです。不要になったらサーバー上で削除してください。",
   ],
-  "warning.backup": ["The last backup, verification or restore went wrong {about}", "前回のバックアップ、検証または復元に問題がありました {about}"],
-  "todo.backup": ["See what is told about it, mend the cause, and do it again.", "内容を確かめて原因を取り除き、もう一度実行してください。"],
   "error.number.290": ["A backup or restore is under way. Wait for its end.", "ほかのバックアップまたは復元の実行中です。終わるまでお待ちください。"],
   "error.number.291": ["There is no folder for backups: set BackupFolder.", "保存先がありません。設定の BackupFolder を指定してください。"],
 } satisfies Catalogue;

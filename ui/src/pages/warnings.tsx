@@ -1,16 +1,25 @@
 // What should be looked at, all together, each with what to do.
 import { useState } from "preact/hooks";
 import { get, post, remove } from "../api";
-import { number, t, time, type Key } from "../i18n";
+import { either, fill, number, t, time } from "../i18n";
 import { mayWrite } from "../session";
 import { size } from "../ui/fields";
-import { Badge, Button, Link, Loaded, Page, useData } from "../ui/parts";
+import { Badge, Button, Dialog, Link, Loaded, Page, notice, useData } from "../ui/parts";
 
-type Warning = { kind: string; level: "bad" | "warn"; about: string; n: number; of: number; when: number };
+type Pair = { en: string; ja: string };
+type Warning = {
+  kind: string;
+  level: "bad" | "warn";
+  about: string;
+  n: number;
+  of: number;
+  when: number;
+  octets: boolean;
+  text: Pair;
+  advice: Pair;
+};
+type Letter = { to: string; subject: string; text: string };
 type Job = { state: string; done: number; total: number; result?: Warning[] };
-
-/** Kinds whose numbers are octets. */
-const octets = ["disk", "log", "mailbox-full", "mailbox-nearly"];
 
 /** Where something can be done about it. */
 function place(w: Warning): string {
@@ -37,16 +46,16 @@ function List(props: { rows: Warning[] }) {
   return (
     <ul class="plain">
       {props.rows.map((w, i) => {
-        const figure = octets.includes(w.kind) ? size : number;
+        const figure = w.octets ? size : number;
         const values = { about: w.about, n: figure(w.n), of: figure(w.of), when: w.when > 0 ? time(w.when) : "" };
         return (
           <li key={i} class="card">
             <strong>
-              <Link to={place(w)}>{t(("warning." + w.kind) as Key, values)}</Link>
+              <Link to={place(w)}>{fill(either(w.text), values)}</Link>
             </strong>
             <Badge kind={w.level}>{t(w.level === "bad" ? "warnings.bad" : "warnings.warn")}</Badge>
             <br />
-            {t(("todo." + w.kind) as Key)}
+            {either(w.advice)}
           </li>
         );
       })}
@@ -85,6 +94,42 @@ function Mailboxes() {
   );
 }
 
+/** The letter of the week: as it would be now, and sent when that is wanted. */
+function Weekly() {
+  const [letter, setLetter] = useState<Letter | null>(null);
+  const close = () => setLetter(null);
+  const send = async () => {
+    const sent = await post<Letter>("/letters/weekly");
+    close();
+    notice("good", t("weekly.sent", { to: sent.to }));
+  };
+  return (
+    <section>
+      <h2>{t("weekly.title")}</h2>
+      <p>{t("weekly.text")}</p>
+      {mayWrite() && (
+        <div class="actions">
+          <Button onClick={async () => setLetter(await get<Letter>("/letters/weekly"))}>{t("weekly.show")}</Button>
+        </div>
+      )}
+      {letter && (
+        <Dialog title={letter.subject} onClose={close}>
+          <p>{t("weekly.to", { to: letter.to })}</p>
+          <pre tabIndex={0} aria-label={t("weekly.title")} class="mail">
+            {letter.text}
+          </pre>
+          <div class="actions end">
+            <Button kind="primary" onClick={send}>
+              {t("weekly.send")}
+            </Button>
+            <Button onClick={close}>{t("app.close")}</Button>
+          </div>
+        </Dialog>
+      )}
+    </section>
+  );
+}
+
 export function Warnings() {
   const data = useData("warnings", () => get<Warning[]>("/warnings"), true);
   return (
@@ -102,6 +147,7 @@ export function Warnings() {
         }
       </Loaded>
       <Mailboxes />
+      <Weekly />
     </Page>
   );
 }

@@ -1,9 +1,9 @@
 /*
- * queued.h - what waits in the queue, known to the web role: a summary of each entry, read when
- * it is new or its journal changed, forgotten when nobody has asked for a while.
+ * queued.h - what waits in the queue, known to those who ask: a summary of each entry, read
+ * when it is new or its journal changed, forgotten when nobody has asked for a while.
  */
-#ifndef HIKYAKU_WEB_QUEUED_H
-#define HIKYAKU_WEB_QUEUED_H
+#ifndef HIKYAKU_SPOOL_QUEUED_H
+#define HIKYAKU_SPOOL_QUEUED_H
 
 #include "spool/spool.h"
 
@@ -36,7 +36,8 @@ struct queued_filter {
     enum queued_state state; /* ANY: all but the frozen ones */
 };
 
-/* Before requests come; after the last one. */
+/* Before the first look. queued_free: after the last one, or when it takes a while to the next.
+ */
 void queued_init(void);
 void queued_free(void);
 /* Each second: forgets everything when nobody has asked for ten minutes. */

@@ -1,5 +1,5 @@
 /* queued.c - see queued.h. One lock: who asks while another one looks at the disk waits. */
-#include "web/queued.h"
+#include "spool/queued.h"
 #include "sys/lock.h"
 #include <stdlib.h>
 
