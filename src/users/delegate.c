@@ -31,6 +31,7 @@ static const struct item {
     { "person", ITEM_TEXT, 0 },
     { "email", ITEM_TEXT, 0 },
     { "telephone", ITEM_TEXT, 0 },
+    { "address", ITEM_TEXT, 0 },
     { "memo", ITEM_TEXT, 0 },
     { "support-person", ITEM_TEXT, 0 },
     { "support-email", ITEM_TEXT, 0 },

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #define MONTHS_MOST 120u
+#define SIGN_IN_MONTHS 12u
 #define READ_MOST ((size_t)32 << 20) /* of a month's end */
 
 struct reading {
@@ -29,10 +30,14 @@ static struct str read_end(const char *path, struct arena *a)
     return n < (size_t)st.st_size ? str_skip(s, MIN(str_find(s, '\n'), s.n - 1) + 1) : s;
 }
 
-static void take(struct reading *r, struct str line)
+/* False: no further line is wanted. */
+typedef bool line_fn(void *ctx, struct str line);
+
+static bool take(void *ctx, struct str line)
 {
+    struct reading *r = ctx;
     if (line.n == 0 || (r->search.n > 0 && str_ifind_str(line, r->search) == SIZE_MAX))
-        return;
+        return true;
     json_t *o = json_loadb(line.p, line.n, 0, NULL);
     struct str by = str_from_c(json_string_value(json_object_get(o, "by")));
     if (o != NULL && (r->by.n == 0 || str_ieq(by, r->by)) &&
@@ -43,19 +48,68 @@ static void take(struct reading *r, struct str line)
         r->seen++;
     }
     json_decref(o);
+    return !r->more;
 }
 
-static void read_month(struct reading *r, const char *path)
+/* From the file's end; false: fn wants no further line. */
+static bool read_month(const char *path, line_fn *fn, void *ctx)
 {
+    bool more = true;
     struct arena a AUTO_RELEASE_ARENA = { .head = NULL };
     struct str text = read_end(path, &a);
-    while (text.n > 0 && !r->more) {
+    while (text.n > 0 && more) {
         struct str rest = str_head(text, text.n - (text.p[text.n - 1] == '\n' ? 1 : 0));
         size_t lf = str_rfind(rest, '\n');
-        take(r, lf == SIZE_MAX ? rest : str_skip(rest, lf + 1));
+        more = fn(ctx, lf == SIZE_MAX ? rest : str_skip(rest, lf + 1));
         text = lf == SIZE_MAX ? STR("") : str_head(rest, lf + 1);
     }
+    return more;
 }
+
+/* The last months, newest first, until fn wants no more. */
+static void read_months(unsigned count, line_fn *fn, void *ctx)
+{
+    time_t now = (time_t)(clock_wall() / USEC_S);
+    struct tm tm;
+    bool more = localtime_r(&now, &tm) != NULL;
+    int months = more ? tm.tm_year * 12 + tm.tm_mon : 0;
+    for (unsigned i = 0; i < count && more; i++, months--) {
+        char path[64];
+        (void)snprintf(path, sizeof(path), "logs/audit-%04d%02d", 1900 + months / 12,
+                       months % 12 + 1);
+        more = read_month(path, fn, ctx);
+    }
+}
+
+/* --- the last sign-ins -------------------------------------------------------------------- */
+
+static bool take_sign_in(void *ctx, struct str line)
+{
+    json_t *times = ctx, *time = NULL;
+    const char *name = NULL;
+    bool waits = false;
+    if (str_find_str(line, STR("\"sign-in\"")) == SIZE_MAX)
+        return true;
+    json_t *o = json_loadb(line.p, line.n, 0, NULL);
+    struct str act = str_from_c(json_string_value(json_object_get(o, "act"))),
+               by = str_from_c(json_string_value(json_object_get(o, "by")));
+    bool is = str_eq(act, STR("sign-in"));
+    json_object_foreach(times, name, time)
+    {
+        if (is && json_is_null(time) && str_ieq(by, str_from_c(name)))
+            (void)json_object_set(times, name, json_object_get(o, "time"));
+        waits = waits || json_is_null(json_object_get(times, name));
+    }
+    json_decref(o);
+    return waits;
+}
+
+void web_last_sign_ins(json_t *times)
+{
+    read_months(SIGN_IN_MONTHS, take_sign_in, times);
+}
+
+/* --- a page of it ------------------------------------------------------------------------- */
 
 void api_audit(struct web *w)
 {
@@ -67,15 +121,6 @@ void api_audit(struct web *w)
         .limit = web_query_number(w, "limit", 100, 1000),
         .rows = json_array(),
     };
-    time_t now = (time_t)(clock_wall() / USEC_S);
-    struct tm tm;
-    (void)localtime_r(&now, &tm);
-    int months = tm.tm_year * 12 + tm.tm_mon;
-    for (unsigned i = 0; i < MONTHS_MOST && !r.more; i++, months--) {
-        char path[64];
-        (void)snprintf(path, sizeof(path), "logs/audit-%04d%02d", 1900 + months / 12,
-                       months % 12 + 1);
-        read_month(&r, path);
-    }
+    read_months(MONTHS_MOST, take, &r);
     web_json(w, 200, json_pack("{s:o, s:b}", "rows", r.rows, "more", (int)r.more));
 }

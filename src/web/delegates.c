@@ -88,6 +88,24 @@ void api_delegation(struct web *w)
     web_json(w, 200, o);
 }
 
+static void add_last_sign_ins(json_t *list)
+{
+    json_t *times = json_object();
+    size_t count = json_array_size(list);
+    for (size_t i = 0; i < count; i++)
+        (void)json_object_set_new(
+            times, json_string_value(json_object_get(json_array_get(list, i), "name")),
+            json_null());
+    if (count > 0)
+        web_last_sign_ins(times);
+    for (size_t i = 0; i < count; i++) {
+        json_t *one = json_array_get(list, i);
+        const char *name = json_string_value(json_object_get(one, "name"));
+        (void)json_object_set(one, "last_sign_in", json_object_get(times, name));
+    }
+    json_decref(times);
+}
+
 void api_delegates(struct web *w)
 {
     struct table_text admins, t;
@@ -101,6 +119,7 @@ void api_delegates(struct web *w)
             admin.delegate != NULL)
             (void)json_array_append_new(list, delegate_json(w, &t, admin.delegate));
     }
+    add_last_sign_ins(list);
     web_json(w, 200, list);
 }
 

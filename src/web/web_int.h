@@ -198,6 +198,9 @@ bool token_allows(const struct web *w);
 /* Records something that isn't a change of a table: act "sign-in" ..., and of what (may be
  * empty). */
 void web_note(struct web *w, const char *act, struct str object);
+/* times: an object of names of administrators and nulls, which become the times of their last
+ * sign-ins (seconds since 1970), as far as the record of the last twelve months tells. */
+void web_last_sign_ins(json_t *times);
 /* The same of what may be done only when it is recorded; false: it isn't (answered). */
 bool web_record(struct web *w, const char *act, struct str object);
 /* Does the sign-in or token of the request still count? It isn't used by the question. */

@@ -138,7 +138,8 @@ class Pages(unittest.TestCase):
     def test_delegate(self):
         self.went_well("delegate")
         self.assertEqual(self.rows("webdelegates.tab"),
-                         [["deputy", "domains", DOMAIN], ["deputy", "max-users", "1"], ["deputy", "support-person", "Hanako"]])
+                         [["deputy", "domains", DOMAIN], ["deputy", "max-users", "1"], ["deputy", "email", f"alice@{DOMAIN}"],
+                          ["deputy", "support-person", "Hanako"]])
 
     def test_token_and_record(self):
         self.went_well("token_and_record")

@@ -15,13 +15,13 @@ class Client:
     """A browser without pages: keeps the cookie, says that requests are its own."""
 
     def __init__(self, server, **fields):
-        self.port = server.ports["http"]
+        self.host, self.port = "127.0.0.1", server.ports["http"]
         self.fields = {"X-Hikyaku": "1", **fields}
         self.cookie = None
 
     def ask(self, method, path, body=None, **more):
         """(status, value or text, fields)"""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=60)
         fields = {**self.fields, **{k.replace("_", "-"): v for k, v in more.items()}}
         if self.cookie:
             fields["Cookie"] = self.cookie

@@ -1,7 +1,9 @@
 """Administrators of some domains: what they reach, their limits, when they may come."""
+import concurrent.futures
 import re
 import socket
 import threading
+import time
 from urllib.parse import quote
 
 from harness import DOMAIN, PASSWORD
@@ -17,6 +19,10 @@ class Delegates(WebTest):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
+        cls.server.stop()
+        port = cls.server.ports["http"]
+        cls.server.set(**{"Listen-http": f"127.0.0.1:{port}, [::1]:{port}"})
+        cls.server.start()
         owner = cls.signed_in_as("admin")
         for domain in (OWN, OTHER):
             assert owner.api("POST", "/domains", {"domain": domain})[0] == 204
@@ -147,6 +153,134 @@ class Delegates(WebTest):
             self.assertEqual(program.api("GET", path)[0], 403, path)
         self.assertEqual(program.ask("GET", "/metrics")[0], 403)
         self.assertNotIn(OTHER, str(program.api("GET", "/users")[1]))
+
+    def values(self, name, **more):
+        values = {**VALUES, **{k.replace("_", "-"): v for k, v in more.items()}}
+        self.assertEqual(self.owner.api("PUT", "/delegates/" + name, {"values": values})[0], 204, values)
+
+    def may_sign_in(self, name, client=None):
+        status, answer, _ = (client or Client(self.server)).sign_in(name, "deputys-word")
+        return status == 200 or answer["error"]
+
+    def test_hours(self):
+        name, client = self.delegate()
+
+        def window(first, last):
+            now = time.localtime().tm_hour * 60 + time.localtime().tm_min
+            return "-".join(f"{(now + m) % 1440 // 60:02}:{(now + m) % 60:02}" for m in (first, last))
+
+        for first, last, may in ((120, 240, "not-now"), (-120, 120, True), (-120, -60, "not-now"), (-700, 700, True), (120, -120, "not-now")):
+            self.values(name, hours=window(first, last))
+            self.assertEqual(self.may_sign_in(name), may, window(first, last))
+            self.assertEqual(client.api("GET", "/session")[0], 200 if may is True else 401)  # the one from before, too
+        self.values(name, hours=window(-120, 120))
+        token = client.api("POST", "/tokens", {"name": "x", "right": "admin"})[1]["token"]
+        program = Client(self.server, **{"Authorization": "Bearer " + token, "X-Hikyaku": None})
+        self.assertEqual(program.api("GET", "/users")[0], 200)
+        self.values(name, hours=window(120, 240))
+        self.assertEqual(program.api("GET", "/users")[0], 401)
+
+    def test_longest_sign_in(self):
+        name, client = self.delegate(sign_in_minutes="600")
+        self.assertEqual(client.api("GET", "/session")[0], 200)
+        self.values(name, sign_in_minutes="0")  # over as soon as it began
+        self.assertEqual(client.api("GET", "/users")[0], 401)
+        fresh = Client(self.server)
+        self.assertIs(self.may_sign_in(name, fresh), True)
+        self.assertEqual(fresh.api("GET", "/users")[0], 401)
+        self.values(name, sign_in_minutes="600")
+        fresh = Client(self.server)
+        self.assertIs(self.may_sign_in(name, fresh), True)
+        self.assertEqual(fresh.api("GET", "/users")[0], 200)
+
+    def test_addresses(self):
+        """Networks of both kinds; one that is all of a kind is everywhere."""
+        name, _ = self.delegate()
+        for networks, v4, v6 in (("127.0.0.1", True, False), ("127.0.0.2/31, ::1", False, True), ("127.0.0.0/31", True, False),
+                                 ("::1/128, 127.0.0.0/8", True, True), ("2001:db8::/32, 192.0.2.0/24", False, False), ("::/0", True, True),
+                                 ("fe80::/10", False, False), ("0.0.0.0/0", True, True)):
+            self.values(name, networks=networks)
+            for host, may in (("127.0.0.1", v4), ("::1", v6)):
+                client = Client(self.server)
+                client.host = host
+                with self.subTest(networks=networks, host=host):
+                    self.assertEqual(self.may_sign_in(name, client), may or "not-here")
+                    self.assertEqual(client.api("GET", "/users")[0], 200 if may else 401)
+
+    def test_edges(self):
+        """Each limit where it begins: the last one goes, one more doesn't, and a place that is given back is free."""
+        _, client = self.delegate(max_users="3", max_lists="2", max_aliases="2", max_members="1", max_mailbox_kb="100")
+        club = f"/lists/{OWN}/club/members"
+        for path, body, gone in (("/users", {"name": "edge"}, "/users/{domain}/edge"), ("/lists", {"name": "edgelist"}, "/users/{domain}/edgelist"),
+                                 ("/aliases", {"alias": "edge", "target": "ann"}, "/aliases/{domain}/edge"),
+                                 (club, {"address": "edge@far.example"}, club + "/edge@far.example")):
+            with self.subTest(path=path):
+                gone = gone.format(domain=OWN)
+                more = {k: v.replace("edge", "more") if k in ("name", "alias", "address") else v for k, v in body.items()}
+                self.assertIn(client.api("POST", path, {"domain": OWN, **body})[0], (201, 204))
+                status, answer, _ = client.api("POST", path, {"domain": OWN, **more})
+                self.assertEqual((status, answer.get("number")), (409, 271), answer)
+                self.assertEqual(client.api("DELETE", gone)[0], 204)
+                self.assertIn(client.api("POST", path, {"domain": OWN, **more})[0], (201, 204))
+                self.assertEqual(client.api("DELETE", gone.replace("edge", "more"))[0], 204)
+        user = f"/users/{OWN}/ben"
+        for kb, status in (("100", 200), ("101", 403), ("1", 200), ("0", 403)):
+            self.assertEqual(client.api("PATCH", user, {"variables": {"MaxMBSize": kb}})[0], status, kb)
+        self.assertEqual(client.api("POST", "/domains", {"domain": "new.example"})[0], 403)  # domains are the owner's
+        self.assertEqual(client.api("POST", "/import/users", {"text": f"x@{OWN},a-password", "mode": "merge", "test": False})[0], 403)
+
+    def test_none_at_all(self):
+        _, client = self.delegate(max_users="0", max_lists="0", max_aliases="0", max_members="0")
+        for path, body in (("/users", {"name": "zero"}), ("/lists", {"name": "zero"}), ("/aliases", {"alias": "zero", "target": "ann"}),
+                           (f"/lists/{OWN}/club/members", {"address": "zero@far.example"})):
+            self.assertEqual(client.api("POST", path, {"domain": OWN, **body})[0], 409, path)
+
+    def test_last_place(self):
+        """Two at the last free place, again and again, of each kind: exactly one gets it."""
+        _, client = self.delegate(max_users="3", max_aliases="2", max_members="1")
+        for path, member, more, gone in (("/users", "name", {}, "/users/{}/{}"), ("/aliases", "alias", {"target": "ann"}, "/aliases/{}/{}"),
+                                         (f"/lists/{OWN}/club/members", "address", {}, "/lists/{}/club/members/{}")):
+            for turn in range(5):
+                names = [f"r{turn}{i}" + ("@far.example" if member == "address" else "") for i in range(2)]
+                with concurrent.futures.ThreadPoolExecutor(2) as both:
+                    answers = list(both.map(lambda n: client.api("POST", path, {"domain": OWN, member: n, **more})[0], names))
+                won = [n for n, status in zip(names, answers) if status in (201, 204)]
+                self.assertEqual((len(won), answers.count(409)), (1, 1), (path, answers))
+                self.assertEqual(client.api("DELETE", gone.format(OWN, won[0]))[0], 204)
+
+    def test_history(self):
+        """He sees what he did; not what others did, in his domains or elsewhere."""
+        name, client = self.delegate()
+        self.owner.api("PATCH", f"/users/{OTHER}/ann", {"variables": {"RealName": "Other Ann"}})
+        self.assertEqual(client.api("PATCH", f"/users/{OWN}/ann", {"variables": {"RealName": "Own Ann"}})[0], 200)
+        text = str(client.api("GET", f"/audit?by=admin&search={OTHER}")[1]) + str(client.api("GET", "/audit")[1])
+        self.assertIn("Own Ann", text)
+        self.assertNotIn("Other Ann", text)
+        self.assertNotIn(OTHER, text)
+        for path in ("/history", "/history/1", "/history?file=domains"):
+            self.assertEqual(client.api("GET", path)[0], 403, path)
+        self.assertEqual(client.api("POST", "/history/1", {"order": "undo"})[0], 403)
+        told = {d["name"]: d for d in self.owner.api("GET", "/delegates")[1]}[name]
+        self.assertGreaterEqual(told["last_sign_in"], 1)
+
+    def test_figures(self):
+        _, client = self.delegate()
+        self.assertTrue(client.api("GET", f"/domains/{OWN}/statistics")[1])
+        self.assertEqual([r["domain"] for r in client.api("GET", "/statistics/domains")[1]], [OWN])
+        for path in (f"/domains/{OTHER}/statistics", f"/domains/{DOMAIN}/statistics", "/domains/*/statistics", "/statistics"):
+            self.assertEqual(client.api("GET", path)[0], 403, path)
+
+    def test_stopped_in_mid_session(self):
+        name, client = self.delegate()
+        token = client.api("POST", "/tokens", {"name": "x", "right": "admin"})[1]["token"]
+        program = Client(self.server, **{"Authorization": "Bearer " + token, "X-Hikyaku": None})
+        self.assertEqual((client.api("GET", "/users")[0], program.api("GET", "/users")[0]), (200, 200))
+        self.values(name, stopped="1")
+        self.assertEqual((client.api("GET", "/users")[0], program.api("GET", "/users")[0]), (401, 401))
+        self.assertEqual(client.api("POST", "/users", {"domain": OWN, "name": "late"})[0], 401)
+        self.assertEqual(self.owner.api("GET", f"/users/{OWN}/late")[0], 404)
+        self.values(name)
+        self.assertIs(self.may_sign_in(name), True)
 
     def test_when_and_where(self):
         name, client = self.delegate()

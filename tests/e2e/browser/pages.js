@@ -536,6 +536,7 @@ scenarios.delegate = async (browser) => {
   await page.getByLabel('Password', { exact: true }).fill('a-deputys-word');
   await page.getByLabel('Domains', { exact: true }).fill(`${DOMAIN}, `);
   await page.getByLabel('Most accounts').fill('1');
+  await page.getByLabel('Mail address', { exact: true }).fill(`alice@${DOMAIN}`);
   await page.getByLabel('Who helps').fill('Hanako');
   await page.getByRole('button', { name: 'Add' }).click();
   await page.getByRole('heading', { name: 'deputy' }).waitFor();
@@ -548,15 +549,28 @@ scenarios.delegate = async (browser) => {
   await other.getByText('Hanako').waitFor();
   other.complaints = other.complaints.filter((c) => !c.includes('401'));
   const places = await other.locator('nav.side .places a').allTextContents();
-  check(places.length === 9, `his menu has ${places}`);
+  check(places.length === 10, `his menu has ${places}`);
   await inspect(other, ['/', '/domains', `/domains/${DOMAIN}`, '/accounts', `/accounts/${DOMAIN}/alice`, '/lists',
-    `/lists/${DOMAIN}/news`, '/aliases', '/sign-ins', '/tokens', '/audit'], 'en');
+    `/lists/${DOMAIN}/news`, '/aliases', '/statistics', `/statistics?domain=${DOMAIN}`, '/sign-ins', '/tokens', '/audit'], 'en');
   check(other.complaints.length === 0, other.complaints.join('; '));
   await visit(other, '/accounts');
   await other.getByRole('button', { name: 'New account' }).click();
   await other.getByLabel('Name (before the @)').fill('onemore');
   await other.getByRole('button', { name: 'Add' }).click();
   await other.getByText('A limit of your account is reached.').waitFor();
+  await page.reload();
+  await page.getByText(/^Signed in last /).waitFor();
+  await page.getByRole('button', { name: `Write to alice@${DOMAIN}` }).click();
+  await page.getByLabel('Subject').fill('your domains');
+  await page.getByLabel('Text').fill('Hello');
+  await page.getByRole('dialog').getByRole('button', { name: 'Send' }).click();
+  await page.getByText('is on its way').waitFor();
+  await page.getByRole('button', { name: 'Stop – deputy' }).click();
+  await page.getByRole('heading', { name: 'deputy Stopped' }).waitFor();
+  await other.goto(address + '/accounts');
+  await other.getByLabel('Password').waitFor();
+  await page.getByRole('button', { name: 'Let go again – deputy' }).click();
+  await page.getByRole('button', { name: 'Stop – deputy' }).waitFor();
   await other.context().close();
   return page;
 };

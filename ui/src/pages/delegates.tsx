@@ -1,16 +1,16 @@
 // Administrators of some domains, made and changed by owners.
 import { useState } from "preact/hooks";
 import { get, post, put, remove } from "../api";
-import { t, type Key } from "../i18n";
+import { t, time, type Key } from "../i18n";
 import { route } from "../router";
-import { Check, MadeDialog, PasswordField } from "../ui/fields";
+import { Check, MadeDialog, PasswordField, TextArea } from "../ui/fields";
 import { Badge, Button, FormDialog, Link, Loaded, Page, TextField, notice, useData } from "../ui/parts";
 import { domainsOf, itemName, Limits, type Delegation } from "../ui/delegation";
 
 const numbers = ["max-users", "max-lists", "max-aliases", "max-members", "max-mailbox-kb", "sign-in-minutes"];
 const flags = ["forwarding", "external", "stopped"];
 const places = ["networks", "hours"];
-const contact = ["person", "email", "telephone", "memo"];
+const contact = ["person", "email", "telephone", "address", "memo"];
 const told = ["support-person", "support-email", "support-telephone", "receiving-server", "sending-server"];
 const withHelp = ["domains", "networks", "hours"];
 
@@ -73,7 +73,26 @@ function Form(props: { of: Delegation | null; onClose: () => void; again: () => 
   );
 }
 
-function Card(props: { d: Delegation; change: () => void; remove: () => void }) {
+function Letter(props: { to: string; onClose: () => void }) {
+  const [subject, setSubject] = useState("");
+  const [text, setText] = useState("");
+  return (
+    <FormDialog
+      title={t("delegates.write-to", { to: props.to })}
+      submit={t("emergency.send")}
+      onClose={props.onClose}
+      onSubmit={async () => {
+        await post("/letters", { to: props.to, subject, text });
+        notice("good", t("emergency.sent", { to: props.to }));
+      }}
+    >
+      <TextField label={t("emergency.subject")} value={subject} onInput={setSubject} required autofocus />
+      <TextArea label={t("emergency.text-label")} value={text} onInput={setText} rows={10} required />
+    </FormDialog>
+  );
+}
+
+function Card(props: { d: Delegation; change: () => void; remove: () => void; write: () => void; stop: () => void }) {
   const { d } = props;
   const stopped = d.values.stopped === "1";
   return (
@@ -84,10 +103,19 @@ function Card(props: { d: Delegation; change: () => void; remove: () => void }) 
       <p>{domainsOf(d).join(", ") || t("app.none")}</p>
       <Limits d={d} />
       {contact.some((item) => d.values[item]) && <p>{contact.flatMap((item) => d.values[item] ?? []).join(" · ")}</p>}
+      <p class="quiet">{d.last_sign_in ? t("delegates.last", { time: time(d.last_sign_in) }) : t("delegates.never")}</p>
       <div class="actions">
         <Button onClick={props.change} label={t("delegates.change", { name: d.name })}>
           {t("delegates.edit")}
         </Button>
+        <Button onClick={props.stop} label={`${t(stopped ? "delegates.let" : "delegates.stop")} – ${d.name}`}>
+          {t(stopped ? "delegates.let" : "delegates.stop")}
+        </Button>
+        {d.values.email && (
+          <Button onClick={props.write} label={t("delegates.write-to", { to: d.values.email })}>
+            {t("delegates.write")}
+          </Button>
+        )}
         <Link to={"/audit?by=" + encodeURIComponent(d.name)}>{t("delegates.history", { name: d.name })}</Link>
         <Button kind="danger" onClick={props.remove} label={t("removed.ask", { what: d.name })}>
           {t("app.remove")}
@@ -101,6 +129,11 @@ export function Delegates() {
   const data = useData("delegates", () => get<Delegation[]>("/delegates"), true);
   const [form, setForm] = useState<Delegation | "new" | null>(null);
   const [removing, setRemoving] = useState<Delegation | null>(null);
+  const [writing, setWriting] = useState<string | null>(null);
+  const stop = async (d: Delegation) => {
+    await put(route("/delegates", d.name), { values: { ...d.values, stopped: d.values.stopped === "1" ? "" : "1" } });
+    data.again();
+  };
   return (
     <Page
       title={t("delegates.title")}
@@ -116,12 +149,13 @@ export function Delegates() {
           <>
             {rows.length === 0 && <p class="quiet">{t("app.none")}</p>}
             {rows.map((d) => (
-              <Card key={d.name} d={d} change={() => setForm(d)} remove={() => setRemoving(d)} />
+              <Card key={d.name} d={d} change={() => setForm(d)} remove={() => setRemoving(d)} write={() => setWriting(d.values.email!)} stop={() => stop(d)} />
             ))}
           </>
         )}
       </Loaded>
       {form && <Form of={form === "new" ? null : form} onClose={() => setForm(null)} again={data.again} />}
+      {writing && <Letter to={writing} onClose={() => setWriting(null)} />}
       {removing && (
         <FormDialog
           title={t("removed.ask", { what: removing.name })}

@@ -4,6 +4,7 @@ import { number, t, type Key } from "../i18n";
 export type Delegation = {
   name: string;
   values: Record<string, string>;
+  last_sign_in?: number | null;
   counts: { users: number; lists: number; aliases: number } | null;
 };
 
