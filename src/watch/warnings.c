@@ -10,6 +10,7 @@
 #include <sys/statvfs.h>
 
 #define DAY (24 * 3600)
+#define START_TIME (60 * USEC_S)
 #define CERTIFICATE_DAYS 21
 #define DISK_PERCENT 10u
 #define NEARLY_FULL ((int64_t)10 << 20)
@@ -29,15 +30,24 @@ static void warn(const struct watcher *to, enum warning_kind kind, bool bad, str
 
 /* --- the server --------------------------------------------------------------------------- */
 
+/* With the server, a moment ago: a letter that is due then must not complain. */
+static bool just_starts(const struct board_role *r)
+{
+    return r->state == BOARD_STARTING && r->restarts == 0 &&
+           clock_wall() - r->started < START_TIME;
+}
+
 static void look_at_board(const struct watcher *to)
 {
     struct board *board AUTO_FREE = mem_new(sizeof(*board));
     struct err e;
     if (board_read(board, &e) != RC_OK)
         return;
-    for (size_t i = 0; i < BOARD_ROLES; i++)
-        if (board->roles[i].name[0] != '\0' && board->roles[i].state != BOARD_RUNNING)
-            warn(to, WARNING_role, true, str_from_c(board->roles[i].name), 0, 0, 0);
+    for (size_t i = 0; i < BOARD_ROLES; i++) {
+        const struct board_role *r = &board->roles[i];
+        if (r->name[0] != '\0' && r->state != BOARD_RUNNING && !just_starts(r))
+            warn(to, WARNING_role, true, str_from_c(r->name), 0, 0, 0);
+    }
     int64_t ends = board->certificate_expires / USEC_S, now = clock_wall() / USEC_S;
     if (ends != 0 && ends - now < (int64_t)CERTIFICATE_DAYS * DAY)
         warn(to, WARNING_certificate, ends <= now, STR(""), MAX(ends - now, (int64_t)0) / DAY,

@@ -51,6 +51,7 @@ class Due(unittest.TestCase):
         self.put_mark(mark_of(self.today - datetime.timedelta(days=7)))
         self.server.start()
         self.assertTrue(wait_until(lambda: letters(self.server)), self.server.log_text())
+        self.assertNotIn("doesn't run", letters(self.server)[0].get_content())
         self.assertEqual(self.mark(), mark_of(self.today))
         for hour in ("1", "2"):
             self.restart()
