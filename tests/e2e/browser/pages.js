@@ -331,7 +331,7 @@ const scenarios = {
     await page.getByLabel('Names').fill('mx.pages.example');
     await page.getByRole('dialog').getByRole('button', { name: 'Self-signed' }).click();
     await page.getByText('Done.').waitFor();
-    await page.locator('.certificate').getByText('mx.pages.example').first().waitFor();
+    await page.locator('.facts-list').getByText('mx.pages.example').first().waitFor();
     await page.getByRole('button', { name: 'Make an authority' }).click();
     await page.getByLabel('Name', { exact: true }).fill('Pages <b>');
     check((await page.getByLabel('Domains, a line each').inputValue()).split('\n').includes(DOMAIN), 'no domain is suggested');

@@ -27,7 +27,7 @@ export const backups = {
   "backups.restore-of": ["Restore from the backup of {time}", "{time} のバックアップから復元"],
   "backups.restore-text": [
     "What is there stays as it is; only what is missing is added. No message comes twice.",
-    "今あるものはそのまま残し、ないものだけを戻します。同じメールが二通になることはありません。",
+    "今あるものはそのまま残し、ないものだけを戻します。同じメールが 2 通になることはありません。",
   ],
   "backups.what": ["What", "対象"],
   "backups.what.all": ["everything", "すべて"],

@@ -4,6 +4,7 @@ import type { Catalogue } from "../messages";
 export const delegates = {
   "delegates.title": ["Domain administrators", "ドメイン管理の委任"],
   "delegates.text": ["They sign in here and look after accounts, lists and aliases of their domains, within limits. Tell them the address of these pages.", "任せた人はこの管理画面にサインインし、制限の範囲で、自分のドメインのアカウント、リスト、エイリアスを管理します。管理画面の URL を知らせてください。"],
+  "delegates.none": ["No domain administrators yet.", "ドメイン管理者はまだいません。"],
   "delegates.add": ["New domain administrator", "ドメイン管理者を追加"],
   "delegates.edit": ["Change", "変更"],
   "delegates.change": ["Change {name}", "{name} を変更"],

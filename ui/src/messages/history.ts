@@ -31,7 +31,7 @@ export const history = {
   "history.line": ["Line {n}", "{n} 行目"],
   "history.at-end": ["At the end", "末尾"],
   "history.unknown": ["What was changed isn't known.", "変更の内容は分かりません。"],
-  "trial.choice": ["Take changes back after ten minutes unless I confirm them", "十分以内に確定しない変更は元に戻す"],
+  "trial.choice": ["Take changes back after ten minutes unless I confirm them", "10 分以内に確定しない変更は元に戻す"],
   "trial.help": [
     "For a setting that might lock you out: when you can't come back to confirm it, the server takes it back by itself.",
     "接続できなくなるおそれのある変更に。戻って確定できなければ、サーバーが自動的に元に戻します。",

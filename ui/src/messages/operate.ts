@@ -50,7 +50,7 @@ export const operate = {
   "queue.ask-delete": ["Delete {n} messages?", "{n} 通を削除しますか。"],
   "queue.ask-delete-text": ["They are gone for good, and nobody is told.", "元には戻せません。差出人にも通知されません。"],
   "queue.hosts": ["Send it to these hosts", "送り先のホスト"],
-  "queue.hosts-help": ["As in smtpfwd.tab: host, host:port, several with commas. Empty: where its domain's mail goes.", "smtpfwd.tab と同じ書き方: ホスト、ホスト:ポート、複数はカンマで区切ります。空なら通常の経路に戻します。"],
+  "queue.hosts-help": ["As in smtpfwd.tab: host, host:port, several with commas. Empty: where its domain's mail goes.", "smtpfwd.tab と同じ書き方: ホスト、ホスト:ポート、複数はコンマで区切ります。空なら通常の経路に戻します。"],
   "queue.only": ["Only: {what}", "絞り込み: {what}"],
   "queue.no-filter": ["Show all", "すべて表示"],
 

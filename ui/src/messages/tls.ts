@@ -4,7 +4,7 @@ import type { Catalogue } from "../messages";
 export const tls = {
   "nav.tls": ["Certificates", "証明書"],
   "tls.title": ["Certificates and keys", "証明書と鍵"],
-  "tls.text": ["What this server shows to mail programs and other servers. A change counts at once; connections that are open keep the old one.", "メールソフトや他のサーバーに示す証明書です。変更はすぐ有効になり、接続中の通信はそのまま続きます。"],
+  "tls.text": ["What this server shows to mail programs and other servers. A change counts at once; connections that are open keep the old one.", "メールソフトやほかのサーバーに示す証明書です。変更はすぐ有効になり、接続中の通信はそのまま続きます。"],
   "tls.server": ["The server's own", "サーバーの証明書"],
   "tls.server-text": ["For every service: {services}.", "すべてのサービスで使います: {services}。"],
   "tls.none": ["There is no certificate, so no encryption.", "証明書がないため、暗号化できません。"],
@@ -105,7 +105,7 @@ export const tls = {
   "authority.revoked": ["revoked {time}", "{time} に失効"],
   "error.number.282": ["There is no authority of our own.", "自前の認証局がありません。"],
   "tls.authorities": ["Authorities", "信頼する認証局"],
-  "tls.authorities-text": ["Trusted besides the system's, for certificates of other servers and of clients: certs.pem and certs/.", "システムの認証局に加えて信頼します。他のサーバーやクライアントの証明書の確認に使います (certs.pem と certs/)。"],
+  "tls.authorities-text": ["Trusted besides the system's, for certificates of other servers and of clients: certs.pem and certs/.", "システムの認証局に加えて信頼します。ほかのサーバーやクライアントの証明書の確認に使います (certs.pem と certs/)。"],
   "tls.authorities-off": ["{file} isn't used now: see SSLUseCertsFile and SSLUseCertsDir.", "{file} は現在使われていません。SSLUseCertsFile と SSLUseCertsDir を確認してください。"],
   "tls.authorities-none": ["None.", "ありません。"],
   "tls.trust": ["Trust one more", "認証局を追加"],

@@ -1,13 +1,12 @@
 // Aliases of four kinds: of accounts, of domains, of outside addresses, and those that run commands.
 import { useState } from "preact/hooks";
 import { get, patch, post, remove } from "../api";
-import { either, number, t, type Key } from "../i18n";
+import { number, t, type Key } from "../i18n";
 import { param, route, setParams } from "../router";
 import { isDelegate, mayWrite } from "../session";
 import { Choice } from "../ui/fields";
 import { Button, FormDialog, Grid, Link, Loaded, Page, TextField, notice, useData } from "../ui/parts";
 import { Pager, Rows, Search, useDomains, usePieces, type DomainRow } from "../ui/pieces";
-import { useTables } from "./tables";
 import { tablePage, tableUrl } from "../ui/table";
 
 type Row = Record<string, string>;
@@ -219,14 +218,13 @@ function AddCommand(props: { of: CommandTable; domains: DomainRow[]; onClose: ()
 function Commands({ of }: { of: CommandTable }) {
   const domains = useDomains();
   const data = useData(of, () => get<string[]>("/table-files?of=" + encodeURIComponent(of)), true);
-  const table = useTables().value?.find((x) => x.path === of);
   const [adding, setAdding] = useState(false);
   const [removing, setRemoving] = useState<string | null>(null);
   const alias = of === "cmdaliases/*/*.tab";
   return (
     <section class="card">
       <h2>{t(alias ? "aliases.commands" : "aliases.customs")}</h2>
-      {table && <p class="quiet">{either(table)}</p>}
+      <p class="quiet">{t(alias ? "aliases.commands-text" : "aliases.customs-text")}</p>
       <Loaded data={data}>
         {(paths) =>
           paths.length === 0 ? (

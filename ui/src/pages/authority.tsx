@@ -162,7 +162,7 @@ export function Authority(props: { again: () => void }) {
             </>
           ) : (
             <>
-              <dl class="certificate">
+              <dl class="facts-list">
                 <div>
                   <dt>{t("tls.subject")}</dt>
                   <dd>{s.certificate.subject.replace(/^CN=/, "")}</dd>

@@ -147,7 +147,7 @@ export function Delegates() {
       <Loaded data={data}>
         {(rows) => (
           <>
-            {rows.length === 0 && <p class="quiet">{t("app.none")}</p>}
+            {rows.length === 0 && <p class="quiet">{t("delegates.none")}</p>}
             {rows.map((d) => (
               <Card key={d.name} d={d} change={() => setForm(d)} remove={() => setRemoving(d)} write={() => setWriting(d.values.email!)} stop={() => stop(d)} />
             ))}

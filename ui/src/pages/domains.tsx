@@ -22,6 +22,7 @@ export function Domains() {
         )
       }
     >
+      <p>{t("setup.domains-text")}</p>
       <Loaded data={data}>
         {(rows) => (
           <>

@@ -282,6 +282,9 @@ export function Emergency() {
   return (
     <Page title={account || t("emergency.title")} up={account ? [["/emergency", t("emergency.title")]] : undefined}>
       {!account && <p>{t("emergency.text")}</p>}
+      <Loaded data={data}>
+        {(known) => (account ? <Account key={account} account={account} known={known} again={data.again} /> : <Senders known={known} />)}
+      </Loaded>
       {!account && (
         <form
           class="filters"
@@ -294,9 +297,6 @@ export function Emergency() {
           <Button type="submit">{t("emergency.look")}</Button>
         </form>
       )}
-      <Loaded data={data}>
-        {(known) => (account ? <Account key={account} account={account} known={known} again={data.again} /> : <Senders known={known} />)}
-      </Loaded>
     </Page>
   );
 }

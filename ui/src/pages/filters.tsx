@@ -1,7 +1,7 @@
 // Filters at their five points, in their order, and the files of programs that two of them name.
 import { useState } from "preact/hooks";
 import { get, patch, remove } from "../api";
-import { either, t, type Key } from "../i18n";
+import { t, type Key } from "../i18n";
 import { go } from "../router";
 import { mayWrite } from "../session";
 import { editorOf, filterFiles, useFilterFiles } from "../ui/editors";
@@ -31,7 +31,7 @@ function Point({ name }: { name: string }) {
         {(now) => (
           <>
             <p class="quiet">
-              <code>{path}</code> {either(now.table)}
+              <code>{path}</code>
             </p>
             <TableRows
               path={path}

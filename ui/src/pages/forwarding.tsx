@@ -1,12 +1,11 @@
 // Forwarding of an account's mail, as mailproc.tab says it.
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, get, put } from "../api";
-import { either, t } from "../i18n";
+import { t } from "../i18n";
 import { isDelegate, mayWrite } from "../session";
 import { Check, TextArea } from "../ui/fields";
 import { Button, Link, Loaded, notice, problem, useData } from "../ui/parts";
 import { file, url, type Account } from "./account";
-import { useTables } from "./tables";
 
 type Form = { version: string; keep: boolean; addresses: string[]; as_account: boolean; others: string[][] };
 
@@ -101,11 +100,9 @@ export function Forwarding(props: { account: Account; again: () => void }) {
     data.again();
     props.again();
   };
-  const table = useTables().value?.find((x) => x.path === "domains/*/*/mailproc.tab");
   return (
     <section class="card">
       <h2>{t("forward.title")}</h2>
-      {table && <p class="quiet">{either(table)}</p>}
       <Loaded data={data}>{(form) => <Fields account={a} form={form} save={save} />}</Loaded>
     </section>
   );

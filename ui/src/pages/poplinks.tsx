@@ -1,13 +1,12 @@
 // Mailboxes elsewhere that are fetched for an account.
 import { useState } from "preact/hooks";
 import { get, post, put, remove } from "../api";
-import { either, t } from "../i18n";
+import { t } from "../i18n";
 import { mayWrite } from "../session";
 import { Check, Choice } from "../ui/fields";
 import { Badge, Button, FormDialog, Grid, Loaded, TextField, notice, useData } from "../ui/parts";
 import { route } from "../router";
 import { url } from "./account";
-import { useTables } from "./tables";
 
 type Row = { server: string; remote_user: string; options: string; state: "ON" | "OFF" };
 
@@ -58,16 +57,13 @@ function Add(props: { path: string; onClose: () => void; done: () => void }) {
 export function PopLinks(props: { domain: string; name: string }) {
   const path = url(props.domain, props.name) + "/links";
   const data = useData(path, () => get<Row[]>(path), true);
-  const table = useTables().value?.find((x) => x.path === "pop3links.tab");
   const [adding, setAdding] = useState(false);
   const [removing, setRemoving] = useState<Row | null>(null);
   const one = (r: Row) => path + route("", r.server, r.remote_user);
   return (
     <section class="card">
-      <h2>
-        {t("links.title")}
-      </h2>
-      {table && <p class="quiet">{either(table)}</p>}
+      <h2>{t("links.title")}</h2>
+      <p class="quiet">{t("links.text")}</p>
       <Loaded data={data}>
         {(rows) =>
           rows.length === 0 ? (

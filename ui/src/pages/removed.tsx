@@ -13,6 +13,7 @@ export function RemovedPage() {
   };
   return (
     <Page title={t("removed.title")}>
+      <p>{t("removed.text")}</p>
       <Loaded data={data}>
         {(rows) =>
           rows.length === 0 ? (

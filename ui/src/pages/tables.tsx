@@ -68,11 +68,11 @@ export function TablePage(props: { path: string }) {
         )
       }
     >
+      {pieces.data.value && <p class="sentence">{either(pieces.data.value.table)}</p>}
       <Search pieces={pieces} />
       <Loaded data={pieces.data}>
         {(now) => (
           <>
-            <p>{either(now.table)}</p>
             <TrialChoice />
             <TableRows
               path={props.path}

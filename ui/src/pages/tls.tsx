@@ -66,7 +66,7 @@ function Facts(props: { certificate: Certificate }) {
     ...c.above.map((a): [Key, string] => ["tls.chain", shortName(a.subject) + " – " + time(a.ends)]),
   ];
   return (
-    <dl class="certificate">
+    <dl class="facts-list">
       {rows.map(([key, value], i) => (
         <div key={i}>
           <dt>{t(key)}</dt>
@@ -260,7 +260,7 @@ function Acme(props: { acme: AcmeState; again: () => void }) {
       <h2>{t("acme.title")}</h2>
       <p>{t("acme.text")}</p>
       {on ? (
-        <dl class="certificate">
+        <dl class="facts-list">
           {rows.map(([key, value]) => (
             <div key={key}>
               <dt>{t(key)}</dt>
