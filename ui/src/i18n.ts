@@ -25,9 +25,12 @@ export function t(key: Key, values: Record<string, string | number> = {}): strin
   return fill(messages[key][lang.value === "en" ? 0 : 1], values);
 }
 
-/** {name} in the text stands for a value. */
+/** {name} in the text stands for a value, {name|entry|entries} for the word that fits it. */
 export function fill(text: string, values: Record<string, string | number>): string {
-  return text.replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ""));
+  return text.replace(/\{(\w+)(?:\|([^|}]*)\|([^}]*))?\}/g, (_, name: string, one?: string, many?: string) => {
+    const value = String(values[name] ?? "");
+    return (value === "1" ? one : many) ?? value;
+  });
 }
 
 /** Of a pair that the server sends. */
@@ -37,6 +40,10 @@ export function either(row: { en: string; ja: string }): string {
 
 export function number(n: number): string {
   return new Intl.NumberFormat(lang.value).format(n);
+}
+
+export function day(seconds: number): string {
+  return new Intl.DateTimeFormat(lang.value, { dateStyle: "medium" }).format(seconds * 1000);
 }
 
 export function time(seconds: number): string {

@@ -377,12 +377,12 @@ scenarios.group = async (browser) => {
   await page.getByLabel('Mailbox size in KB').fill('4321');
   await page.getByRole('dialog').getByRole('button', { name: 'Save' }).click();
   const confirm = page.getByLabel('Password', { exact: true });
-  await Promise.race([confirm.waitFor(), page.getByText('1 accounts were changed').waitFor()]);
+  await Promise.race([confirm.waitFor(), page.getByText('1 account was changed').waitFor()]);
   if (await confirm.isVisible()) {
     await confirm.fill(password);
     await page.keyboard.press('Enter');
   }
-  await page.getByText('1 accounts were changed').waitFor();
+  await page.getByText('1 account was changed').waitFor();
   page.complaints = page.complaints.filter((c) => !c.includes('403'));
   return page;
 };

@@ -60,7 +60,7 @@ export const backups = {
   "backups.by-itself": ["daily, {time}", "毎日の実行 ({time})"],
   "backups.so-far": ["{files} files, {size}", "{files} ファイル、{size}"],
   "backups.read": ["{files} of them new or changed, {size}", "うち新規または変更 {files} ファイル、{size}"],
-  "backups.pruned": ["{n} old backups removed", "古いバックアップを {n} 件削除"],
+  "backups.pruned": ["{n} old {n|backup|backups} removed", "古いバックアップを {n} 件削除"],
   "backups.skipped": ["{n} that are neither files nor folders left out", "ファイルでもフォルダーでもないもの {n} 件は対象外"],
   "backups.restored": ["{messages} messages, {rows} lines of tables", "メール {messages} 通、テーブル {rows} 行"],
   "backups.present": [

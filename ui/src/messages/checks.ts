@@ -32,7 +32,7 @@ export const checks = {
   "explain.action.slow": ["slowed down", "遅延"],
   "explain.action.login": ["must sign in", "認証が必要"],
   "explain.action.refuse": ["refused", "拒否"],
-  "explain.seconds": ["by {n} seconds", "{n} 秒"],
+  "explain.seconds": ["by {n} {n|second|seconds}", "{n} 秒"],
   "explain.line": ["line {n}", "{n} 行目"],
   "explain.recipient": ["The recipient {what}.", "宛先の種類: {what}"],
   "explain.recipient.remote": ["is on another server", "ほかのサーバーの宛先"],
@@ -44,7 +44,6 @@ export const checks = {
   "explain.recipient.unknown-user": ["is nobody here", "該当なし"],
   "explain.more": ["With more details", "詳しく指定する"],
 
-  "blocked.title": ["Held up", "制限中と拒否"],
   "blocked.limits": ["Over a limit now", "上限に達した相手"],
   "blocked.limits-text": ["Clients and accounts that did too much lately, by the lines of limits.tab. They are let go when their time is over, or here.", "limits.tab の上限を超えた接続元とアカウントです。時間が来れば解除されます。ここで解除することもできます。"],
   "blocked.nobody": ["Nobody is over a limit.", "上限に達した相手はいません。"],
@@ -84,7 +83,7 @@ export const checks = {
   "block.treatment": ["Who is listed", "載っている接続元の扱い"],
   "block.refuse": ["is refused", "拒否"],
   "block.login": ["must sign in", "認証すれば許可"],
-  "block.slow": ["is slowed down by {n} seconds", "{n} 秒遅延"],
+  "block.slow": ["is slowed down by {n} {n|second|seconds}", "{n} 秒遅延"],
   "block.slowed": ["is slowed down", "遅延"],
   "block.seconds": ["Seconds", "秒数"],
 
@@ -111,6 +110,6 @@ export const checks = {
   "dns.why.PTR": ["The address leads back to the name. Your provider sets it.", "アドレスから名前を引けるようにします。回線事業者が設定します。"],
   "dns.again": ["Check again", "もう一度調べる"],
   "dns.all-right": ["All that is needed is there.", "必要なレコードはすべて正しく登録されています。"],
-  "dns.not-all-right": ["{n} records still need attention.", "確認が必要なレコードが {n} 件あります。"],
+  "dns.not-all-right": ["{n} {n|record still needs|records still need} attention.", "確認が必要なレコードが {n} 件あります。"],
   "error.no-name": ["The server has no name yet: set HeloDomain first.", "サーバーの名前が未設定です。先に HeloDomain を設定してください。"],
 } satisfies Catalogue;

@@ -14,7 +14,7 @@ export const mail = {
   "accounts.made": ["{address} was made.", "{address} を作りました。"],
   "accounts.search": ["Search names, or an address", "名前またはアドレスで検索"],
   "accounts.none": ["No accounts yet.", "アカウントはまだありません。"],
-  "accounts.count": ["{n} accounts", "{n} 件"],
+  "accounts.count": ["{n} {n|account|accounts}", "{n} 件"],
   "accounts.account": ["Account", "アカウント"],
   "accounts.mailbox": ["Mailbox", "メールボックス"],
   "accounts.messages": ["Messages", "通数"],
@@ -30,7 +30,7 @@ export const mail = {
   "accounts.remove-text": ["Its mail goes with it. It is kept aside for a while, so that it can be brought back; memberships in lists stay.", "メールもすべて削除します。しばらくの間は元に戻せます。リストの会員登録はそのまま残ります。"],
 
   // many at once
-  "bulk.title": ["Many accounts at once", "一括登録と書き出し"],
+  "bulk.title": ["Import and export accounts", "一括登録と書き出し"],
   "bulk.import": ["Register or change", "登録・変更"],
   "bulk.columns": [
     "One account a line, commas or TABs between the values. The first line may name the columns: address (or domain and name), password, and variables of user.tab. Where the password is empty, the server makes one.",
@@ -76,7 +76,7 @@ export const mail = {
   "bulk.failed": ["What failed", "失敗した行"],
   "bulk.passwords": ["Passwords were made. They are kept only until you clear this away or the server restarts.", "パスワードを作成しました。この結果を消すか、サーバーを再起動するまで取り出せます。"],
   "bulk.save-passwords": ["Save the passwords as a file", "パスワードをファイルに保存"],
-  "bulk.ask-replace": ["Carry out, and remove {n} accounts?", "実行し、{n} 件のアカウントを削除しますか。"],
+  "bulk.ask-replace": ["Carry out, and remove {n} {n|account|accounts}?", "実行し、{n} 件のアカウントを削除しますか。"],
   "bulk.ask-replace-text": ["Removed accounts are kept aside for a while, so that they can be brought back.", "削除したアカウントは、しばらくの間は元に戻せます。"],
   "bulk.export": ["Export", "書き出し"],
   "bulk.export-text": ["Accounts with their settings, in the form that registration takes. Passwords don't come along.", "アカウントと設定を、一括登録で読める形で書き出します。パスワードは含みません。"],
@@ -222,7 +222,7 @@ export const mail = {
   "lists.addresses": ["Addresses", "アドレス"],
   "lists.addresses-help": ["One a line; as many as you like.", "1 行に 1 アドレス。何件でも一度に追加できます。"],
   "lists.adding": ["{n} of {total} added", "{total} 件中 {n} 件を追加"],
-  "lists.added": ["{n} members added, {already} were members already.", "{n} 件を追加しました (登録済み {already} 件)。"],
+  "lists.added": ["{n} {n|member|members} added, {already} {already|was a member|were members} already.", "{n} 件を追加しました (登録済み {already} 件)。"],
   "lists.texts": ["Text around posts", "投稿に付ける文"],
   "lists.texts-help": ["In the post's own charset and coding where that has the letters, else as parts of their own. What is signed or encrypted stays as it is. Where the body changes, its DKIM signature doesn't fit any more: see the author's address in From above.", "本文の文字コードと符号化のまま加えます。表せない文字があれば、別のパートにします。署名や暗号化のあるメールは変えません。本文を変えると DKIM 署名が合わなくなるので、上の「差出人 (From) の書き換え」も考えてください。"],
   "lists.header": ["In front of the text", "本文の前"],

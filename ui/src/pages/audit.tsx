@@ -47,7 +47,7 @@ export function Audit() {
     setOffset: (n: number) => setParams({ offset: n > 0 ? String(n) : "" }),
   };
   return (
-    <Page title={t("audit.title")}>
+    <Page title={t("nav.audit")}>
       <p>{t("audit.text")}</p>
       <Search pieces={pieces} label={t("audit.search")} />
       <Loaded data={data}>
@@ -56,7 +56,7 @@ export function Audit() {
             <p class="quiet">{search ? t("app.no-match") : t("audit.none")}</p>
           ) : (
             <>
-              <Grid label={t("audit.title")} head={[t("audit.time"), t("audit.by"), t("audit.act"), t("audit.changes")]}>
+              <Grid label={t("nav.audit")} head={[t("audit.time"), t("audit.by"), t("audit.act"), t("audit.changes")]}>
                 {now.rows.map((r, i) => (
                   <tr key={r.time + " " + i}>
                     <td>{time(r.time)}</td>

@@ -106,7 +106,7 @@ function Refusals() {
 
 export function Blocked() {
   return (
-    <Page title={t("blocked.title")} up={[["/security", t("nav.access")]]}>
+    <Page title={t("nav.blocked")} up={[["/security", t("nav.access")]]}>
       <section>
         <h2>{t("blocked.limits")}</h2>
         <p>

@@ -9,7 +9,7 @@ const names = Object.keys(emptyQuestion) as (keyof Question)[];
 export function Explain() {
   const first = Object.fromEntries(names.map((n) => [n, param(n) || emptyQuestion[n]])) as Question;
   return (
-    <Page title={t("explain.title")} up={[["/security", t("nav.access")]]}>
+    <Page title={t("nav.explain")} up={[["/security", t("nav.access")]]}>
       <p>{t("explain.text")}</p>
       <section class="card">
         <ExplainForm first={first} fields={names} asked={(q) => setParams(q)} />

@@ -1,10 +1,10 @@
 import { useEffect } from "preact/hooks";
 import { get } from "../api";
-import { number, t, time, type Key } from "../i18n";
+import { day, number, t, time, type Key } from "../i18n";
 import { messages } from "../messages";
 import { mayWrite } from "../session";
 import { ReloadButton, RestartButton } from "../ui/restart";
-import { Badge, Grid, Loaded, Page, useData } from "../ui/parts";
+import { Badge, Grid, Link, Loaded, Page, useData } from "../ui/parts";
 
 type Role = { name: string; state: string; restarts: number; sessions: number; sealed: string };
 type Labelled = { value: number; [label: string]: string | number };
@@ -21,18 +21,20 @@ export type Status = {
   metrics: { queue_entries: Labelled[] };
 };
 
-function Figure(props: { name: string; value: string; warn?: boolean }) {
+function Figure(props: { name: string; value: string; to: string; warn?: boolean }) {
   return (
     <div class={"figure" + (props.warn ? " warn" : "")}>
       <dt>{props.name}</dt>
-      <dd>{props.value}</dd>
+      <dd>
+        <Link to={props.to}>{props.value}</Link>
+      </dd>
     </div>
   );
 }
 
-function stateName(state: string): string {
-  const key = "overview.state." + state;
-  return key in messages ? t(key as Key) : state;
+/** The text of a key that ends in what the server says; else as it says. */
+function wordOf(key: string, else_: string): string {
+  return key in messages ? t(key as Key) : else_;
 }
 
 function Figures({ s }: { s: Status }) {
@@ -41,18 +43,24 @@ function Figures({ s }: { s: Status }) {
   const soon = ends === 0 || ends * 1000 - Date.now() < 14 * 86400000;
   return (
     <dl class="figures">
-      <Figure name={t("overview.accounts")} value={number(s.accounts)} />
-      <Figure name={t("overview.domains")} value={number(s.domains)} />
-      <Figure name={t("overview.aliases")} value={number(s.aliases)} />
-      <Figure name={t("overview.queue")} value={number(waiting)} />
-      <Figure name={t("overview.problems")} value={number(s.problems)} warn={s.problems > 0} />
-      <Figure name={t("overview.certificate")} value={ends === 0 ? t("overview.no-certificate") : time(ends)} warn={soon} />
+      <Figure name={t("overview.accounts")} value={number(s.accounts)} to="/accounts" />
+      <Figure name={t("overview.domains")} value={number(s.domains)} to="/domains" />
+      <Figure name={t("overview.aliases")} value={number(s.aliases)} to="/aliases" />
+      <Figure name={t("overview.queue")} value={number(waiting)} to="/queue" />
+      <Figure name={t("overview.problems")} value={number(s.problems)} to="/warnings" warn={s.problems > 0} />
+      <Figure
+        name={t("overview.certificate")}
+        value={ends === 0 ? t("overview.no-certificate") : day(ends)}
+        to="/tls"
+        warn={soon}
+      />
     </dl>
   );
 }
 
 export function Overview() {
   const data = useData("status", () => get<Status>("/status"));
+  const warnings = useData("warnings", () => get<unknown[]>("/warnings")).value?.length ?? 0;
   useEffect(() => {
     const timer = setInterval(data.again, 10000);
     return () => clearInterval(timer);
@@ -77,6 +85,16 @@ export function Overview() {
               <p class={"notice " + (down.length === 0 ? "good" : "bad")} role="status">
                 {down.length === 0 ? t("overview.well") : t("overview.ill", { roles: down.join(", ") })}
               </p>
+              {s.accounts === 0 && (
+                <p class="notice warn">
+                  {t("overview.begin")} <Link to="/setup">{t("nav.setup")}</Link>
+                </p>
+              )}
+              {warnings > 0 && (
+                <p class="notice warn">
+                  {t("overview.warnings", { n: number(warnings) })} <Link to="/warnings">{t("nav.warnings")}</Link>
+                </p>
+              )}
               <Figures s={s} />
               <h2>{t("overview.roles")}</h2>
               <Grid
@@ -91,9 +109,12 @@ export function Overview() {
               >
                 {s.roles.map((r) => (
                   <tr key={r.name}>
-                    <td>{r.name}</td>
                     <td>
-                      <Badge kind={r.state === "running" ? "good" : "bad"}>{stateName(r.state)}</Badge>
+                      {r.name}
+                      <div class="quiet">{wordOf("overview.does." + r.name, "")}</div>
+                    </td>
+                    <td>
+                      <Badge kind={r.state === "running" ? "good" : "bad"}>{wordOf("overview.state." + r.state, r.state)}</Badge>
                     </td>
                     <td>{number(r.sessions)}</td>
                     <td>{number(r.restarts)}</td>

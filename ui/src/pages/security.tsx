@@ -18,20 +18,20 @@ const groups: [Key, Key, string[]][] = [
 export function Security() {
   const data = useTables();
   return (
-    <Page title={t("security.title")}>
+    <Page title={t("nav.access")}>
       <p>
         {t("security.intro")} <Link to="/settings?group=GATES">{t("security.settings")}</Link>
       </p>
       <ul class="cards">
         <li>
           <Link to="/explain" class="card">
-            <strong>{t("explain.title")}</strong>
+            <strong>{t("nav.explain")}</strong>
             <span class="quiet">{t("security.explain")}</span>
           </Link>
         </li>
         <li>
           <Link to="/blocked" class="card">
-            <strong>{t("blocked.title")}</strong>
+            <strong>{t("nav.blocked")}</strong>
             <span class="quiet">{t("security.blocked")}</span>
           </Link>
         </li>

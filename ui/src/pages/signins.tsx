@@ -21,7 +21,8 @@ export function SignIns() {
     data.again();
   };
   return (
-    <Page title={t("signins.title")} actions={<Button onClick={() => end("others")}>{t("signins.end-others")}</Button>}>
+    <Page title={t("nav.security")} actions={<Button onClick={() => end("others")}>{t("signins.end-others")}</Button>}>
+      <h2>{t("signins.title")}</h2>
       <Loaded data={data}>
         {(rows) => (
           <Grid

@@ -28,13 +28,13 @@ function place(w: Warning): string {
   if (w.kind.startsWith("mailbox")) return `/accounts/${encodeURIComponent(w.about.slice(at + 1))}/${encodeURIComponent(w.about.slice(0, at))}`;
   const places: Record<string, string> = {
     role: "/",
-    certificate: "/setup",
+    certificate: "/tls",
     tables: "/tables",
     disk: "/logs",
     inodes: "/logs",
     backup: "/backups",
     log: "/logs?kind=" + w.about,
-    addresses: "/security",
+    addresses: "/blocked",
     old: "/queue",
     kept: "/queue?view=messages&state=held",
     frozen: "/queue?view=frozen",
