@@ -18,12 +18,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/lsan_interface.h>
-#define KNOWN_TO_LSAN(call, p, n) call(p, n)
-#else
-#define KNOWN_TO_LSAN(call, p, n) ((void)0)
-#endif
 
 #define NONE UINT32_MAX
 #define WHEEL_STEPS 4096u
@@ -116,8 +110,6 @@ enum rc pool_new(unsigned max_workers, size_t max_objects, struct pool **out, st
         return rc;
     }
     p->slots = slots;
-    /* Objects that are left when a role ends are no leak. */
-    KNOWN_TO_LSAN(__lsan_register_root_region, slots, p->slot_count * sizeof(*p->slots));
     p->free_head = 0;
     for (uint32_t i = 0; i < WHEEL_STEPS; i++)
         p->wheel[i] = NONE;
@@ -535,11 +527,8 @@ void pool_free(struct pool **p)
         (void)close(gone->epoll_fd);
     if (gone->wake_fd >= 0)
         (void)close(gone->wake_fd);
-    if (gone->slots != NULL) {
-        size_t n = gone->slot_count * sizeof(*gone->slots);
-        KNOWN_TO_LSAN(__lsan_unregister_root_region, gone->slots, n);
-        (void)munmap(gone->slots, n);
-    }
+    if (gone->slots != NULL)
+        (void)munmap(gone->slots, gone->slot_count * sizeof(*gone->slots));
     mem_free(&gone->threads);
     mem_free(p);
 }
