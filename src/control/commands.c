@@ -545,6 +545,7 @@ const struct protocol control_protocol = {
     .greet = greet,
     .end = end,
     .idle = idle,
+    .hears_stop = true,
     .max_errors = max_errors,
     .words = {
         .unknown = "-00103 not a command",

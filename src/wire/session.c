@@ -413,6 +413,8 @@ static void session_run(struct pool *pool, void *object, unsigned events)
             enter_wait(s, judge(s, STEP_NEXT));
         else if (s->waiting == STEP_DELAY)
             s->wake_at = 0;
+        else if (s->waiting == STEP_INPUT && s->listener->protocol->hears_stop)
+            s->fresh_input = true;
     }
     if ((events & POOL_TIMEOUT) != 0 && clock_mono() >= s->deadline &&
         s->waiting != STEP_ANSWER) {

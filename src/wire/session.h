@@ -66,6 +66,7 @@ struct protocol {
     void (*end)(struct session *s); /* releases what the protocol holds; the engine frees s */
     usec_t (*idle)(struct session *s); /* how long a client may wait with the next command */
     unsigned (*max_errors)(struct session *s); /* 0: no limit */
+    bool hears_stop; /* the role stops: s->more of STEP_INPUT is called, also without input */
     struct protocol_words words;
 };
 

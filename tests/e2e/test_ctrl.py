@@ -368,5 +368,13 @@ class Logins(unittest.TestCase):
             self.assertEqual(c.do("userauth", DOMAIN, "dora", "dora-secret"), 0)
 
 
+class Stopping(unittest.TestCase):
+    def test_idle_clients_are_told(self):
+        with Server() as server, Ctrl(server) as idle:
+            self.assertEqual(idle.do("noop"), 0)
+            server.stop()
+            self.assertTrue(idle.line().startswith(b"-00001"))
+
+
 if __name__ == "__main__":
     unittest.main()
